@@ -1,0 +1,44 @@
+# What a user meets: make up, make test. `make help` lists the rest.
+STACK ?= lab
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview destroy refresh test unit lint lab-down clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab)
+	@$(PYTHON) -m ops up --stack $(STACK)
+
+preview: $(VENV)/ready ## show what up would change, line by line; reaches no host
+	@$(PYTHON) -m ops preview --stack $(STACK)
+
+refresh: $(VENV)/ready ## read what is there into the state
+	@$(PYTHON) -m ops refresh --stack $(STACK)
+
+destroy: $(VENV)/ready ## take everything back: each host as it was before
+	@$(PYTHON) -m ops destroy --stack $(STACK)
+
+test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts
+	@$(PYTHON) -m ops.tiers
+
+lint: $(VENV)/ready ## format, lint and types
+	@ruff format --check . && ruff check . && mypy
+
+unit: $(VENV)/ready ## the tests that need neither root nor the engine
+	@$(PYTHON) -m pytest -q
+
+lab-down: $(VENV)/ready ## stop the lab and leave nothing behind
+	@lab/down
+
+clean: ## forget what was made here (the lab's Pulumi state too)
+	rm -rf .work $(VENV)
+
+$(VENV)/ready: requirements.txt
+	@echo "venv: installing requirements.txt"
+	@python3 -m venv $(VENV) 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv $(VENV); }
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements.txt
+	@touch $@

@@ -1,0 +1,75 @@
+"""The topology of a tier: firewall, registries, proxy, then the runtimes that use them."""
+
+from pathlib import Path
+
+import pulumi
+
+from components import FirewallPolicy, Host, HttpRegistry, NginxAuthProxy, RuntimeMirrorConfig
+from components.configuration import Loaded, load
+from components.firewall_policy import FirewallPolicyArgs
+from components.http_registry import HttpRegistryArgs, RegistryBase
+from components.nginx_auth_proxy import NginxAuthProxyArgs
+from components.outputs import Documents, export
+from components.runtime_mirror_config import RuntimeMirrorConfigArgs
+
+
+def declare(loaded: Loaded) -> None:
+    """Declare every resource of the tier."""
+    tier = loaded.tier
+    documents = Documents()
+    hosts = {each.name: Host(each.name, loaded.host_args(each)) for each in tier.hosts}
+
+    guards: dict[str, list[pulumi.Resource]] = {name: [] for name in hosts}
+    for name, host in hosts.items():
+        if ports := tier.open_ports(name):
+            ssh_port = tier.host(name).ssh_port
+            policy = FirewallPolicy(
+                f"{name}-firewall", FirewallPolicyArgs(host, ports, tier.firewall.allow, ssh_port)
+            )
+            guards[name] = [policy]
+            documents.add(name, policy.documents)
+
+    def runtimes(of: set[str], after: list[pulumi.Resource]) -> dict[str, list[pulumi.Resource]]:
+        declared: dict[str, list[pulumi.Resource]] = {}
+        for each in tier.runtimes:
+            if each.host in of:
+                args = RuntimeMirrorConfigArgs(hosts[each.host], each, tier.mirrors(), tier.hosted())
+                config = RuntimeMirrorConfig(f"{each.host}-runtimes", args, after=after)
+                declared[each.host] = [config]
+                documents.add(each.host, config.documents)
+        return declared
+
+    # A host's own Docker is configured before it runs a registry, so that no reload or restart meets one at work.
+    registry_hosts = {each.host for each in tier.registries}
+    ready = runtimes(registry_hosts, after=[])
+    bases = {
+        name: RegistryBase(f"{name}-registries", hosts[name], tier.image, loaded.archive)
+        for name in sorted(registry_hosts)
+    }
+    registries: list[pulumi.Resource] = []
+    for each in tier.registries:
+        registry = HttpRegistry(
+            each.name,
+            HttpRegistryArgs(
+                each, hosts[each.host], bases[each.host], tier.behind_proxy(each), loaded.upstream_password(each)
+            ),
+            after=[*guards[each.host], *ready.get(each.host, [])],
+        )
+        registries.append(registry)
+        documents.add(each.host, registry.documents)
+
+    served = list(registries)
+    if tier.proxy:
+        proxy = NginxAuthProxy(
+            "proxy",
+            NginxAuthProxyArgs(hosts[tier.proxy.host], tier, loaded.passwords()),
+            after=[*guards[tier.proxy.host], *registries],
+        )
+        served.append(proxy)
+        documents.add(tier.proxy.host, proxy.documents)
+
+    runtimes(set(hosts) - registry_hosts, after=served)
+    export(tier, documents)
+
+
+declare(load(Path.cwd()))

@@ -1,0 +1,9 @@
+"""The components: one a file, and the only code that imports pulumi."""
+
+from components.firewall_policy import FirewallPolicy
+from components.host import Host
+from components.http_registry import HttpRegistry
+from components.nginx_auth_proxy import NginxAuthProxy
+from components.runtime_mirror_config import RuntimeMirrorConfig
+
+__all__ = ["FirewallPolicy", "Host", "HttpRegistry", "NginxAuthProxy", "RuntimeMirrorConfig"]

@@ -1,0 +1,118 @@
+"""From the stack's configuration to settings: the one place that reads Pulumi config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
+
+import settings
+from components.host import HostArgs
+from hostctl.package import build
+from settings.known_hosts import host_keys, render
+from settings.tier import CacheRegistry, HostedRegistry, Tier
+
+NAMESPACE = "http-registry"
+WORK = Path(".work")
+"""What the program makes for itself, below the project folder; paths in the state stay relative to it."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Valid settings, and what goes with them: host keys, the hostctl zipapp, the registry image's archive."""
+
+    tier: Tier
+    keys: dict[str, str]
+    hostctl: tuple[Path, str]
+    archive: tuple[Path, str] | None
+    known_hosts: Path
+
+    def host_args(self, host: settings.tier.Host) -> HostArgs:
+        """The arguments of the component for one host."""
+        program, digest = self.hostctl
+        labels = {"http-registry.stack": f"{pulumi.get_project()}/{pulumi.get_stack()}"}
+        return HostArgs(host, self.keys[host.name], program, digest, self.known_hosts, labels)
+
+    def passwords(self) -> dict[str, pulumi.Output[str]]:
+        """Each proxy user's password."""
+        config = pulumi.Config(NAMESPACE)
+        users = self.tier.proxy.users if self.tier.proxy else []
+        return {user.name: config.require_secret(f"password-{user.name}") for user in users}
+
+    def upstream_password(self, registry: HostedRegistry | CacheRegistry) -> pulumi.Output[str] | None:
+        """The password of a cache that logs in at its upstream."""
+        if isinstance(registry, CacheRegistry) and registry.upstream_user:
+            return pulumi.Config(NAMESPACE).require_secret(f"upstream-password-{registry.name}")
+        return None
+
+
+def load(project: Path) -> Loaded:
+    """Read and check the stack's configuration. Raises pulumi.RunError that lists everything that is wrong."""
+    try:
+        data, secrets = _split()
+        tier = settings.parse(data, secrets)
+        known = _text(project, "known_hosts", tier.known_hosts)
+        keys = host_keys(tier, known)
+        archive = None
+        if tier.image.archive is not None:
+            archive_path = Path(tier.image.archive)
+            archive = (archive_path, _digest(project, "image.archive", archive_path))
+    except settings.SettingsError as wrong:
+        raise pulumi.RunError(str(wrong)) from None
+    work = project / WORK
+    work.mkdir(exist_ok=True)
+    program = WORK / "hostctl.pyz"
+    known_hosts = WORK / f"known_hosts.{pulumi.get_stack()}"
+    (project / known_hosts).write_text(render(tier, keys))
+    return Loaded(tier, keys, (program, build(project / program)), archive, known_hosts)
+
+
+def _split() -> tuple[dict[str, Any], set[str]]:
+    """The settings, and the names of the secrets among them; a secret's value is never looked at."""
+    names = get_config_env()
+    secret_names = set(get_config_secret_keys_env())
+    data: dict[str, Any] = {}
+    secrets = set()
+    for full_name, value in names.items():
+        namespace, _, key = full_name.partition(":")
+        if namespace != NAMESPACE:
+            continue
+        if full_name in secret_names:
+            secrets.add(key)
+        else:
+            data[key] = _decoded(value)
+    return data, secrets
+
+
+def _decoded(value: str) -> Any:
+    """Pulumi hands objects and numbers over as JSON, and strings as they are."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _text(project: Path, key: str, name: str | None) -> str:
+    if name is None:
+        return ""
+    try:
+        return (project / name).read_text()
+    except OSError as missing:
+        raise settings.SettingsError(
+            [f"{key} = {name!r}: must be a file below the project folder ({missing.strerror})"]
+        ) from None
+
+
+def _digest(project: Path, key: str, path: Path) -> str:
+    try:
+        with (project / path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as missing:
+        raise settings.SettingsError(
+            [f"{key} = {str(path)!r}: must be a file below the project folder ({missing.strerror})"]
+        ) from None

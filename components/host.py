@@ -1,0 +1,132 @@
+"""Host: a machine that this stack changes, by SSH and the hostctl that it installs there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_docker as docker
+from pulumi_command import remote
+
+import settings
+
+FOLDER = "/var/lib/http-registry"
+
+PYTHON_PROBE = (
+    "import sys, fcntl, json, zipfile, zlib; sys.exit(sys.version_info < (3, 9))"
+)
+NEEDS_PYTHON = (
+    "this host needs Python 3.9 or newer with its whole standard library: install the package python3 "
+    "(python3-minimal is not enough) and run 'pulumi up' again; nothing was changed"
+)
+
+
+@dataclass(frozen=True)
+class HostArgs:
+    """Which machine, and what is installed there.
+
+    `host_key`: its public key, `type base64`. `hostctl`: the zipapp on the controller. `digest`: its SHA-256, which
+    names the file on the host, so that a changed hostctl is another file. `known_hosts`: a file with the host's key,
+    for the ssh program that carries Docker's connection. `labels`: put on every Docker object.
+    """
+
+    host: settings.tier.Host
+    host_key: str
+    hostctl: Path
+    digest: str
+    known_hosts: Path
+    labels: Mapping[str, str]
+
+
+class Host(pulumi.ComponentResource):
+    """A machine with hostctl on it. `run_unit` makes one thing so on it, `docker` reaches its Docker daemon."""
+
+    def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("http-registry:index:Host", name, None, opts)
+        self.name = args.host.name
+        self.labels = args.labels
+        self._args = args
+        self._docker: docker.Provider | None = None
+        ssh = args.host.ssh
+        self.connection = remote.ConnectionArgs(
+            host=ssh.host or args.host.address,
+            port=ssh.port,
+            user="root",
+            host_key=args.host_key,
+            dial_error_limit=4,
+            per_dial_timeout=10,
+        )
+        self._program = f"{FOLDER}/hostctl-{args.digest[:16]}.pyz"
+        self._probe = remote.Command(
+            f"{name}-python",
+            connection=self.connection,
+            create=f"python3 -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}",
+            # The last thing that happens to the host: every unit depends on this resource.
+            delete=f"rm -rf {FOLDER}",
+            logging=remote.Logging.NONE,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self._hostctl = self.copy(f"{name}-hostctl", args.hostctl, self._program)
+        self.register_outputs({"address": args.host.address})
+
+    def copy(
+        self, name: str, source: Path, target: str, parent: pulumi.Resource | None = None
+    ) -> remote.CopyToRemote:
+        """Copy a file of the controller to the host; only its hash is kept in the state."""
+        return remote.CopyToRemote(
+            name,
+            connection=self.connection,
+            source=pulumi.FileAsset(str(source)),
+            remote_path=target,
+            opts=pulumi.ResourceOptions(parent=parent or self, depends_on=[self._probe]),
+        )
+
+    def run_unit(
+        self,
+        unit: str,
+        wish: pulumi.Input[Mapping[str, Any]],
+        parent: pulumi.Resource,
+        depends_on: Sequence[pulumi.Resource] = (),
+    ) -> remote.Command:
+        """Have hostctl make `wish` so, now and whenever it changes; taken back when the resource is deleted.
+
+        The wish travels in stdin as a secret; the command's stdout is hostctl's report, free of secrets.
+        """
+        request = pulumi.Output.secret(
+            pulumi.Output.from_input(wish).apply(
+                lambda known: json.dumps({"unit": unit, "wish": known}, sort_keys=True)
+            )
+        )
+        return remote.Command(
+            f"{self.name}-{unit}",
+            connection=self.connection,
+            create=f"python3 {self._program} apply",
+            delete=f"python3 {self._program} remove",
+            stdin=request,
+            logging=remote.Logging.NONE,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *depends_on]),
+        )
+
+    @property
+    def docker(self) -> docker.Provider:
+        """The provider for the host's Docker daemon, reached by the `ssh` program and the agent's keys."""
+        if self._docker is None:
+            ssh = self._args.host.ssh
+            self._docker = docker.Provider(
+                f"{self.name}-docker",
+                host=f"ssh://root@{ssh.host or self._args.host.address}:{ssh.port}",
+                ssh_opts=[
+                    "-o", "BatchMode=yes",
+                    "-o", "ConnectTimeout=10",
+                    "-o", "StrictHostKeyChecking=yes",
+                    "-o", f"UserKnownHostsFile={self._args.known_hosts}",
+                ],
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[self._probe]),
+            )
+        return self._docker

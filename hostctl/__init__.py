@@ -1,0 +1,4 @@
+"""hostctl: the part of http-registry that runs on a host and changes it, one transaction a request.
+
+Standard library and tomlkit only; Python 3.9 or newer. It travels as one zipapp file.
+"""

@@ -1,0 +1,136 @@
+"""Whole files as values, and the one way in which hostctl writes them: beside, fsynced, renamed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterable, List, Optional
+
+CANDIDATE_SUFFIX = ".http-registry-new"
+PASSING_SUFFIX = ".http-registry-tmp"
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file's content, permission bits and owner. Absence is None, never an empty FileState."""
+
+    content: bytes
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, in hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def with_content(self, content: bytes) -> FileState:
+        """The same mode and owner around another content."""
+        return FileState(content, self.mode, self.uid, self.gid)
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that `from_json` reads back."""
+        return {
+            "content": base64.b64encode(self.content).decode(),
+            "mode": self.mode,
+            "uid": self.uid,
+            "gid": self.gid,
+        }
+
+    @staticmethod
+    def from_json(data: Optional[dict[str, Any]]) -> Optional[FileState]:
+        """Read what `to_json` wrote; None stays None."""
+        if data is None:
+            return None
+        return FileState(base64.b64decode(data["content"]), data["mode"], data["uid"], data["gid"])
+
+
+def read(path: Path) -> Optional[FileState]:
+    """The file at `path`, or None where there is none."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            return FileState(file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+    except FileNotFoundError:
+        return None
+
+
+def candidate_of(path: Path) -> Path:
+    """Where the coming content of `path` is written first: same folder, a name that no include pattern matches."""
+    return path.with_name(f".{path.name}{CANDIDATE_SUFFIX}")
+
+
+def write_candidate(path: Path, state: FileState) -> Path:
+    """Write the coming content of `path` beside it, on disk for certain when this returns."""
+    candidate = candidate_of(path)
+    _write_durably(candidate, state)
+    return candidate
+
+
+def swap(path: Path) -> None:
+    """Put the candidate of `path` in its place, in one step."""
+    os.replace(candidate_of(path), path)
+    sync_folder(path.parent)
+
+
+def write(path: Path, state: Optional[FileState]) -> None:
+    """Make `path` be `state`: written beside and renamed, or removed if `state` is None. Leaves a candidate alone."""
+    if state is None:
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            sync_folder(path.parent)
+        return
+    make_folders(path.parent)
+    passing = path.with_name(f".{path.name}{PASSING_SUFFIX}")
+    _write_durably(passing, state)
+    os.replace(passing, path)
+    sync_folder(path.parent)
+
+
+def sweep(path: Path) -> None:
+    """Remove what an interrupted write may have left beside `path`."""
+    candidate_of(path).unlink(missing_ok=True)
+    path.with_name(f".{path.name}{PASSING_SUFFIX}").unlink(missing_ok=True)
+
+
+def _write_durably(path: Path, state: FileState) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(state.content)
+        file.flush()
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), state.uid, state.gid)
+        os.fchmod(file.fileno(), state.mode)
+        os.fsync(file.fileno())
+
+
+def make_folders(folder: Path) -> List[str]:
+    """Create `folder` and its parents, 0755; returns those that did not exist, outermost first."""
+    missing = [parent for parent in [folder, *folder.parents] if not parent.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o755)
+        each.chmod(0o755)
+        sync_folder(each.parent)
+    return [str(each) for each in reversed(missing)]
+
+
+def remove_empty_folders(folders: Iterable[str]) -> None:
+    """Remove those of the folders that are empty, innermost first."""
+    for folder in sorted(folders, key=len, reverse=True):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            continue
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,84 @@
+"""The host as hostctl sees it: files below a root, and programs that are run on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Sequence
+
+from hostctl.errors import HostError
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that has ended: its exit status and what it printed (standard error behind standard output)."""
+
+    status: int
+    output: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the program ended with status 0."""
+        return self.status == 0
+
+    def tail(self, lines: int = 5) -> str:
+        """The last lines of the output on one line, for an error message."""
+        return " | ".join(line.strip() for line in self.output.strip().splitlines()[-lines:])
+
+
+@dataclass(frozen=True)
+class Host:
+    """Access to one host. `root` is prefixed to every path, so that tests and image builds can use another tree."""
+
+    root: Path = Path("/")
+
+    def path(self, name: str) -> Path:
+        """The real place of the file that the host knows as `name` (absolute), symbolic links followed."""
+        return Path(os.path.realpath(self.root / name.lstrip("/")))
+
+    def has(self, program: str) -> bool:
+        """Whether `program` is installed, also where root's PATH lacks the sbin folders."""
+        return self._find(program) is not None
+
+    def run(self, *command: str, stdin: Optional[str] = None, timeout: float = 60) -> Finished:
+        """Run a program without a shell and wait for it, `timeout` seconds at most.
+
+        Raises HostError if it is not installed or does not end in time; a status other than 0 is the caller's affair.
+        """
+        program = self._find(command[0])
+        if program is None:
+            raise HostError(f"{command[0]}: not installed on this host; install it and try again")
+        try:
+            done = subprocess.run(
+                [program, *command[1:]],
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+                text=True,
+                errors="replace",
+                check=False,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+        except subprocess.TimeoutExpired as late:
+            raise HostError(f"{command[0]}: did not end within {timeout:g} s ({_shown(command)})") from late
+        return Finished(done.returncode, done.stdout)
+
+    def must(self, *command: str, stdin: Optional[str] = None, timeout: float = 60) -> str:
+        """Run a program that has to succeed and return what it printed. Raises HostError with the end of its output."""
+        done = self.run(*command, stdin=stdin, timeout=timeout)
+        if not done.ok:
+            raise HostError(f"{_shown(command)}: exit status {done.status}: {done.tail()}")
+        return done.output
+
+    @staticmethod
+    def _find(program: str) -> Optional[str]:
+        return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def _shown(command: Sequence[str]) -> str:
+    return " ".join(command)

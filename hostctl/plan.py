@@ -1,0 +1,125 @@
+"""From a wish and what is on the host to a change that is ready to be carried out. Reads, never writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional
+
+from hostctl import files
+from hostctl.files import FileState
+from hostctl.host import Host
+from hostctl.store import Owned, Record
+from hostctl.unit import HEADER, Change, Unit, Wish
+
+KEPT_SUFFIX = ".http-registry-kept"
+"""Where the hand-made changes to a file of ours are put aside."""
+
+
+@dataclass
+class Plan:
+    """A change that is ready to be carried out, with the record to keep afterwards (None: forget the unit)."""
+
+    change: Change
+    record: Optional[Record]
+    known: Record
+    notes: List[str] = field(default_factory=list)
+    put_aside: Dict[str, str] = field(default_factory=dict)
+
+
+class Planner:
+    """Makes the plan of one unit on one host, given the unit's record."""
+
+    def __init__(self, host: Host, unit: Unit, record: Optional[Record]) -> None:
+        self.host = host
+        self.unit = unit
+        self.record = record or Record()
+        self.before: Dict[str, Optional[FileState]] = {}
+        self.after: Dict[str, Optional[FileState]] = {}
+        self.notes: List[str] = []
+        self.put_aside: Dict[str, str] = {}
+
+    def apply(self, wish: Wish) -> Plan:
+        """The plan that makes the wish so."""
+        owned: Dict[str, Owned] = {}
+        for own in self.unit.own_files(self.host, wish):
+            current = self._read(own.path)
+            known = self.record.files.get(own.path)
+            self.after[own.path] = own.state
+            owned[own.path] = Owned(known.before if known else _foreign(current), own.state.digest)
+            self._note_overwritten(own.path, current, known, own.state)
+        for shared in self.unit.shared_files(self.host, wish):
+            current = self._read(shared.path)
+            base = self._without_us(shared.path, current, self.record.files.get(shared.path))
+            text, ours = shared.merge(base.content if base else None)
+            state = (current or base or FileState(b"")).with_content(text)
+            self.after[shared.path] = state
+            owned[shared.path] = Owned(base, state.digest, ours)
+        for path in self.record.files.keys() - owned.keys():
+            self._restore(path, self.record.files[path])
+        facts = self.unit.facts(self.host, wish, self.record.facts)
+        change = Change(self.before, self.after, wish, self.record.facts, facts)
+        new = [each for each in self.missing_folders(change) if each not in self.record.folders]
+        record = Record(owned, self.record.folders + new, facts, self.record.transaction)
+        return Plan(change, record, self.record, self.notes, self.put_aside)
+
+    def remove(self) -> Plan:
+        """The plan that puts back what was there before the unit's first apply."""
+        for path, known in self.record.files.items():
+            self._restore(path, known)
+        change = Change(self.before, self.after, None, self.record.facts, {})
+        return Plan(change, None, self.record, self.notes, self.put_aside)
+
+    def missing_folders(self, change: Change) -> List[str]:
+        """The folders that have to be made for the change's files, outermost first."""
+        needed = {self.host.path(path).parent for path, state in change.after.items() if state is not None}
+        return sorted({str(each) for folder in needed for each in (folder, *folder.parents) if not each.exists()})
+
+    def _read(self, path: str) -> Optional[FileState]:
+        self.before[path] = files.read(self.host.path(path))
+        return self.before[path]
+
+    def _restore(self, path: str, known: Owned) -> None:
+        current = self._read(path)
+        if known.ours is not None:
+            self.after[path] = self._without_us(path, current, known)
+        elif current is not None and current.digest != known.written and _foreign(current):
+            self.after[path] = current
+            self.notes.append(f"{path}: somebody has put a file of their own here since; it stays")
+        else:
+            self.after[path] = known.before
+            self._note_overwritten(path, current, known, known.before)
+
+    def _note_overwritten(
+        self, path: str, current: Optional[FileState], known: Optional[Owned], coming: Optional[FileState]
+    ) -> None:
+        if current is None or (coming is not None and current.content == coming.content):
+            return
+        if known is None and _foreign(current):
+            self.notes.append(f"{path}: there was a file of somebody else; it comes back when this is removed")
+        elif known is None or current.digest != known.written:
+            self.put_aside[path] = self._free_name(path)
+            self.notes.append(f"{path}: was changed by hand since; that version is kept as {self.put_aside[path]}")
+
+    def _free_name(self, path: str) -> str:
+        name, number = path + KEPT_SUFFIX, 1
+        while self.host.path(name).exists():
+            number += 1
+            name = f"{path}{KEPT_SUFFIX}-{number}"
+        return name
+
+    def _without_us(
+        self, path: str, current: Optional[FileState], known: Optional[Owned]
+    ) -> Optional[FileState]:
+        if known is None or current is None:
+            return current
+        if current.digest == known.written:
+            return current.with_content(known.before.content) if known.before else None
+        assert known.ours is not None
+        text, notes = self.unit.unmerge(path, current.content, known.ours)
+        self.notes += notes
+        return None if text is None else current.with_content(text)
+
+
+def _foreign(state: Optional[FileState]) -> Optional[FileState]:
+    """The file if it is somebody else's: a file that carries our header is ours even where its record is lost."""
+    return None if state is None or HEADER.encode() in state.content else state

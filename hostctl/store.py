@@ -1,0 +1,152 @@
+"""What hostctl keeps on the host: the lock, a journal while a transaction runs, a record for each unit."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+from hostctl import files
+from hostctl.errors import HostError
+from hostctl.files import FileState
+from hostctl.host import Host
+from hostctl.journal import Journal
+
+STATE_FOLDER = "/var/lib/http-registry"
+
+
+@dataclass(frozen=True)
+class Owned:
+    """What we know of one file that we write.
+
+    `before`: the file without us. `written`: digest of what we wrote. `ours`: for a shared file, what in it is ours,
+    in the form that the unit's merge gives and takes; None for a file that is ours alone.
+    """
+
+    before: Optional[FileState]
+    written: str
+    ours: Optional[Dict[str, Any]] = None
+
+    def to_json(self) -> Dict[str, Any]:
+        """A form that `from_json` reads back."""
+        return {
+            "before": self.before.to_json() if self.before else None,
+            "written": self.written,
+            "ours": self.ours,
+        }
+
+    @staticmethod
+    def from_json(data: Dict[str, Any]) -> Owned:
+        """Read what `to_json` wrote."""
+        return Owned(FileState.from_json(data["before"]), data["written"], data["ours"])
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one unit owns on this host; `facts` is the unit's own (for example: we started the service)."""
+
+    files: Dict[str, Owned] = field(default_factory=dict)
+    folders: List[str] = field(default_factory=list)
+    facts: Dict[str, Any] = field(default_factory=dict)
+    transaction: str = ""
+
+
+class Store:
+    """The folder /var/lib/http-registry: root only, since records hold earlier contents of configuration files."""
+
+    def __init__(self, host: Host) -> None:
+        self.folder = host.path(STATE_FOLDER)
+
+    @contextmanager
+    def lock(self, patience: float = 300) -> Iterator[None]:
+        """Hold the host's lock; wait for another hostctl up to `patience` seconds, then raise HostError."""
+        self._make_folder(self.folder)
+        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            deadline = time.monotonic() + patience
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as taken:
+                    if time.monotonic() > deadline:
+                        raise HostError(
+                            f"another hostctl has been at work on this host for {patience:g} s; "
+                            "look at it with 'ps -C python3 -f' and try again when it has ended"
+                        ) from taken
+                    time.sleep(0.05)
+            yield
+        finally:
+            os.close(handle)
+
+    def record(self, unit: str) -> Optional[Record]:
+        """The unit's record, or None where the unit was never applied or has been removed."""
+        data = self._load(self._record_path(unit))
+        if data is None:
+            return None
+        return Record(
+            {path: Owned.from_json(owned) for path, owned in data["files"].items()},
+            data["folders"],
+            data["facts"],
+            data["transaction"],
+        )
+
+    def keep(self, unit: str, record: Optional[Record]) -> None:
+        """Replace the unit's record; None forgets it."""
+        if record is None:
+            files.write(self._record_path(unit), None)
+            return
+        self._save(
+            self._record_path(unit),
+            {
+                "files": {path: owned.to_json() for path, owned in record.files.items()},
+                "folders": record.folders,
+                "facts": record.facts,
+                "transaction": record.transaction,
+            },
+        )
+
+    def journal(self, unit: str) -> Optional[Journal]:
+        """The journal that an interrupted transaction of the unit left, or None."""
+        data = self._load(self._journal_path(unit))
+        return None if data is None else Journal.from_json(data)
+
+    def write_journal(self, unit: str, journal: Optional[Journal]) -> None:
+        """Replace the unit's journal; None ends the transaction."""
+        if journal is None:
+            files.write(self._journal_path(unit), None)
+        else:
+            self._save(self._journal_path(unit), journal.to_json())
+
+    def _record_path(self, unit: str) -> Path:
+        return self.folder / "units" / f"{unit}.json"
+
+    def _journal_path(self, unit: str) -> Path:
+        return self.folder / "journal" / f"{unit}.json"
+
+    def _save(self, path: Path, data: Dict[str, Any]) -> None:
+        self._make_folder(path.parent)
+        files.write(path, FileState(json.dumps(data, indent=1).encode(), 0o600, os.geteuid(), os.getegid()))
+
+    @staticmethod
+    def _load(path: Path) -> Optional[Dict[str, Any]]:
+        state = files.read(path)
+        if state is None:
+            return None
+        try:
+            loaded: Dict[str, Any] = json.loads(state.content)
+        except ValueError as broken:
+            raise HostError(
+                f"{path}: is damaged; put it back from a backup, or move it away and clean up by hand what it owned"
+            ) from broken
+        return loaded
+
+    @staticmethod
+    def _make_folder(folder: Path) -> None:
+        files.make_folders(folder)
+        folder.chmod(0o700)

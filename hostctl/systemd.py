@@ -1,0 +1,90 @@
+"""Services as systemd sees them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import List, Sequence
+
+from hostctl.errors import HostError
+from hostctl.host import Host
+from hostctl.masking import masked
+
+PROPERTIES = "LoadState,ActiveState,MainPID,ExecMainStartTimestampMonotonic"
+START_PATIENCE = 120.0
+"""Seconds that `systemctl` may take: a service of Type=notify is up, or has failed, when it returns."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A moment's state of one service. `started`: CLOCK_MONOTONIC microseconds of its main process's start."""
+
+    name: str
+    load: str
+    active: str
+    pid: int
+    started: int
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it runs or should: a service that failed, or that systemd is about to start again, counts."""
+        return self.active in ("active", "reloading", "activating", "failed")
+
+    @property
+    def runs(self) -> bool:
+        """Whether its main process is there and ready."""
+        return self.active in ("active", "reloading") and self.pid > 0
+
+    def arguments(self) -> List[str]:
+        """The running process's command line, without the program."""
+        try:
+            with open(f"/proc/{self.pid}/cmdline", "rb") as file:
+                return file.read().decode(errors="replace").split("\0")[1:-1]
+        except OSError:
+            return []
+
+
+def service(host: Host, name: str) -> Service:
+    """The state of a service; one that does not exist is `not-found` and `inactive`. Raises HostError without systemd."""
+    shown = host.must("systemctl", "show", "-p", PROPERTIES, f"{name}.service")
+    values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return Service(
+        name,
+        values.get("LoadState", "not-found"),
+        values.get("ActiveState", "inactive"),
+        int(values.get("MainPID") or 0),
+        int(values.get("ExecMainStartTimestampMonotonic") or 0),
+    )
+
+
+def restart(host: Host, name: str) -> None:
+    """Restart (or start) a service, also where systemd has given up on it. Raises HostError with what it last said."""
+    # A service that failed too often is not started again before its counter is reset (StartLimitBurst).
+    host.run("systemctl", "reset-failed", f"{name}.service")
+    since = now()
+    done = host.run("systemctl", "restart", f"{name}.service", timeout=START_PATIENCE)
+    if not done.ok:
+        raise HostError(f"{name} does not start: {complaints(host, name, since) or done.tail()}")
+
+
+def now() -> str:
+    """This moment in the form that `complaints` takes."""
+    return f"@{time.time():.6f}"
+
+
+def complaints(host: Host, name: str, since: str, marks: Sequence[str] = ("",)) -> str:
+    """The last lines that a service has logged since then and that hold one of the `marks`."""
+    found = host.run("journalctl", "-u", f"{name}.service", f"--since={since}", "-o", "cat", "--no-pager", "-q")
+    lines = [line for line in found.output.splitlines() if any(mark in line for mark in marks)]
+    return masked(" | ".join(lines[-4:]))
+
+
+def boot() -> str:
+    """The running kernel's boot id: monotonic times of different boots can't be compared."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+def monotonic() -> int:
+    """CLOCK_MONOTONIC in microseconds, as systemd counts it."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000

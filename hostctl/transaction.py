@@ -1,0 +1,288 @@
+"""One change to a host: the old or the new state, never a mix.
+
+lock -> journal -> merge -> write beside -> check -> swap -> activate -> verify -> commit; any failure goes back.
+A crash is finished by the next call: a journal without its commit mark means that the old state is put back first.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+from hostctl import files
+from hostctl.errors import HostError
+from hostctl.files import FileState
+from hostctl.host import Host
+from hostctl.journal import Journal
+from hostctl.plan import Plan, Planner
+from hostctl.store import Store
+from hostctl.unit import NONE, Change, Unit, Wish
+
+VERIFY_PATIENCE = 20.0
+"""Seconds that a runtime has, after its activation, to show what was wished."""
+
+
+class TransactionFailed(HostError):
+    """The change was not made; `rolled_back` says whether the host is as it was."""
+
+    def __init__(self, reason: str, rolled_back: bool) -> None:
+        super().__init__(reason)
+        self.rolled_back = rolled_back
+
+
+class Transactions:
+    """Carries out requests on one host. `on_step` is told each step's name before it is taken."""
+
+    def __init__(self, host: Host, on_step: Callable[[str], None] = lambda step: None) -> None:
+        self.host = host
+        self.store = Store(host)
+        self.on_step = on_step
+
+    def apply(self, unit: Unit, wish: Wish) -> Dict[str, Any]:
+        """Make the wish so; returns the report."""
+        with self.store.lock():
+            self._recover(unit)
+            unit.preflight(self.host, wish)
+            record = self.store.record(unit.name)
+            planner = Planner(self.host, unit, record)
+            plan = planner.apply(wish)
+            if record is not None and not plan.change.changed and self._shows(unit, plan.change):
+                if plan.record != record:
+                    self.store.keep(unit.name, plan.record)
+                return self._report(unit, plan, "unchanged", NONE)
+            level = self._carry_out(unit, plan, planner.missing_folders(plan.change))
+            return self._report(unit, plan, "changed", level)
+
+    def remove(self, unit: Unit) -> Dict[str, Any]:
+        """Put back what was there before the unit's first apply; returns the report."""
+        with self.store.lock():
+            self._recover(unit)
+            record = self.store.record(unit.name)
+            if record is None:
+                return {"unit": unit.name, "result": "absent", "files": [], "activation": NONE, "notes": unit.notes}
+            planner = Planner(self.host, unit, record)
+            plan = planner.remove()
+            level = self._carry_out(unit, plan, planner.missing_folders(plan.change))
+            return self._report(unit, plan, "removed", level)
+
+    def observe(self, unit: Unit) -> Dict[str, Any]:
+        """Report what is there; changes nothing."""
+        return {"unit": unit.name, "result": "observed", "documents": unit.observe(self.host)}
+
+    def _shows(self, unit: Unit, change: Change) -> bool:
+        try:
+            unit.verify(self.host, change, 0)
+        except HostError:
+            return False
+        return True
+
+    def _carry_out(self, unit: Unit, plan: Plan, created: List[str]) -> str:
+        change = plan.change
+        owned = plan.record.files if plan.record else {}
+        journal = Journal(
+            transaction=os.urandom(16).hex(),
+            before=change.before,
+            after=change.after,
+            facts_before=change.facts_before,
+            facts=change.facts,
+            ours={path: owned[path].ours if path in owned else None for path in change.after},
+            keeps_record=plan.record is not None,
+            created=created,
+            obsolete=plan.known.folders,
+            put_aside=plan.put_aside,
+        )
+        self.on_step("journal")
+        self.store.write_journal(unit.name, journal)
+        try:
+            self.on_step("write")
+            candidates = self._write_candidates(change)
+            self.on_step("check")
+            unit.check(self.host, change, candidates)
+            level = unit.activation(self.host, change)
+            stages = unit.stages(self.host, change, level)
+            self._refuse_late_edits(change)
+            journal = journal.at_swap(level, stages + unit.stages(self.host, change.reverse, level))
+            self.store.write_journal(unit.name, journal)
+            for stage in stages:
+                self.on_step("stage")
+                self._make_live(unit, stage, level)
+            self.on_step("swap")
+            self._swap(plan)
+            self.on_step("activate")
+            unit.activate(self.host, change, level)
+            self.on_step("verify")
+            unit.verify(self.host, change, VERIFY_PATIENCE)
+            self.on_step("commit")
+            record = plan.record and replace(plan.record, transaction=journal.transaction)
+            self.store.keep(unit.name, record)
+            self.on_step("close")
+        except BaseException as failure:
+            if not self._committed(unit, journal):
+                raise self._failed(unit, journal, failure) from failure
+        self._close(unit, journal)
+        return level
+
+    def _write_candidates(self, change: Change) -> Dict[str, Path]:
+        candidates = {}
+        for path in change.changed:
+            state = change.after[path]
+            if state is not None:
+                real = self.host.path(path)
+                files.make_folders(real.parent)
+                candidates[path] = files.write_candidate(real, state)
+        return candidates
+
+    def _refuse_late_edits(self, change: Change) -> None:
+        for path in change.changed:
+            if files.read(self.host.path(path)) != change.before[path]:
+                raise HostError(f"{path}: somebody changed it while it was being worked on; try again")
+
+    def _swap(self, plan: Plan) -> None:
+        for path in plan.change.changed:
+            real = self.host.path(path)
+            if path in plan.put_aside:
+                files.write(self.host.path(plan.put_aside[path]), plan.change.before[path])
+            if plan.change.after[path] is None:
+                files.write(real, None)
+            else:
+                files.swap(real)
+
+    def _make_live(self, unit: Unit, change: Change, level: str) -> None:
+        for path, state in change.after.items():
+            real = self.host.path(path)
+            if files.read(real) != state:
+                files.write(real, state)
+        unit.activate(self.host, change, level)
+        unit.verify(self.host, change, VERIFY_PATIENCE)
+
+    def _failed(self, unit: Unit, journal: Journal, failure: BaseException) -> TransactionFailed:
+        reason = _described(failure)
+        try:
+            back = self._put_files_back(unit, journal)
+            self._reactivate(unit, journal, back)
+            self._end(unit, journal)
+        except (HostError, OSError) as worse:
+            return TransactionFailed(
+                f"{reason}. Going back failed as well: {_described(worse)}. The next hostctl call tries again", False
+            )
+        return TransactionFailed(reason, True)
+
+    def _put_files_back(self, unit: Unit, journal: Journal) -> Change:
+        """Restore the files of the journal's old state, without touching what somebody wrote there since."""
+        target: Dict[str, Optional[FileState]] = {}
+        for path, before in journal.before.items():
+            real = self.host.path(path)
+            files.sweep(real)
+            current = files.read(real)
+            if current is not None and current.digest not in journal.wrote(path):
+                target[path] = self._without_ours(unit, path, current, journal.ours[path])
+            else:
+                target[path] = before
+        for path in journal.put_aside.values():
+            files.write(self.host.path(path), None)
+        return Change(journal.after, target, None, journal.facts, journal.facts_before)
+
+    @staticmethod
+    def _without_ours(
+        unit: Unit, path: str, current: FileState, ours: Optional[Dict[str, Any]]
+    ) -> Optional[FileState]:
+        unit.notes.append(f"{path}: somebody changed it after the interruption; their version stays")
+        if ours is None:
+            return current
+        try:
+            text, notes = unit.unmerge(path, current.content, ours)
+        except HostError:
+            return current
+        unit.notes += notes
+        return None if text is None else current.with_content(text)
+
+    def _reactivate(self, unit: Unit, journal: Journal, back: Change) -> None:
+        if not journal.swapping:
+            return
+        for stage in unit.stages(self.host, back, journal.level):
+            self._make_live(unit, stage, journal.level)
+        self._make_live(unit, back, journal.level)
+
+    def _end(self, unit: Unit, journal: Journal) -> None:
+        files.remove_empty_folders(journal.created)
+        self.store.write_journal(unit.name, None)
+
+    def _committed(self, unit: Unit, journal: Journal) -> bool:
+        record = self.store.record(unit.name)
+        if journal.keeps_record:
+            return record is not None and record.transaction == journal.transaction
+        return record is None
+
+    def _close(self, unit: Unit, journal: Journal) -> None:
+        """Clean up behind a committed change."""
+        if not journal.keeps_record:
+            try:
+                unit.forget(self.host, journal.facts_before)
+            except HostError as left:
+                unit.notes.append(f"not everything could be cleaned up: {left}")
+        files.remove_empty_folders(journal.obsolete)
+        self.store.write_journal(unit.name, None)
+
+    def _recover(self, unit: Unit) -> None:
+        """Finish what a crash interrupted.
+
+        A runtime that does not come back is told in a note: the request that follows may well be its remedy.
+        """
+        journal = self.store.journal(unit.name)
+        if journal is None:
+            return
+        if self._committed(unit, journal):
+            self._close(unit, journal)
+            unit.notes.append("an earlier change had been completed but not closed; closed it")
+            return
+        unit.notes.append("an earlier change was interrupted; the state before it was put back first")
+        try:
+            back = self._put_files_back(unit, journal)
+            try:
+                self._reactivate(unit, journal, back)
+            except HostError as silent:
+                unit.notes.append(f"after that: {silent}")
+            self._end(unit, journal)
+        except OSError as failure:
+            raise TransactionFailed(
+                f"an earlier change was interrupted and can't be taken back: {_described(failure)}", False
+            ) from failure
+
+    def _report(self, unit: Unit, plan: Plan, result: str, level: str) -> Dict[str, Any]:
+        extra = unit.report(self.host, plan.change) if result != "removed" else {}
+        notes = unit.notes + plan.notes + list(extra.pop("notes", []))
+        changed = sorted(plan.change.changed)
+        return {"unit": unit.name, "result": result, "files": changed, "activation": level, "notes": notes, **extra}
+
+
+def wait_until(probe: Callable[[], Optional[str]], patience: float) -> None:
+    """Ask `probe` until it returns None (all is well), `patience` seconds at most; raises HostError with its last text."""
+    deadline = time.monotonic() + patience
+    while True:
+        complaint = probe()
+        if complaint is None:
+            return
+        if time.monotonic() >= deadline:
+            raise HostError(complaint)
+        time.sleep(0.05)
+
+
+def _described(failure: BaseException) -> str:
+    if isinstance(failure, HostError):
+        return str(failure)
+    if isinstance(failure, OSError):
+        return f"{failure.filename or 'the host'}: {failure.strerror}"
+    if not isinstance(failure, Exception):
+        return f"interrupted ({type(failure).__name__})"
+    return f"a fault in hostctl ({type(failure).__name__} at {place_of(failure)}); please report it"
+
+
+def place_of(failure: BaseException) -> str:
+    """File and line of the innermost frame of an unexpected exception; its text may hold a secret and is not shown."""
+    trace = failure.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "unknown" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

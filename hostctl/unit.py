@@ -1,0 +1,131 @@
+"""What a unit is: one thing on a host that hostctl can apply, remove and observe."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
+
+from hostctl.files import FileState
+from hostctl.host import Host
+
+HEADER = "Managed by http-registry: changes by hand are put aside at the next 'pulumi up'."
+"""The first line, behind a comment sign, of every file that is ours alone."""
+
+NONE, RELOAD, RESTART = "none", "reload", "restart"
+
+Files = Mapping[str, Optional[FileState]]
+Wish = Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """A file that is ours alone, wanted with this content."""
+
+    path: str
+    state: FileState
+
+
+class SharedFile(ABC):
+    """A file in which others have their own keys. `path` is where; the text is bytes, absence is None."""
+
+    path: str
+
+    @abstractmethod
+    def merge(self, base: Optional[bytes]) -> Tuple[bytes, Dict[str, Any]]:
+        """Put the wish into `base`. Returns the new text and what in it is ours, for `Unit.unmerge`.
+
+        Raises HostError where the base can't be read or holds something that contradicts the wish.
+        """
+
+
+@dataclass(frozen=True)
+class Change:
+    """A transaction's two ends. `facts` are the unit's own notes for its record, `wish` is None when it goes away."""
+
+    before: Files
+    after: Files
+    wish: Optional[Wish] = None
+    facts_before: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> List[str]:
+        """The paths whose content, mode or owner differ between the ends."""
+        return [path for path in self.after if self.before.get(path) != self.after[path]]
+
+    @property
+    def reverse(self) -> Change:
+        """The way back."""
+        return Change(self.after, self.before, None, self.facts, self.facts_before)
+
+    def text(self, path: str) -> Optional[bytes]:
+        """The coming content of a file, or None."""
+        state = self.after.get(path)
+        return None if state is None else state.content
+
+
+class Unit(ABC):
+    """One kind of thing that a request can name. Every method may raise HostError; none prints."""
+
+    name: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.notes: List[str] = []
+        """Sentences for the report, gathered on the way."""
+
+    def preflight(self, host: Host, wish: Wish) -> None:
+        """Refuse, before anything is touched, a host or a wish that can't work."""
+
+    @abstractmethod
+    def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
+        """The wanted files that are ours alone."""
+
+    def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
+        """The files to merge the wish into."""
+        return []
+
+    def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
+        """Take what is ours out of a shared file that somebody changed since. Returns the rest (None: no file) and notes.
+
+        What was ours and has been changed since stays, and a note says so.
+        """
+        raise NotImplementedError
+
+    def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
+        """What the record must remember for `activate` and `forget`, given what it remembers already."""
+        return dict(before)
+
+    def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
+        """Ask the program that will read the candidates (path on the host -> file beside it) whether it accepts them."""
+
+    @abstractmethod
+    def activation(self, host: Host, change: Change) -> str:
+        """The gentlest way that makes this change live: NONE, RELOAD or RESTART."""
+
+    def stages(self, host: Host, change: Change, level: str) -> List[Change]:
+        """Changes that are made live and verified, in order, before `change` is.
+
+        For a runtime that can't be taken from one end to the other in a single step.
+        """
+        return []
+
+    @abstractmethod
+    def activate(self, host: Host, change: Change, level: str) -> None:
+        """Make the swapped files live."""
+
+    @abstractmethod
+    def verify(self, host: Host, change: Change, patience: float) -> None:
+        """Ask the running program whether it shows `change.after`; try for `patience` seconds."""
+
+    def forget(self, host: Host, facts: Mapping[str, Any]) -> None:
+        """After a committed removal: delete what the program left behind because of us (caches, logs)."""
+
+    def report(self, host: Host, change: Change) -> Dict[str, Any]:
+        """What the report says besides; `notes` is a list of sentences."""
+        return {}
+
+    def observe(self, host: Host) -> Dict[str, str]:
+        """What is there now, by document name, without secrets."""
+        return {}

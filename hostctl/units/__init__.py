@@ -1,0 +1,24 @@
+"""The units by the name that a request uses. Only the one that is asked for is imported: that keeps the start short."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from hostctl.errors import HostError
+from hostctl.unit import Unit
+
+UNITS = {
+    "docker-mirrors": "DockerMirrors",
+    "containerd-mirrors": "ContainerdMirrors",
+    "nginx-proxy": "NginxProxy",
+    "firewall": "Firewall",
+    "docker-image": "DockerImage",
+}
+
+
+def unit_named(name: str) -> Unit:
+    """A unit by name. Raises HostError for a name that there is not."""
+    if name not in UNITS:
+        raise HostError(f"unit {name!r}: there is none of that name; known: {', '.join(sorted(UNITS))}")
+    unit: Unit = getattr(import_module(f"hostctl.units.{name.replace('-', '_')}"), UNITS[name])()
+    return unit

@@ -1,0 +1,91 @@
+"""The hosts' root file system: Debian by mmdebstrap, from this machine's own apt sources, and crictl."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+from lab import binaries, packages
+from lab.cache import cached, digest, entry
+from lab.docker import Docker
+from lab.paths import SOURCES
+from lab.process import run
+from lab.progress import step
+
+SUITE = "bookworm"
+PACKAGES = (
+    # a host that a person administers over SSH
+    "systemd systemd-sysv dbus openssh-server iproute2 iputils-ping procps kmod less python3 ca-certificates",
+    # what the project configures
+    "docker.io containerd nginx-light apache2-utils iptables nftables softhsm2 libengine-pkcs11-openssl opensc",
+    # what the tests use; busybox is the test images' only content
+    "curl jq skopeo busybox-static",
+)
+LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
+FILES = tuple(SOURCES / "image" / name for name in ("customize", "lab-boot", "lab-route.service", "crictl.yaml"))
+REMEDY = "Check that apt works on this machine (apt-get update) and that 3 GB of disk are free."
+ROOTFS = "host.tar"
+
+
+def target() -> Path:
+    """The cache folder of the root file system."""
+    return entry("host", [SUITE, *PACKAGES, *LEFT_OUT, *FILES, binaries.CRICTL.target.name])
+
+
+def tag() -> str:
+    """The image's name in Docker; it changes with everything the image is made from."""
+    return f"http-registry-lab/host:{digest([target().name])}"
+
+
+def own_sources() -> list[str]:
+    """This machine's apt sources when it runs the hosts' Debian; else none, and mmdebstrap's default is used."""
+    release = Path("/etc/os-release")
+    codename = re.search(r"^VERSION_CODENAME=(\S+)", release.read_text(), re.M) if release.exists() else None
+    return packages.sources(SUITE) if codename and codename[1] == SUITE else []
+
+
+def debootstrap(output: Path) -> None:
+    """Make the root file system as a tar file."""
+    settings = output.with_name("apt.conf")
+    settings.write_text(packages.connection_settings(run(["apt-config", "dump"], what="reading apt's settings")))
+    include = ",".join(",".join(group.split()) for group in PACKAGES)
+    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={include}"]
+    command += [f"--aptopt={settings}", f"--customize-hook={SOURCES / 'image' / 'customize'}"]
+    command += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+    with step("making the hosts' root file system with mmdebstrap"):
+        run([*command, SUITE, str(output), *own_sources()], what="mmdebstrap", remedy=REMEDY)
+    settings.unlink()
+
+
+def rootfs(crictl: Callable[[], Path]) -> Path:
+    """The root file system's tar file, made when the cache has none; `crictl` waits for the binary."""
+
+    def build(folder: Path) -> None:
+        debootstrap(folder / ROOTFS)
+        with tarfile.open(folder / ROOTFS, "a") as tar:
+            tar.add(crictl(), "./usr/local/bin/crictl")
+
+    return cached(target(), build) / ROOTFS
+
+
+def loaded(docker: Docker) -> bool:
+    """Whether Docker has the image."""
+    return docker.ok("image", "inspect", tag())
+
+
+def load(docker: Docker, tar: Path) -> None:
+    """Make Docker's image of the root file system."""
+    with step("importing the hosts' image into Docker"):
+        docker("import", "--change", "ENV container=docker", str(tar), tag())
+
+
+def read(tar: Path, member: str) -> bytes:
+    """One file of the root file system."""
+    with tarfile.open(tar) as archive:
+        for info in archive:
+            if info.name == member:
+                found = archive.extractfile(info)
+                return found.read() if found else b""
+    raise KeyError(f"{member} is not in {tar}")

@@ -1,0 +1,82 @@
+"""The lab's hosts and networks: the one table that `lab/`, the tests and the lab's stack read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SSH_PORT = 2222
+"""The port on the host's loopback address where its sshd is published."""
+
+HUB_PORT = 5000
+"""The port of the stand-in for Docker Hub on the host `hub`."""
+
+DOCKER = ("docker.socket", "docker.service", "containerd.service")
+CONTAINERD = ("containerd.service",)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A Docker network on a bridge of its own."""
+
+    name: str
+    subnet: str
+    bridge: str
+
+    @property
+    def gateway(self) -> str:
+        """The machine's own address in this network; a host sees the controller come from here."""
+        return self.subnet.rsplit(".", 1)[0] + ".1"
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route that a host has from its boot on."""
+
+    destination: str
+    via: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host: a container that runs systemd, sshd and the services named here."""
+
+    name: str
+    address: str
+    network: Network
+    services: tuple[str, ...]
+    """Units that are enabled; Debian's other ones of the image are installed and disabled."""
+    second: tuple[Network, str] | None = None
+    """A second network and the host's address in it."""
+    route: Route | None = None
+
+    @property
+    def container(self) -> str:
+        """The name of the host's container."""
+        return f"http-registry-lab-{self.name}"
+
+    @property
+    def ssh_address(self) -> str:
+        """The loopback address where the controller finds this host's sshd, on port SSH_PORT."""
+        third, fourth = self.address.split(".")[2:]
+        return f"127.0.{third}.{fourth}"
+
+
+INSIDE = Network("http-registry-lab", "192.168.1.0/24", "hrlab0")
+OUTSIDE = Network("http-registry-lab-outside", "192.168.2.0/24", "hrlab1")
+NETWORKS = (INSIDE, OUTSIDE)
+
+HOSTS = (
+    Host("hub", "192.168.1.10", INSIDE, DOCKER),
+    Host("registry", "192.168.1.11", INSIDE, (*DOCKER, "nginx.service"), second=(OUTSIDE, "192.168.2.11")),
+    Host("docker1", "192.168.1.21", INSIDE, DOCKER),
+    Host("containerd1", "192.168.1.22", INSIDE, CONTAINERD),
+    Host("outsider", "192.168.2.31", OUTSIDE, DOCKER, route=Route("192.168.1.0/24", "192.168.2.11")),
+)
+
+
+def host(name: str) -> Host:
+    """The host of that name; a KeyError that lists the names when there is none."""
+    for candidate in HOSTS:
+        if candidate.name == name:
+            return candidate
+    raise KeyError(f"no host {name!r} in the lab; there are {', '.join(h.name for h in HOSTS)}")

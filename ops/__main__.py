@@ -1,0 +1,71 @@
+"""`python -m ops up|preview|destroy|refresh --stack NAME`; make calls it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from ops.recovery import recover
+from ops.stack import LAB, PROJECT, StackError, selected
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
+
+
+@app.command()
+def up(stack: StackName = LAB) -> None:
+    """Make the hosts as the stack says; the lab is started first and the result is proved."""
+    if stack == LAB:
+        _run_lab("up")
+    with selected(stack) as chosen:
+        recover(chosen)
+        chosen.pulumi("up", "--yes", "--skip-preview")
+        if stack == LAB:
+            from ops.proof import prove
+
+            if not prove(chosen):
+                raise StackError("the lab is up, but not every claim was proved (see the table)")
+
+
+@app.command()
+def preview(stack: StackName = LAB) -> None:
+    """Show what `up` would change, line by line; reaches no host."""
+    with selected(stack) as chosen:
+        chosen.pulumi("preview", "--diff")
+
+
+@app.command()
+def refresh(stack: StackName = LAB) -> None:
+    """Read what is there into the state."""
+    with selected(stack) as chosen:
+        chosen.pulumi("refresh", "--yes", "--skip-preview")
+
+
+@app.command()
+def destroy(stack: StackName = LAB) -> None:
+    """Take everything back: each host as it was before."""
+    with selected(stack) as chosen:
+        recover(chosen)
+        chosen.pulumi("destroy", "--yes", "--skip-preview")
+
+
+def _run_lab(command: str) -> None:
+    done = subprocess.run([PROJECT / "lab" / command], check=False)
+    if done.returncode != 0:
+        raise StackError(f"lab/{command} failed; its output above says why")
+
+
+def main() -> None:
+    """Run a command; what can go wrong is told without a traceback."""
+    try:
+        app()
+    except StackError as wrong:
+        print(f"ops: {wrong}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

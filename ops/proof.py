@@ -1,0 +1,171 @@
+"""Proof on the lab that the stack does what it is for: pulls come through cache and proxy, and nobody else gets in.
+
+Each claim asks the hosts themselves, and the logs of the hub and of the proxy, never an exit code alone.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from rich.console import Console
+from rich.table import Table
+
+from lab import host
+from ops.stack import PROJECT, Stack
+
+APP = "library/app:1"
+REGISTRY = "192.168.1.11"
+MIRROR = f"http://{REGISTRY}:5080"
+PRIVATE = f"{REGISTRY}/private/app:1"
+PROXY_LOG = "/var/log/nginx/http-registry.access.log"
+LIMIT = 60.0
+"""Seconds that one command on a host may take."""
+
+
+class Unproved(Exception):
+    """The claim doesn't hold; the text is what was seen instead."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that must be so; `check` returns the evidence, or raises Unproved."""
+
+    what: str
+    check: Callable[[], str]
+
+
+def prove(stack: Stack) -> bool:
+    """Check every claim on the lab and print the table; returns whether all hold."""
+    table = Table("", "claim", "evidence", title="Proof")
+    proved = True
+    for claim in claims(stack):
+        try:
+            sign, evidence = "[green]✓[/]", claim.check()
+        except Unproved as seen:
+            sign, evidence, proved = "[red]✗[/]", str(seen), False
+        table.add_row(sign, claim.what, evidence)
+    console = Console()
+    console.width = console.width if console.is_terminal else 140
+    console.print(table)
+    return proved
+
+
+def claims(stack: Stack) -> Iterator[Claim]:
+    """What the lab's stack promises."""
+    pusher, puller = (_secret(stack, f"password-{user}") for user in ("pusher", "puller"))
+    ports = "80, 5000, 5001 and 5080"
+    yield Claim(
+        f"docker1: docker pull {APP} comes through the proxy",
+        partial(_pulled, "docker1", f"docker pull -q {APP}", f"docker rmi -f {APP}"),
+    )
+    yield Claim(
+        f"containerd1: crictl pull docker.io/{APP} comes through the proxy",
+        partial(_pulled, "containerd1", f"crictl pull docker.io/{APP}", f"crictl rmi docker.io/{APP}"),
+    )
+    yield Claim(f"hub: {APP} was asked for by the cache only", _hub_saw_the_cache_only)
+    yield Claim("docker1: login, push and pull of a private image", partial(_pushed_and_pulled, pusher))
+    yield Claim("docker1: no password: refused", partial(_answers, "docker1", f"http://{REGISTRY}/v2/", "401"))
+    yield Claim("docker1: a push by a user who may only pull: refused", partial(_push_refused, puller))
+    yield Claim("docker1: a push to the mirror: refused", _mirror_takes_no_push)
+    yield Claim("docker1: the registries' own ports: closed", partial(_closed, "docker1", [REGISTRY], [5000, 5001]))
+    yield Claim(
+        f"outsider: ports {ports}, at both addresses: closed",
+        partial(_closed, "outsider", [REGISTRY, "192.168.2.11"], [80, 5000, 5001, 5080]),
+    )
+
+
+def on(name: str, script: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a shell script on a lab host; output and errors together."""
+    return subprocess.run(
+        [PROJECT / "lab" / "host", name, "sh", "-c", script],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def _must(name: str, script: str, stdin: str | None = None) -> str:
+    done = on(name, script, stdin)
+    if done.returncode != 0:
+        raise Unproved(f"{name}: {done.stdout.strip()[-300:]}")
+    return done.stdout
+
+
+def _secret(stack: Stack, key: str) -> str:
+    return stack.pulumi("config", "get", key, quiet=True).stdout.strip()
+
+
+def _pulled(client: str, pull: str, forget: str) -> str:
+    seen = len(_must("registry", f"cat {PROXY_LOG}").splitlines())
+    on(client, forget)
+    _must(client, pull)
+    log = _must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines()
+    ours = [line for line in log if host(client).address in line and "library/app" in line]
+    if not any("/manifests/" in line for line in ours):
+        raise Unproved(f"pulled, but the proxy's log has no manifest for {host(client).address}: not through the mirror")
+    hits = sum(" HIT" in line for line in ours)
+    return f"proxy log: {len(ours)} requests from {host(client).address}, {hits} of them from its cache"
+
+
+def _hub_saw_the_cache_only() -> str:
+    """The cache's container reaches the hub from the registry host's address."""
+    log = _must("hub", "docker logs hub 2>/dev/null")
+    lines = [line for line in log.splitlines() if re.match(r'^\S+ - .*"(GET|HEAD) /v2/library/app/', line)]
+    clients = {line.split()[0] for line in lines} - {"127.0.0.1"}
+    if clients != {REGISTRY}:
+        raise Unproved(f"the hub's log shows requests from {sorted(clients) or 'nobody'}")
+    return f"hub log: {sum(line.startswith(REGISTRY) for line in lines)} requests, all from {REGISTRY}"
+
+
+def _pushed_and_pulled(password: str) -> str:
+    _must("docker1", f"docker login -u pusher --password-stdin {REGISTRY}", stdin=password)
+    try:
+        _must("docker1", f"docker image inspect {APP} >/dev/null 2>&1 || docker pull -q {APP}")
+        _must("docker1", f"docker tag {APP} {PRIVATE} && docker push -q {PRIVATE} && docker rmi {PRIVATE}")
+        _must("docker1", f"docker pull -q {PRIVATE}")
+    finally:
+        on("docker1", f"docker logout {REGISTRY}; docker rmi {PRIVATE}")
+    return f"as pusher: {PRIVATE} pushed, removed, pulled"
+
+
+def _push_refused(password: str) -> str:
+    request = f'user = "puller:{password}"\n'
+    url = f"http://{REGISTRY}/v2/private/app/blobs/uploads/"
+    pulls = _must("docker1", f"curl -s -o /dev/null -w '%{{http_code}}' -K - http://{REGISTRY}/v2/", stdin=request)
+    code = _must("docker1", f"curl -s -o /dev/null -w '%{{http_code}}' -K - -X POST {url}", stdin=request)
+    if pulls != "200" or code not in ("401", "403"):
+        raise Unproved(f"as puller: GET /v2/ {pulls}, POST {code}")
+    return f"as puller: GET /v2/ {pulls}, POST {code}"
+
+
+def _mirror_takes_no_push() -> str:
+    url = f"{MIRROR}/v2/library/app/blobs/uploads/"
+    code = _must("docker1", f"curl -s -o /dev/null -w '%{{http_code}}' -X POST {url}")
+    if code not in ("403", "405"):
+        raise Unproved(f"POST to the mirror: {code}")
+    return f"POST to the mirror: {code}"
+
+
+def _answers(client: str, url: str, wanted: str) -> str:
+    code = on(client, f"curl -s -m 10 -o /dev/null -w '%{{http_code}}' {url}").stdout
+    if code != wanted:
+        raise Unproved(f"GET {url}: {code}")
+    return f"GET {url}: {code}"
+
+
+def _closed(client: str, addresses: list[str], ports: list[int]) -> str:
+    """No connection comes about, though the registry host itself reaches every one of these ports."""
+    tried = [f"{address}:{port}" for address in addresses for port in ports]
+    script = " & ".join(f"curl -s -m 2 -o /dev/null http://{each}/v2/ && echo {each}" for each in tried) + " & wait"
+    open_ones = _must(client, script).split()
+    if open_ones:
+        raise Unproved(f"open: {', '.join(open_ones)}")
+    return f"{len(tried)} tried, none answered"

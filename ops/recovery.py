@@ -1,0 +1,84 @@
+"""After a `pulumi up` that was killed: its lock, and the containers and networks that it could not write down.
+
+The file backend's locks: <backend>/.pulumi/locks/organization/<project>/<stack>/<uuid>.json with pid and hostname
+(pulumi, pkg/backend/diy/lock.go).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ops.configuration import PROJECT_NAME, tier_of
+from ops.stack import PROJECT, Stack
+from settings.tier import Host
+
+
+def recover(stack: Stack) -> None:
+    """Clear the lock of a process that is dead on this machine, then remove what the state does not know.
+
+    Volumes stay: creating one that exists adopts it. Prints what it does; without a crash it does nothing.
+    """
+    dead = _dead_locks(stack)
+    for lock in dead:
+        print(f"The process that held {stack.name}'s lock is dead: clearing the lock.", flush=True)
+        lock.unlink()
+    state = stack.state()
+    if not dead and not state["deployment"].get("pending_operations"):
+        return
+    known = {resource.get("id") for resource in state["deployment"].get("resources", [])}
+    tier = tier_of(stack.name)
+    for name in sorted({registry.host for registry in tier.registries}):
+        _remove_strangers(stack, tier.host(name), known)
+
+
+def _dead_locks(stack: Stack) -> list[Path]:
+    url = urlsplit(stack.environment.get("PULUMI_BACKEND_URL", ""))
+    if url.scheme != "file":
+        return []
+    folder = Path(url.path, ".pulumi", "locks", "organization", PROJECT_NAME, stack.name)
+    return [lock for lock in folder.glob("*.json") if _is_dead(json.loads(lock.read_text()))]
+
+
+def _is_dead(lock: dict[str, object]) -> bool:
+    if lock["hostname"] != socket.gethostname():
+        return False
+    command = Path(f"/proc/{lock['pid']}/comm")
+    return not command.exists() or command.read_text().strip() != "pulumi"
+
+
+def _remove_strangers(stack: Stack, host: Host, known: set[str | None]) -> None:
+    label = f"label=http-registry.stack={PROJECT_NAME}/{stack.name}"
+    for kind, listing, removal in (
+        ("container", ["ps", "--all", "--no-trunc"], ["rm", "--force"]),
+        ("network", ["network", "ls", "--no-trunc"], ["network", "rm"]),
+    ):
+        found = _docker(stack, host, *listing, "--filter", label, "--format", "{{.ID}}").split()
+        for identity in found:
+            if identity not in known:
+                print(f"{host.name}: removing the {kind} {identity[:12]}, which the state does not know.", flush=True)
+                _docker(stack, host, *removal, identity)
+
+
+def _docker(stack: Stack, host: Host, *arguments: str) -> str:
+    """Run docker on a host; an unreachable one is reported by the `pulumi up` that follows."""
+    ssh = host.ssh
+    done = subprocess.run(
+        [
+            "ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "StrictHostKeyChecking=yes",
+            "-o", f"UserKnownHostsFile={PROJECT / '.work' / f'known_hosts.{stack.name}'}",
+            "-p", str(ssh.port), f"root@{ssh.host or host.address}",
+            " ".join(["docker", *(f"'{each}'" for each in arguments)]),
+        ],
+        env={**os.environ, **stack.environment},
+        text=True,
+        capture_output=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        print(f"{host.name}: can't look for leftovers: {done.stderr.strip()}", flush=True)
+    return done.stdout

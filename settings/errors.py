@@ -1,0 +1,70 @@
+"""All errors of a tier's settings at once, each with key path, value, rule and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from settings.contradictions import contradictions
+from settings.tier import Tier
+
+KINDS = ("hosted", "cache")
+"""Pydantic puts the kind of a registry into the path; it is no key of the file."""
+
+REMEDIES = {
+    "extra_forbidden": "there is no such key here; remove it or correct its spelling",
+    "missing": "is required; add it",
+}
+
+
+class SettingsError(ValueError):
+    """The settings can't be used. `errors` has a line for each thing that is wrong."""
+
+    def __init__(self, errors: list[str]) -> None:
+        count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
+        super().__init__(f"settings: {count}, nothing was touched:\n" + "\n".join(f"  {line}" for line in errors))
+        self.errors = errors
+
+
+def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> Tier:
+    """Read a tier's settings; `secrets` names the secret keys that are set (None: don't check).
+
+    Raises SettingsError with every error found, never only the first.
+    """
+    errors = []
+    tier = None
+    try:
+        tier = Tier.model_validate(data)
+    except ValidationError as found:
+        errors = [_line(error) for error in found.errors()]
+    errors += contradictions(data)
+    if tier is not None and secrets is not None:
+        errors += [
+            f"{key}: is required; set it with 'pulumi config set --secret {key}'"
+            for key in tier.secret_keys()
+            if key not in secrets
+        ]
+    if tier is None or errors:
+        raise SettingsError(errors)
+    return tier
+
+
+def _line(error: Any) -> str:
+    path = ".".join(str(part) for part in error["loc"] if part not in KINDS)
+    rule = REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, "))
+    value = "" if error["type"] in ("missing",) else f" = {_shown(error['input'])}"
+    return f"{path}{value}: {rule}"
+
+
+def _shown(value: object) -> str:
+    """The value as far as it may be shown: credentials in a URL are not."""
+    if isinstance(value, str):
+        scheme, separator, rest = value.partition("://")
+        if separator and "@" in rest:
+            value = f"{scheme}://***@{rest.rpartition('@')[2]}"
+        return repr(value)
+    if isinstance(value, bool | int | float) or value is None:
+        return repr(value)
+    return f"a {type(value).__name__}"

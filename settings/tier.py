@@ -1,0 +1,223 @@
+"""A tier: its hosts, its registries, the proxy before them, the runtimes that use them, the firewall around them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from settings.values import (
+    Address,
+    BaseUrl,
+    Duration,
+    ImageReference,
+    Name,
+    Network,
+    Port,
+    RegistryName,
+    Settings,
+    Size,
+)
+
+
+class Ssh(Settings):
+    """How the controller reaches a host, as root, since every change to a host needs it.
+
+    Authentication is the SSH agent's ($SSH_AUTH_SOCK): no key enters the state.
+    """
+
+    host: Address | None = None
+    """Where sshd answers; the host's `address` if absent."""
+    port: Port = 22
+    host_key: str | None = Field(default=None, pattern=r"^(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/=]+$")
+    """The host's public key as `ssh-keyscan` prints it, without the name; looked up in `known_hosts` if absent."""
+
+
+class Host(Settings):
+    """A machine of the tier."""
+
+    name: Name
+    address: Address
+    """Where other hosts reach its services."""
+    ssh: Ssh = Ssh()
+    ssh_port: Port = 22
+    """The port of sshd on the host itself, where `ssh.port` is another because something forwards it."""
+
+
+class Image(Settings):
+    """The registry's own image (distribution v3)."""
+
+    reference: ImageReference
+    archive: str | None = None
+    """A `docker save` archive that holds `reference`, below the project folder: for hosts that reach no registry."""
+
+
+class HostedRegistry(Settings):
+    """A registry to push to and pull from."""
+
+    kind: Literal["hosted"]
+    name: Name
+    host: Name
+    port: Port = 5000
+    """Port on the host; on 127.0.0.1 where the proxy stands before it, else on every address."""
+    keep_data: bool = True
+    """Whether the volume with the images outlives `pulumi destroy`."""
+
+
+class CacheRegistry(Settings):
+    """A pull-through cache of one upstream registry. It can't be pushed to."""
+
+    kind: Literal["cache"]
+    name: Name
+    host: Name
+    port: Port = 5001
+    serves: RegistryName
+    """The registry's name in image references, such as docker.io."""
+    upstream: BaseUrl
+    """Where the blobs come from, such as https://registry-1.docker.io."""
+    upstream_user: str | None = None
+    """Login at the upstream; its password is the secret `upstream-password-<name>`."""
+    keep: Duration = "168h"
+    """How long a cached blob stays before it is fetched anew; distribution's own default."""
+
+
+class User(Settings):
+    """A user of the hosted endpoint; the password is the secret `password-<name>`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    role: Literal["pull", "push"]
+    """`pull`: GET and HEAD. `push`: everything."""
+
+
+class Endpoint(Settings):
+    """A name and port on the proxy, and the registry behind it.
+
+    Before a cache: anonymous GET and HEAD, since dockerd sends no credentials to a mirror. Before a hosted registry:
+    Basic auth for the proxy's users.
+    """
+
+    registry: Name
+    port: Port
+    server_name: Address
+    """The name or address that clients use."""
+
+
+class Cache(Settings):
+    """The proxy's cache, for each endpoint one."""
+
+    size: Size = "10g"
+    """Most bytes on disk; the least used go first."""
+    tag_lifetime: Duration = "60s"
+    """How long a mirror answers for a tag without asking the cache behind it."""
+    unused: Duration = "30d"
+    """What nobody asked for during this time goes."""
+
+
+class Proxy(Settings):
+    """Nginx before the registries of one host."""
+
+    host: Name
+    endpoints: list[Endpoint] = Field(min_length=1)
+    users: list[User] = []
+    bcrypt_cost: int = Field(default=10, ge=4, le=14)
+    """Work factor of the password hashes: each step doubles it."""
+    cache: Cache = Cache()
+
+
+class Docker(Settings):
+    """Docker on a host: daemon.json."""
+
+    max_concurrent_downloads: int | None = Field(default=None, ge=1, le=64)
+    """Layers fetched at once for one pull; Docker's own 3 if absent."""
+
+
+class Containerd(Settings):
+    """containerd on a host: config.toml and hosts.toml."""
+
+    max_concurrent_downloads: int | None = Field(default=None, ge=1, le=64)
+    """Layers fetched at once for one pull; containerd's own 3 if absent."""
+    config_path: str = Field(default="/etc/containerd/certs.d", pattern=r"^/[A-Za-z0-9/._-]+$")
+    """The folder that holds a folder with hosts.toml for each registry."""
+    fallback: bool = False
+    """Whether the real registry is asked when the mirror fails. (dockerd always does: no setting turns that off.)"""
+
+
+class Runtime(Settings):
+    """The runtimes of one host that use this tier's registries."""
+
+    host: Name
+    docker: Docker | None = None
+    containerd: Containerd | None = None
+
+
+class Firewall(Settings):
+    """Who reaches the ports that this tier opens. Loopback and the host's own addresses always do."""
+
+    allow: list[Network] = Field(min_length=1)
+    extra_ports: list[Port] = []
+    """More ports of the registry hosts to guard in the same way, such as one that an application publishes."""
+
+
+class Tier(Settings):
+    """All settings of one stack."""
+
+    hosts: list[Host] = Field(min_length=1)
+    known_hosts: str | None = None
+    """A file in known_hosts format, below the project folder, for hosts without an `ssh.host_key`."""
+    image: Image
+    registries: list[Annotated[HostedRegistry | CacheRegistry, Field(discriminator="kind")]] = Field(min_length=1)
+    proxy: Proxy | None = None
+    runtimes: list[Runtime] = []
+    firewall: Firewall
+
+    def host(self, name: str) -> Host:
+        """The host of that name; the settings guarantee that there is one."""
+        return next(host for host in self.hosts if host.name == name)
+
+    def registry(self, name: str) -> HostedRegistry | CacheRegistry:
+        """The registry of that name; the settings guarantee that there is one."""
+        return next(registry for registry in self.registries if registry.name == name)
+
+    def behind_proxy(self, registry: HostedRegistry | CacheRegistry) -> bool:
+        """Whether clients reach the registry through the proxy only."""
+        return self.proxy is not None and any(each.registry == registry.name for each in self.proxy.endpoints)
+
+    def url(self, registry: HostedRegistry | CacheRegistry) -> str:
+        """Where clients reach the registry: scheme, host and port, the port left out if it is the scheme's own."""
+        for endpoint in self.proxy.endpoints if self.proxy else []:
+            if endpoint.registry == registry.name:
+                return base_url("http", endpoint.server_name, endpoint.port)
+        return base_url("http", self.host(registry.host).address, registry.port)
+
+    def mirrors(self) -> dict[str, str]:
+        """The caches' URLs by the name of the registry that they serve."""
+        return {each.serves: self.url(each) for each in self.registries if isinstance(each, CacheRegistry)}
+
+    def hosted(self) -> list[str]:
+        """The hosted registries' URLs."""
+        return [self.url(each) for each in self.registries if isinstance(each, HostedRegistry)]
+
+    def open_ports(self, host: str) -> list[int]:
+        """The ports of a host that this tier opens to others."""
+        ports = {each.port for each in self.registries if each.host == host and not self.behind_proxy(each)}
+        if self.proxy and self.proxy.host == host:
+            ports |= {each.port for each in self.proxy.endpoints}
+        if ports:
+            ports |= set(self.firewall.extra_ports)
+        return sorted(ports)
+
+    def secret_keys(self) -> list[str]:
+        """The secret configuration keys that this tier needs."""
+        users = [f"password-{user.name}" for user in self.proxy.users] if self.proxy else []
+        upstreams = [
+            f"upstream-password-{each.name}"
+            for each in self.registries
+            if isinstance(each, CacheRegistry) and each.upstream_user
+        ]
+        return users + upstreams
+
+
+def base_url(scheme: str, host: str, port: int) -> str:
+    """A URL of scheme, host and port; an IPv6 address gets its brackets, the scheme's own port is left out."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}" if port == {"http": 80, "https": 443}[scheme] else f"{scheme}://{shown}:{port}"

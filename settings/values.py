@@ -1,0 +1,89 @@
+"""The small values that settings are made of; each checks itself and says its rule and remedy."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+REFERENCE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(@sha256:[0-9a-f]{64})?")
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as wrong:
+        raise ValueError(
+            f"must be a network in CIDR form with no host bits set, such as 192.168.1.0/24 or fd00::/64 ({wrong})"
+        ) from wrong
+
+
+def _address(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError as wrong:
+        if not HOST_NAME.fullmatch(value) or re.fullmatch(r"[0-9.]+", value):
+            raise ValueError("must be an IP address or a host name in lower case") from wrong
+    return value
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("must start with http:// or https:// (a registry's scheme is never guessed)")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            "must hold no credentials: take them out of the URL and set them with 'pulumi config set --secret'"
+        )
+    if not parts.hostname:
+        raise ValueError("must name a host, such as https://registry-1.docker.io")
+    if parts.query or parts.fragment or parts.path not in ("", "/"):
+        raise ValueError("must end behind the host and port: no path, query or fragment")
+    try:
+        port = parts.port
+    except ValueError as wrong:
+        raise ValueError("port must be 1 to 65535") from wrong
+    if port == 0:
+        raise ValueError("port must be 1 to 65535")
+    return value.rstrip("/")
+
+
+def _registry_name(value: str) -> str:
+    host, _, port = value.partition(":")
+    if not HOST_NAME.fullmatch(host) or (port and not port.isdigit()) or "/" in value:
+        raise ValueError("must be a registry's name as it stands in an image reference, such as docker.io or quay.io:443")
+    return value
+
+
+def _image(value: str) -> str:
+    if not REFERENCE.fullmatch(value):
+        raise ValueError("must be an image reference without a scheme, such as registry:3.1.2 or ghcr.io/org/registry:3")
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535, description="TCP port, 1 to 65535")]
+Network = Annotated[str, AfterValidator(_network)]
+"""An IPv4 or IPv6 network in CIDR form."""
+Address = Annotated[str, AfterValidator(_address)]
+"""An IP address or a host name."""
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+"""Scheme, host and port of an HTTP server, nothing behind them."""
+RegistryName = Annotated[str, AfterValidator(_registry_name)]
+"""A registry as image references name it."""
+ImageReference = Annotated[str, AfterValidator(_image)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+"""A name of ours: lower case, digits and dashes, 31 characters at most."""
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")]
+"""A time as nginx and people write it: a number and s, m, h or d."""
+Size = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmg]$")]
+"""A size as nginx writes it: a number and k, m or g."""

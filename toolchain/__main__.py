@@ -1,0 +1,41 @@
+"""`python -m toolchain`: make sure of an engine and say which. `python -m toolchain env`: print it for `eval`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+
+from toolchain.engine import ensure_engine
+from toolchain.errors import EngineError
+
+USAGE = (
+    "usage: python -m toolchain        make sure that an engine is there, and say which\n"
+    '       eval "$(python -m toolchain env)"   and set it up for this shell'
+)
+
+
+def export_lines(variables: Mapping[str, str]) -> list[str]:
+    """Shell lines that set `variables`."""
+    return [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line; gives the exit status."""
+    if arguments not in ([], ["env"]):
+        print(USAGE, file=sys.stderr)
+        return 0 if arguments in (["-h"], ["--help"]) else 2
+    try:
+        engine = ensure_engine()
+    except EngineError as failure:
+        print(f"toolchain: {failure}", file=sys.stderr)
+        return 1
+    if arguments:
+        print("\n".join(export_lines(engine.environment)))
+    else:
+        print(engine.line())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,148 @@
+"""Builds `pulumi` and its Python language host from Go modules, into a folder named by what they were built from.
+
+The modules, versions and checksums are in `go/*/go.mod` and `go.sum`. The language host is of an older release:
+the last whose module a Go proxy serves (later ones left `sdk/v3`), and it works with the newer engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+from toolchain.errors import EngineError
+from toolchain.locking import locked
+from toolchain.paths import Paths
+from toolchain.progress import Progress
+
+SDK: Final = "github.com/pulumi/pulumi/sdk/v3"
+MARKER: Final = "built-by-http-registry"
+"""A file in each engine folder: this `pulumi` is ours, not the official one."""
+TAIL_LINES: Final = 25
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One program to build."""
+
+    name: str
+    module: str
+    """Its folder below `toolchain/go`."""
+    package: str
+    stamps_version: bool = False
+    """Whether the version has to be linked in: `pulumi version` is empty without."""
+
+
+BINARIES: Final = (
+    Binary("pulumi", "cli", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", stamps_version=True),
+    Binary("pulumi-language-python", "language-python", f"{SDK}/python/cmd/pulumi-language-python"),
+)
+EXEC_SCRIPT: Final = "pulumi-language-python-exec"
+"""Runs a program for the language host; a Python file of the engine's own SDK version, beside the binaries."""
+
+
+def pinned_version(module: Path) -> str:
+    """The version of `sdk/v3` that `module/go.mod` requires."""
+    found = re.search(
+        rf"^\s*(?:require )?{re.escape(SDK)} (v\S+)", (module / "go.mod").read_text(), re.MULTILINE
+    )
+    if found is None:
+        raise EngineError(f"{module / 'go.mod'} requires no {SDK}; restore the file from git")
+    return found[1]
+
+
+def engine_hash(go: Path) -> str:
+    """Names all that decides what comes out: every pinned file, the packages and the platform."""
+    digest = hashlib.sha256(repr((BINARIES, EXEC_SCRIPT, platform.system(), platform.machine())).encode())
+    for file in sorted(go.glob("*/*")):
+        digest.update(f"{file.relative_to(go)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def is_ours(pulumi: Path) -> bool:
+    """Whether this `pulumi` was built here."""
+    return (pulumi.resolve().parent.parent / MARKER).exists()
+
+
+def built_engine(places: Paths, out: TextIO) -> Path:
+    """The folder of the built binaries; builds them if they aren't there."""
+    name = f"engine-{engine_hash(places.go)}"
+    ready = places.cache / name
+    if ready.is_dir():
+        return ready / "bin"
+    with locked(places.cache / f"{name}.lock", "the engine is being built", out):
+        if not ready.is_dir():
+            _build(places.go, places.cache / f"{name}.partial", ready, out)
+    return ready / "bin"
+
+
+def _build(go: Path, partial: Path, ready: Path, out: TextIO) -> None:
+    """Build beside and rename, so a killed build leaves nothing that looks complete."""
+    if shutil.which("go") is None:
+        raise EngineError(
+            "neither the official `pulumi` nor `go` is on PATH; install Pulumi (https://www.pulumi.com/docs/install), "
+            "or Go 1.25 or newer to build it from Go modules (where only an older Go is packaged, "
+            "GOTOOLCHAIN=auto fetches a newer one from your Go proxy)"
+        )
+    shutil.rmtree(partial, ignore_errors=True)
+    binaries = partial / "bin"
+    binaries.mkdir(parents=True)
+    for binary in BINARIES:
+        _go_build(go / binary.module, binary, binaries / binary.name, out)
+    listed = subprocess.run(
+        ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK],
+        cwd=go / "cli",
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        raise EngineError(f"`go list -m {SDK}` failed in {go / 'cli'}:\n{listed.stderr}")
+    script = binaries / EXEC_SCRIPT
+    shutil.copyfile(Path(listed.stdout.strip()) / "python" / "cmd" / EXEC_SCRIPT, script)
+    script.chmod(0o755)
+    (partial / MARKER).write_text("built from toolchain/go by http-registry; safe to delete\n")
+    partial.rename(ready)
+
+
+def _go_build(module: Path, binary: Binary, target: Path, out: TextIO) -> None:
+    version = pinned_version(module)
+    command = ["go", "build", "-mod=readonly", "-buildvcs=false", "-v"]
+    if binary.stamps_version:
+        command += ["-ldflags", f"-X {SDK}/go/common/version.Version={version}"]
+    command += ["-o", str(target), binary.package]
+    what = f"building {binary.name} {version} from Go modules (once; about 5 minutes on 2 cores)"
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    compiled = 0
+    with Progress(what if binary.stamps_version else what.split(" (")[0], out) as progress:
+        process = subprocess.Popen(
+            command,
+            cwd=module,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with process, process.stdout or open(os.devnull) as lines:
+            for line in lines:
+                tail.append(line)
+                compiled += not line.startswith("go: ")
+                progress.note(line.strip() if line.startswith("go: ") else f"{compiled} packages compiled")
+        if process.returncode:
+            raise EngineError(
+                f"`{' '.join(command)}` failed in {module}:\n{''.join(tail)}"
+                "Check that the Go proxy (`go env GOPROXY`) can be reached and that the disk isn't full; "
+                "the next run goes on from what was compiled."
+            )
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "GOWORK": "off"}

@@ -1,0 +1,1 @@
+"""Offline stand-ins for official Pulumi plugins; see README.md."""

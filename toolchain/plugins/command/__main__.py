@@ -1,0 +1,5 @@
+"""Entry of the installed plugin."""
+
+from toolchain.plugins.command.plugin import main
+
+main()
