@@ -23,9 +23,7 @@ def declare(loaded: Loaded) -> None:
     for name, host in hosts.items():
         if ports := tier.open_ports(name):
             ssh_port = tier.host(name).ssh_port
-            policy = FirewallPolicy(
-                f"{name}-firewall", FirewallPolicyArgs(host, ports, tier.firewall.allow, ssh_port)
-            )
+            policy = FirewallPolicy(f"{name}-firewall", FirewallPolicyArgs(host, ports, tier.firewall.allow, ssh_port))
             guards[name] = [policy]
             documents.add(name, policy.documents)
 
@@ -51,7 +49,11 @@ def declare(loaded: Loaded) -> None:
         registry = HttpRegistry(
             each.name,
             HttpRegistryArgs(
-                each, hosts[each.host], bases[each.host], tier.behind_proxy(each), loaded.upstream_password(each)
+                each,
+                hosts[each.host],
+                bases[each.host],
+                tier.behind_proxy(each),
+                loaded.upstream_password(each),
             ),
             after=[*guards[each.host], *ready.get(each.host, [])],
         )

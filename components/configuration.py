@@ -15,7 +15,7 @@ import settings
 from components.host import HostArgs
 from hostctl.package import build
 from settings.known_hosts import host_keys, render
-from settings.tier import CacheRegistry, HostedRegistry, Tier
+from settings.tier import CacheRegistry, Registry, Tier
 
 NAMESPACE = "http-registry"
 WORK = Path(".work")
@@ -44,7 +44,7 @@ class Loaded:
         users = self.tier.proxy.users if self.tier.proxy else []
         return {user.name: config.require_secret(f"password-{user.name}") for user in users}
 
-    def upstream_password(self, registry: HostedRegistry | CacheRegistry) -> pulumi.Output[str] | None:
+    def upstream_password(self, registry: Registry) -> pulumi.Output[str] | None:
         """The password of a cache that logs in at its upstream."""
         if isinstance(registry, CacheRegistry) and registry.upstream_user:
             return pulumi.Config(NAMESPACE).require_secret(f"upstream-password-{registry.name}")

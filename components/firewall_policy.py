@@ -30,9 +30,7 @@ class FirewallPolicy(pulumi.ComponentResource):
     documents: Mapping[str, str]
     """The rendered files by path."""
 
-    def __init__(
-        self, name: str, args: FirewallPolicyArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: FirewallPolicyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("http-registry:index:FirewallPolicy", name, None, opts)
         rules = firewall_rules.render(args.ports, args.allow)
         self.documents = {each.path: each.text for each in rules}

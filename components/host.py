@@ -16,9 +16,7 @@ import settings
 
 FOLDER = "/var/lib/http-registry"
 
-PYTHON_PROBE = (
-    "import sys, fcntl, json, zipfile, zlib; sys.exit(sys.version_info < (3, 9))"
-)
+PYTHON_PROBE = "import sys, fcntl, json, zipfile, zlib; sys.exit(sys.version_info < (3, 9))"
 NEEDS_PYTHON = (
     "this host needs Python 3.9 or newer with its whole standard library: install the package python3 "
     "(python3-minimal is not enough) and run 'pulumi up' again; nothing was changed"
@@ -74,9 +72,7 @@ class Host(pulumi.ComponentResource):
         self._hostctl = self.copy(f"{name}-hostctl", args.hostctl, self._program)
         self.register_outputs({"address": args.host.address})
 
-    def copy(
-        self, name: str, source: Path, target: str, parent: pulumi.Resource | None = None
-    ) -> remote.CopyToRemote:
+    def copy(self, name: str, source: Path, target: str, parent: pulumi.Resource | None = None) -> remote.CopyToRemote:
         """Copy a file of the controller to the host; only its hash is kept in the state."""
         return remote.CopyToRemote(
             name,
@@ -122,10 +118,14 @@ class Host(pulumi.ComponentResource):
                 f"{self.name}-docker",
                 host=f"ssh://root@{ssh.host or self._args.host.address}:{ssh.port}",
                 ssh_opts=[
-                    "-o", "BatchMode=yes",
-                    "-o", "ConnectTimeout=10",
-                    "-o", "StrictHostKeyChecking=yes",
-                    "-o", f"UserKnownHostsFile={self._args.known_hosts}",
+                    "-o",
+                    "BatchMode=yes",
+                    "-o",
+                    "ConnectTimeout=10",
+                    "-o",
+                    "StrictHostKeyChecking=yes",
+                    "-o",
+                    f"UserKnownHostsFile={self._args.known_hosts}",
                 ],
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[self._probe]),
             )

@@ -13,7 +13,7 @@ import pulumi_docker as docker
 import settings
 from components.host import FOLDER, Host
 from documents import registry_config
-from settings.tier import CacheRegistry, HostedRegistry
+from settings.tier import HostedRegistry, Registry
 
 BRIDGE = "http-registry0"
 """The bridge of the registries' network; the firewall lets nobody route into it."""
@@ -39,9 +39,7 @@ class RegistryBase(pulumi.ComponentResource):
         super().__init__("http-registry:index:RegistryBase", name, None, opts)
         docker_opts = pulumi.ResourceOptions(parent=self, provider=host.docker)
         if archive is None:
-            pulled = docker.RemoteImage(
-                f"{name}-image", name=image.reference, keep_locally=True, opts=docker_opts
-            )
+            pulled = docker.RemoteImage(f"{name}-image", name=image.reference, keep_locally=True, opts=docker_opts)
             self.image_id = pulled.image_id
         else:
             source, digest = archive
@@ -70,7 +68,7 @@ class HttpRegistryArgs:
     `upstream_password`: a cache's login at its upstream, with `registry.upstream_user`.
     """
 
-    registry: HostedRegistry | CacheRegistry
+    registry: Registry
     host: Host
     base: RegistryBase
     loopback_only: bool
@@ -121,9 +119,7 @@ class HttpRegistry(pulumi.ComponentResource):
                 )
             ],
             uploads=[docker.ContainerUploadArgs(file=registry_config.PATH, content=config)],
-            volumes=[
-                docker.ContainerVolumeArgs(volume_name=volume.name, container_path=registry_config.DATA)
-            ],
+            volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path=registry_config.DATA)],
             networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=args.base.network)],
             labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in host.labels.items()],
             log_driver="json-file",

@@ -24,14 +24,12 @@ def mirror(endpoint: str, *, fallback: bool) -> str:
 
 
 def hosted(endpoint: str) -> str:
-    """hosts.toml of a registry of our own, which also takes pushes; gives containerd the scheme, which it would guess."""
+    """hosts.toml of a registry of our own, which takes pushes too; it tells containerd the scheme."""
     document = tomlkit.document()
     document.add(tomlkit.comment(HEADER))
     document["server"] = endpoint
     _host(document, endpoint, ["pull", "resolve", "push"])
     return tomlkit.dumps(document)
-
-
 
 
 def _host(document: tomlkit.TOMLDocument, endpoint: str, capabilities: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from hostctl.unit import HEADER
-from settings.tier import CacheRegistry, HostedRegistry
+from settings.tier import CacheRegistry, Registry
 
 PATH = "/etc/distribution/config.yml"
 """Where the image's command looks for it."""
@@ -19,7 +19,7 @@ DATA = "/var/lib/registry"
 CONTAINER_PORT = 5000
 
 
-def render(registry: HostedRegistry | CacheRegistry, upstream_password: str | None = None) -> str:
+def render(registry: Registry, upstream_password: str | None = None) -> str:
     """The configuration of one registry. A cache asks its upstream, and deletes what is older than `keep`."""
     config: dict[str, Any] = {
         "version": 0.1,

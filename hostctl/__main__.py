@@ -8,9 +8,9 @@ import signal
 import sys
 from typing import Any, Dict, List, Tuple
 
-from hostctl.errors import HostError
+from hostctl.errors import HostError, described
 from hostctl.host import Host
-from hostctl.transaction import Transactions, place_of
+from hostctl.transaction import Transactions
 from hostctl.unit import Unit, Wish
 from hostctl.units import unit_named
 
@@ -54,16 +54,16 @@ def main(arguments: List[str]) -> int:
         _say_failure(name, str(failure), getattr(failure, "rolled_back", True))
         return 1
     except OSError as failure:
-        _say_failure(name, f"{failure.filename or 'the host'}: {failure.strerror}; nothing was changed", True)
+        _say_failure(name, f"{described(failure)}; nothing was changed", True)
         return 1
     except Exception as fault:
-        _say_failure(name, f"a fault in hostctl ({type(fault).__name__} at {place_of(fault)}); please report it", True)
+        _say_failure(name, described(fault), True)
         return 1
     _print(report)
     return 0
 
 
-def _stop(number: int, frame: object) -> None:
+def _stop(number: int, _frame: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(128 + number)
 

@@ -45,7 +45,10 @@ def merge(base: Optional[bytes], wanted: Wanted) -> Tuple[bytes, Dict[str, Any]]
             continue
         taken = {same_item(each) for each in items}
         known = {same_item(each) for each in there or []}
-        ours["lists"][key] = {"added": [each for each in items if same_item(each) not in known], "before": there}
+        ours["lists"][key] = {
+            "added": [each for each in items if same_item(each) not in known],
+            "before": there,
+        }
         document.set(key, items + [each for each in there or [] if same_item(each) not in taken])
     before = _number(document, DOWNLOADS)
     if wanted.downloads is not None:

@@ -112,7 +112,7 @@ def make_folders(folder: Path) -> List[str]:
     """Create `folder` and its parents, 0755; returns those that did not exist, outermost first."""
     missing = [parent for parent in [folder, *folder.parents] if not parent.exists()]
     for each in reversed(missing):
-        each.mkdir(mode=0o755)
+        each.mkdir(mode=0o755, exist_ok=True)  # another hostctl may be making the same one
         each.chmod(0o755)
         sync_folder(each.parent)
     return [str(each) for each in reversed(missing)]

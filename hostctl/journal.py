@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Optional, Set
+from typing import Any, Dict, List, Mapping, Optional
 
 from hostctl.files import FileState
 from hostctl.unit import NONE, Change, Files
@@ -38,10 +38,12 @@ class Journal:
         transit = [state.digest for stage in stages for state in stage.after.values() if state is not None]
         return replace(self, swapping=True, level=level, transit=transit)
 
-    def wrote(self, path: str) -> Set[str]:
-        """The digests of everything that the transaction itself may have left at `path`, the old content included."""
+    def left(self, path: str, current: Optional[FileState]) -> bool:
+        """Whether the transaction itself may have left `path` so; if not, somebody else has been there since."""
         ends = (self.before[path], self.after[path])
-        return {state.digest for state in ends if state is not None} | set(self.transit)
+        if current is None:
+            return None in ends
+        return current.digest in [*self.transit, *(state.digest for state in ends if state is not None)]
 
     def to_json(self) -> Dict[str, Any]:
         """A form that `from_json` reads back."""
@@ -50,7 +52,9 @@ class Journal:
     @staticmethod
     def from_json(data: Dict[str, Any]) -> Journal:
         """Read what `to_json` wrote."""
-        ends = {end: {path: FileState.from_json(each) for path, each in data[end].items()} for end in ("before", "after")}
+        ends = {
+            end: {path: FileState.from_json(each) for path, each in data[end].items()} for end in ("before", "after")
+        }
         return Journal(**{**data, **ends})
 
 

@@ -57,7 +57,8 @@ class JsonText:
         member = self._members.get(key)
         if member is not None:
             if self.values[key] != value:
-                self._splice(member.value, member.end, self._shown(value))
+                on_one_line = "\n" not in self.text[member.value : member.end]
+                self._splice(member.value, member.end, json.dumps(value) if on_one_line else self._shown(value))
             return
         addition = f"{json.dumps(key)}: {self._shown(value)}"
         if self._members:

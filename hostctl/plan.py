@@ -107,9 +107,7 @@ class Planner:
             name = f"{path}{KEPT_SUFFIX}-{number}"
         return name
 
-    def _without_us(
-        self, path: str, current: Optional[FileState], known: Optional[Owned]
-    ) -> Optional[FileState]:
+    def _without_us(self, path: str, current: Optional[FileState], known: Optional[Owned]) -> Optional[FileState]:
         if known is None or current is None:
             return current
         if current.digest == known.written:

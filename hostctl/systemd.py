@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import List, Sequence
+from typing import List
 
 from hostctl.errors import HostError
 from hostctl.host import Host
@@ -45,7 +45,7 @@ class Service:
 
 
 def service(host: Host, name: str) -> Service:
-    """The state of a service; one that does not exist is `not-found` and `inactive`. Raises HostError without systemd."""
+    """The state of a service; one that does not exist is `not-found` and `inactive`."""
     shown = host.must("systemctl", "show", "-p", PROPERTIES, f"{name}.service")
     values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     return Service(
@@ -61,22 +61,16 @@ def restart(host: Host, name: str) -> None:
     """Restart (or start) a service, also where systemd has given up on it. Raises HostError with what it last said."""
     # A service that failed too often is not started again before its counter is reset (StartLimitBurst).
     host.run("systemctl", "reset-failed", f"{name}.service")
-    since = now()
+    since = time.time()
     done = host.run("systemctl", "restart", f"{name}.service", timeout=START_PATIENCE)
     if not done.ok:
-        raise HostError(f"{name} does not start: {complaints(host, name, since) or done.tail()}")
+        raise HostError(f"{name} does not start: {' | '.join(journal(host, name, since)[-4:]) or done.tail()}")
 
 
-def now() -> str:
-    """This moment in the form that `complaints` takes."""
-    return f"@{time.time():.6f}"
-
-
-def complaints(host: Host, name: str, since: str, marks: Sequence[str] = ("",)) -> str:
-    """The last lines that a service has logged since then and that hold one of the `marks`."""
-    found = host.run("journalctl", "-u", f"{name}.service", f"--since={since}", "-o", "cat", "--no-pager", "-q")
-    lines = [line for line in found.output.splitlines() if any(mark in line for mark in marks)]
-    return masked(" | ".join(lines[-4:]))
+def journal(host: Host, name: str, since: float) -> List[str]:
+    """What a service and systemd have logged about it since then (seconds since the epoch), credentials masked."""
+    found = host.run("journalctl", "-u", f"{name}.service", f"--since=@{since:.6f}", "-o", "cat", "--no-pager", "-q")
+    return masked(found.output).splitlines()
 
 
 def boot() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from hostctl import files
-from hostctl.errors import HostError
+from hostctl.errors import HostError, described
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.journal import Journal
@@ -36,7 +36,7 @@ class TransactionFailed(HostError):
 class Transactions:
     """Carries out requests on one host. `on_step` is told each step's name before it is taken."""
 
-    def __init__(self, host: Host, on_step: Callable[[str], None] = lambda step: None) -> None:
+    def __init__(self, host: Host, on_step: Callable[[str], None] = lambda _step: None) -> None:
         self.host = host
         self.store = Store(host)
         self.on_step = on_step
@@ -62,7 +62,13 @@ class Transactions:
             self._recover(unit)
             record = self.store.record(unit.name)
             if record is None:
-                return {"unit": unit.name, "result": "absent", "files": [], "activation": NONE, "notes": unit.notes}
+                return {
+                    "unit": unit.name,
+                    "result": "absent",
+                    "files": [],
+                    "activation": NONE,
+                    "notes": unit.notes,
+                }
             planner = Planner(self.host, unit, record)
             plan = planner.remove()
             level = self._carry_out(unit, plan, planner.missing_folders(plan.change))
@@ -151,22 +157,26 @@ class Transactions:
                 files.swap(real)
 
     def _make_live(self, unit: Unit, change: Change, level: str) -> None:
+        self._write(change)
+        unit.activate(self.host, change, level)
+        unit.verify(self.host, change, VERIFY_PATIENCE)
+
+    def _write(self, change: Change) -> None:
         for path, state in change.after.items():
             real = self.host.path(path)
             if files.read(real) != state:
                 files.write(real, state)
-        unit.activate(self.host, change, level)
-        unit.verify(self.host, change, VERIFY_PATIENCE)
 
     def _failed(self, unit: Unit, journal: Journal, failure: BaseException) -> TransactionFailed:
-        reason = _described(failure)
+        reason = described(failure)
         try:
             back = self._put_files_back(unit, journal)
             self._reactivate(unit, journal, back)
             self._end(unit, journal)
         except (HostError, OSError) as worse:
             return TransactionFailed(
-                f"{reason}. Going back failed as well: {_described(worse)}. The next hostctl call tries again", False
+                f"{reason}. Going back failed as well: {described(worse)}. The next hostctl call tries again",
+                False,
             )
         return TransactionFailed(reason, True)
 
@@ -177,20 +187,20 @@ class Transactions:
             real = self.host.path(path)
             files.sweep(real)
             current = files.read(real)
-            if current is not None and current.digest not in journal.wrote(path):
-                target[path] = self._without_ours(unit, path, current, journal.ours[path])
-            else:
+            if journal.left(path, current):
                 target[path] = before
+            else:
+                target[path] = self._without_ours(unit, path, current, journal.ours[path])
         for path in journal.put_aside.values():
             files.write(self.host.path(path), None)
-        return Change(journal.after, target, None, journal.facts, journal.facts_before)
+        return Change(journal.after, target, None, journal.facts, journal.facts_before, back=True)
 
     @staticmethod
     def _without_ours(
-        unit: Unit, path: str, current: FileState, ours: Optional[Dict[str, Any]]
+        unit: Unit, path: str, current: Optional[FileState], ours: Optional[Dict[str, Any]]
     ) -> Optional[FileState]:
         unit.notes.append(f"{path}: somebody changed it after the interruption; their version stays")
-        if ours is None:
+        if ours is None or current is None:
             return current
         try:
             text, notes = unit.unmerge(path, current.content, ours)
@@ -202,9 +212,13 @@ class Transactions:
     def _reactivate(self, unit: Unit, journal: Journal, back: Change) -> None:
         if not journal.swapping:
             return
-        for stage in unit.stages(self.host, back, journal.level):
-            self._make_live(unit, stage, journal.level)
-        self._make_live(unit, back, journal.level)
+        try:
+            for stage in unit.stages(self.host, back, journal.level):
+                self._make_live(unit, stage, journal.level)
+        finally:
+            self._write(back)
+        unit.activate(self.host, back, journal.level)
+        unit.verify(self.host, back, VERIFY_PATIENCE)
 
     def _end(self, unit: Unit, journal: Journal) -> None:
         files.remove_empty_folders(journal.created)
@@ -248,18 +262,25 @@ class Transactions:
             self._end(unit, journal)
         except OSError as failure:
             raise TransactionFailed(
-                f"an earlier change was interrupted and can't be taken back: {_described(failure)}", False
+                f"an earlier change was interrupted and can't be taken back: {described(failure)}", False
             ) from failure
 
     def _report(self, unit: Unit, plan: Plan, result: str, level: str) -> Dict[str, Any]:
         extra = unit.report(self.host, plan.change) if result != "removed" else {}
         notes = unit.notes + plan.notes + list(extra.pop("notes", []))
         changed = sorted(plan.change.changed)
-        return {"unit": unit.name, "result": result, "files": changed, "activation": level, "notes": notes, **extra}
+        return {
+            "unit": unit.name,
+            "result": result,
+            "files": changed,
+            "activation": level,
+            "notes": notes,
+            **extra,
+        }
 
 
 def wait_until(probe: Callable[[], Optional[str]], patience: float) -> None:
-    """Ask `probe` until it returns None (all is well), `patience` seconds at most; raises HostError with its last text."""
+    """Ask `probe` until it has no complaint, `patience` seconds at most; raises HostError with its last one."""
     deadline = time.monotonic() + patience
     while True:
         complaint = probe()
@@ -268,21 +289,3 @@ def wait_until(probe: Callable[[], Optional[str]], patience: float) -> None:
         if time.monotonic() >= deadline:
             raise HostError(complaint)
         time.sleep(0.05)
-
-
-def _described(failure: BaseException) -> str:
-    if isinstance(failure, HostError):
-        return str(failure)
-    if isinstance(failure, OSError):
-        return f"{failure.filename or 'the host'}: {failure.strerror}"
-    if not isinstance(failure, Exception):
-        return f"interrupted ({type(failure).__name__})"
-    return f"a fault in hostctl ({type(failure).__name__} at {place_of(failure)}); please report it"
-
-
-def place_of(failure: BaseException) -> str:
-    """File and line of the innermost frame of an unexpected exception; its text may hold a secret and is not shown."""
-    trace = failure.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "unknown" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

@@ -49,6 +49,8 @@ class Change:
     wish: Optional[Wish] = None
     facts_before: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    back: bool = False
+    """Whether this takes back a change that failed, so that `before` may never have been live."""
 
     @property
     def changed(self) -> List[str]:
@@ -58,7 +60,7 @@ class Change:
     @property
     def reverse(self) -> Change:
         """The way back."""
-        return Change(self.after, self.before, None, self.facts, self.facts_before)
+        return Change(self.after, self.before, None, self.facts, self.facts_before, back=not self.back)
 
     def text(self, path: str) -> Optional[bytes]:
         """The coming content of a file, or None."""
@@ -87,9 +89,9 @@ class Unit(ABC):
         return []
 
     def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
-        """Take what is ours out of a shared file that somebody changed since. Returns the rest (None: no file) and notes.
+        """Take what is ours out of a shared file that somebody changed since.
 
-        What was ours and has been changed since stays, and a note says so.
+        Returns the rest (None: no file) and notes. What was ours and has been changed since stays, and a note says so.
         """
         raise NotImplementedError
 
@@ -98,7 +100,7 @@ class Unit(ABC):
         return dict(before)
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
-        """Ask the program that will read the candidates (path on the host -> file beside it) whether it accepts them."""
+        """Ask the program that will read the candidates (path on the host -> file beside it) to accept them."""
 
     @abstractmethod
     def activation(self, host: Host, change: Change) -> str:

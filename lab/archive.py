@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 Entry = bytes | str | None
 """A file's content, a symbolic link's target, or None for a folder."""
 
@@ -29,7 +31,7 @@ class Image:
     tag: str
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
-    environment: tuple[str, ...] = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
+    environment: tuple[str, ...] = (PATH,)
     ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +44,7 @@ def _info(name: str, size: int, kind: bytes, mode: int) -> tarfile.TarInfo:
 
 
 def write_layer(path: Path, entries: Mapping[str, Entry], modes: Mapping[str, int] | None = None) -> Layer:
-    """Write the files, links and folders, in their order, as a layer. Files are 0644 and folders 0755 by default."""
+    """Write the entries, in their order, as a layer. Files are 0644, folders 0755, but for `modes`."""
     modes = modes or {}
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in entries.items():
@@ -53,7 +55,8 @@ def write_layer(path: Path, entries: Mapping[str, Entry], modes: Mapping[str, in
                 info.linkname = content
                 tar.addfile(info)
             else:
-                tar.addfile(_info(name, len(content), tarfile.REGTYPE, modes.get(name, 0o644)), io.BytesIO(content))
+                info = _info(name, len(content), tarfile.REGTYPE, modes.get(name, 0o644))
+                tar.addfile(info, io.BytesIO(content))
     return Layer(path, _sha256(path))
 
 

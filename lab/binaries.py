@@ -11,7 +11,7 @@ from lab.paths import SOURCES
 from lab.process import run
 from lab.progress import step
 
-REMEDY = "Check that Go 1.25 or newer is installed and that its module proxy answers: go env GOPROXY"
+REMEDY = "Check that Go is installed and that its module proxy answers: go env GOPROXY"
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,15 @@ def build(program: Program) -> Path:
     def compile_into(folder: Path) -> None:
         link = " ".join(["-s", "-w", *(f"-X {variable}" for variable in program.variables)])
         output = str(folder / program.name)
-        command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", output, program.package]
+        command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", output]
         env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
         with step(f"building {program.name} from Go modules"):
-            run(command, what=f"building {program.name}", remedy=REMEDY, env=env, cwd=program.folder)
+            run(
+                [*command, program.package],
+                what=f"building {program.name}",
+                remedy=REMEDY,
+                env=env,
+                cwd=program.folder,
+            )
 
     return cached(program.target, compile_into) / program.name

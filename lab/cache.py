@@ -35,7 +35,7 @@ def cached(target: Path, build: Callable[[Path], None]) -> Path:
     try:
         build(beside)
         beside.chmod(0o755)
-        os.rename(beside, target)
+        beside.rename(target)
     except OSError:
         if not target.is_dir():
             raise

@@ -6,22 +6,37 @@ import argparse
 import fcntl
 import os
 import shutil
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from lab import binaries, cache, daemon, docker, hostimage, hub, images, machines, networks, packages, ssh, traces
-from lab.docker import Docker
+from lab import (
+    binaries,
+    cache,
+    cgroups,
+    daemon,
+    docker,
+    hostimage,
+    hub,
+    images,
+    machines,
+    networks,
+    packages,
+    ssh,
+    traces,
+)
 from lab.hosts import HOSTS, SSH_PORT, host
 from lab.paths import lab_dir, work_dir
 from lab.process import LabError
 from lab.progress import say
 
 DOWN = "The lab is not running. Start it with: lab/up"
-BUILT_WITH = {"mmdebstrap": "mmdebstrap", "gpg": "gpg"}
+BUILT_WITH = {
+    "mmdebstrap": "mmdebstrap",
+    "gpg": "gpg",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+}
 
 
 def main(command: Callable[[Sequence[str]], int]) -> None:
@@ -60,7 +75,7 @@ def up(arguments: Sequence[str]) -> int:
         packages.need({"ip": "iproute2", "ssh-keygen": "openssh-client"})
         ssh.private_key()
         engine = daemon.ensure()
-        found = machines.states(engine)
+        found = machines.containers(engine)
         with ThreadPoolExecutor(1) as pool:
             crictl = pool.submit(binaries.build, binaries.CRICTL)
             registry = pool.submit(binaries.build, binaries.REGISTRY)
@@ -100,11 +115,13 @@ def down(arguments: Sequence[str]) -> int:
                     engine("rm", "--force", "--volumes", *others)
                 engine("network", "prune", "--force")
             networks.remove(engine)
-            if purge and not engine.own:
-                engine("image", "prune", "--all", "--force", "--filter", "label=http-registry-lab")
+            cgroups.sweep()
+            if purge:
+                hostimage.unload(engine)
             if engine.own:
                 daemon.stop()
-        networks.remove_guard()
+        elif not daemon.other_labs():
+            networks.remove_guard()
         ssh.withdraw()
         if purge:
             shutil.rmtree(lab_dir())
@@ -117,13 +134,17 @@ def status(arguments: Sequence[str]) -> int:
     """Show each host, its address, where its sshd is published and its container's state."""
     argparse.ArgumentParser("lab/status", description=status.__doc__).parse_args(arguments)
     engine = docker.running()
-    found = machines.states(engine) if engine else {}
+    found = machines.containers(engine) if engine else {}
     print(f"lab {machines.lab_id() or '-'}   docker {f'unix://{engine.socket}' if engine else 'not running'}")
     for each in HOSTS:
         second = each.second[1] if each.second else ""
         where = f"{each.ssh_address}:{SSH_PORT}"
-        print(f"{each.name:12} {each.address:14} {second:14} {where:18} {found.get(each.name, 'missing')}")
-    return 0 if all(found.get(each.name) == "running" for each in HOSTS) else 1
+        container = found.get(each.name)
+        state = container.state if container else "missing"
+        note = " (made by another version of the lab)" if container and container.outdated else ""
+        print(f"{each.name:12} {each.address:14} {second:14} {where:18} {state}{note}")
+    running = [name for name, container in found.items() if container.state == "running"]
+    return 0 if len(running) == len(HOSTS) else 1
 
 
 def on_host(arguments: Sequence[str]) -> int:
@@ -139,4 +160,4 @@ def on_host(arguments: Sequence[str]) -> int:
     terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     command = parsed.command or ["bash", "-l"]
     sys.stdout.flush()
-    os.execvpe("docker", ["docker", "exec", "--interactive", *terminal, container, *command], engine.env)
+    os.execvpe("docker", ["docker", "exec", "--interactive", *terminal, container, *command], engine.env)  # noqa: S606

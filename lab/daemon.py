@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab import docker, packages, traces
+from lab import docker, networks, packages, traces
 from lab.docker import Docker
 from lab.paths import lab_dir
 from lab.process import LabError
@@ -76,6 +76,9 @@ def ensure() -> Docker:
         packages.need({"dockerd": "docker.io", "docker": "docker.io", "iptables": "iptables"})
         found = docker.running()
     if found is None:
+        others = other_labs()
+        if others:
+            raise LabError(networks.clash(str(others[0])))
         start()
         found = Docker(docker.own_socket(), own=True)
     return found
@@ -84,7 +87,7 @@ def ensure() -> Docker:
 def start() -> None:
     """Start dockerd in a session of its own, so that it outlives whoever started it."""
     if os.geteuid() != 0:
-        raise LabError("no Docker answers and this is not root: start Docker, set DOCKER_HOST, or run as root.")
+        raise LabError("no Docker answers, and only root can start one. Start it, or set DOCKER_HOST.")
     folder = lab_dir()
     for path in (folder, folder / "data", exec_root()):
         path.mkdir(parents=True, exist_ok=True)
@@ -97,18 +100,24 @@ def start() -> None:
     env = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
     with step("starting dockerd"), log.open("ab") as output:
         process = subprocess.Popen(
-            command, cwd="/", env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd="/",
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         deadline = time.monotonic() + START_SECONDS
         while not docker.answers(docker.own_socket()):
             if process.poll() is not None or time.monotonic() > deadline:
-                lines = log.read_text(errors="replace").splitlines()[-8:]
-                raise LabError("dockerd did not start. Its log says:\n  " + "\n  ".join(lines) + f"\nAll of it: {log}")
+                lines = "\n  ".join(log.read_text(errors="replace").splitlines()[-8:])
+                raise LabError(f"dockerd did not start. Its log, {log}, ends with:\n  {lines}")
             time.sleep(0.1)
 
 
 def _forget_the_dead() -> None:
-    """Remove what an earlier dockerd left that would mislead the next one, and note the machine's state before it."""
+    """Remove what would mislead the next dockerd, and note the machine's state before it."""
     mark = lab_dir() / "boot"
     same_boot = mark.exists() and mark.read_text() == boot_id()
     if not same_boot:

@@ -62,6 +62,6 @@ def running() -> Docker | None:
     if given:
         path = Path(given.removeprefix("unix://"))
         if not given.startswith("unix://") or not answers(path):
-            raise LabError(f"DOCKER_HOST={given}: no Docker answers on a socket of this machine. Unset it or start it.")
+            raise LabError(f"DOCKER_HOST={given}: no Docker of this machine answers there. Start it, or unset it.")
         return Docker(path, own=False)
     return Docker(DEFAULT_SOCKET, own=False) if answers(DEFAULT_SOCKET) else None

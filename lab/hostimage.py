@@ -19,13 +19,20 @@ PACKAGES = (
     # a host that a person administers over SSH
     "systemd systemd-sysv dbus openssh-server iproute2 iputils-ping procps kmod less python3 ca-certificates",
     # what the project configures
-    "docker.io containerd nginx-light apache2-utils iptables nftables softhsm2 libengine-pkcs11-openssl opensc",
+    "docker.io containerd nginx-light apache2-utils iptables nftables softhsm2",
+    "libengine-pkcs11-openssl opensc",
     # what the tests use; busybox is the test images' only content
     "curl jq skopeo busybox-static",
 )
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
-FILES = tuple(SOURCES / "image" / name for name in ("customize", "lab-boot", "lab-route.service", "crictl.yaml"))
+FILES = (
+    SOURCES / "image" / "customize",
+    SOURCES / "image" / "lab-boot",
+    SOURCES / "image" / "lab-route.service",
+    SOURCES / "image" / "crictl.yaml",
+)
 REMEDY = "Check that apt works on this machine (apt-get update) and that 3 GB of disk are free."
+REPOSITORY = "http-registry-lab/host"
 ROOTFS = "host.tar"
 
 
@@ -36,11 +43,11 @@ def target() -> Path:
 
 def tag() -> str:
     """The image's name in Docker; it changes with everything the image is made from."""
-    return f"http-registry-lab/host:{digest([target().name])}"
+    return f"{REPOSITORY}:{digest([target().name])}"
 
 
 def own_sources() -> list[str]:
-    """This machine's apt sources when it runs the hosts' Debian; else none, and mmdebstrap's default is used."""
+    """This machine's apt sources when it runs the hosts' Debian; else none: mmdebstrap has a default."""
     release = Path("/etc/os-release")
     codename = re.search(r"^VERSION_CODENAME=(\S+)", release.read_text(), re.M) if release.exists() else None
     return packages.sources(SUITE) if codename and codename[1] == SUITE else []
@@ -49,7 +56,8 @@ def own_sources() -> list[str]:
 def debootstrap(output: Path) -> None:
     """Make the root file system as a tar file."""
     settings = output.with_name("apt.conf")
-    settings.write_text(packages.connection_settings(run(["apt-config", "dump"], what="reading apt's settings")))
+    dump = run(["apt-config", "dump"], what="reading apt's settings")
+    settings.write_text(packages.connection_settings(dump))
     include = ",".join(",".join(group.split()) for group in PACKAGES)
     command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={include}"]
     command += [f"--aptopt={settings}", f"--customize-hook={SOURCES / 'image' / 'customize'}"]
@@ -78,7 +86,14 @@ def loaded(docker: Docker) -> bool:
 def load(docker: Docker, tar: Path) -> None:
     """Make Docker's image of the root file system."""
     with step("importing the hosts' image into Docker"):
+        unload(docker)
         docker("import", "--change", "ENV container=docker", str(tar), tag())
+
+
+def unload(docker: Docker) -> None:
+    """Remove the image, of this recipe and of earlier ones, from Docker."""
+    for name in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY).split():
+        docker.ok("image", "rm", name)
 
 
 def read(tar: Path, member: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from lab import images
 from lab.archive import Image
 from lab.docker import Docker
 from lab.hosts import HUB_PORT, host
@@ -13,9 +14,13 @@ from lab.progress import step
 
 HUB = host("hub")
 URL = f"http://127.0.0.1:{HUB_PORT}"
-READY = (
-    f"for image in library/app library/big; do curl -fsS --retry 30 --retry-connrefused --retry-delay 1 -o /dev/null"
-    f" -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' {URL}/v2/$image/manifests/1 || exit 1; done"
+CURL = "curl -fsS -o /dev/null --retry 30 --retry-connrefused --retry-delay 1"
+RUN = "docker run --detach --name hub --network host --restart always --volume hub:/var/lib/registry registry:3"
+PUSH = "skopeo --insecure-policy copy --quiet --dest-tls-verify=false docker-archive:/root/image.tar"
+ACCEPT = "Accept: application/vnd.docker.distribution.manifest.v2+json"
+READY = "\n".join(
+    f"{CURL} -H '{ACCEPT}' {URL}/v2/{repository}/manifests/{version} || exit 1"
+    for repository, version in (image.tag.split(":") for image in (images.APP, images.BIG))
 )
 
 
@@ -25,7 +30,7 @@ def ready(docker: Docker) -> bool:
     return container and docker.ok("exec", HUB.container, "sh", "-c", READY)
 
 
-def fill(docker: Docker, registry: Path, images: Callable[[], Iterable[tuple[Image, Path]]]) -> None:
+def fill(docker: Docker, registry: Path, tests: Callable[[], Iterable[tuple[Image, Path]]]) -> None:
     """Start the registry and push the test images to it, from inside the hub."""
 
     def on_hub(*command: str) -> str:
@@ -35,13 +40,11 @@ def fill(docker: Docker, registry: Path, images: Callable[[], Iterable[tuple[Ima
         docker("cp", str(registry), f"{HUB.container}:/root/registry.tar")
         on_hub("docker", "load", "--quiet", "--input", "/root/registry.tar")
         docker("exec", HUB.container, "sh", "-c", "docker rm --force hub 2>/dev/null || true")
-        on_hub("docker", "run", "--detach", "--name", "hub", "--network", "host", "--restart", "always",
-               "--volume", "hub:/var/lib/registry", "registry:3")  # fmt: skip
-        on_hub("curl", "-fsS", "--retry", "30", "--retry-connrefused", "--retry-delay", "1", "-o", "/dev/null", f"{URL}/v2/")
-        for image, archive in images():
+        on_hub(*RUN.split())
+        on_hub(*CURL.split(), f"{URL}/v2/")
+        for image, archive in tests():
             docker("cp", str(archive), f"{HUB.container}:/root/image.tar")
-            on_hub("skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
-                   "docker-archive:/root/image.tar", f"docker://127.0.0.1:{HUB_PORT}/{image.tag}")  # fmt: skip
+            on_hub(*PUSH.split(), f"docker://127.0.0.1:{HUB_PORT}/{image.tag}")
         on_hub("rm", "-f", "/root/image.tar", "/root/registry.tar")
     if not ready(docker):
         raise LabError("the hub does not serve the test images. Look at: lab/host hub docker logs hub")

@@ -15,7 +15,7 @@ REGISTRY = Image(
     "registry:3",
     entrypoint=("registry",),
     command=("serve", "/etc/distribution/config.yml"),
-    environment=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "OTEL_TRACES_EXPORTER=none"),
+    environment=(archive.PATH, "OTEL_TRACES_EXPORTER=none"),
     ports=("5000/tcp",),
     volumes=("/var/lib/registry",),
 )
@@ -23,6 +23,7 @@ APP = Image("library/app:1", command=("sleep", "2147483647"), labels={"http-regi
 BIG = Image("library/big:1", command=("sleep", "2147483647"), labels={"http-registry.lab": "big"})
 BIG_BYTES = 200_000_000
 APPLETS = ("sh", "sleep", "httpd", "cat", "echo", "ls", "wget", "true", "sha256sum", "head")
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 CONFIG = SOURCES / "image" / "registry.yml"
 THIS = (Path(__file__), SOURCES / "archive.py")
 
@@ -44,7 +45,7 @@ def registry(binary: Path, rootfs: Path) -> Path:
             "etc/distribution/config.yml": CONFIG.read_bytes(),
             "etc/ssl": None,
             "etc/ssl/certs": None,
-            "etc/ssl/certs/ca-certificates.crt": hostimage.read(rootfs, "./etc/ssl/certs/ca-certificates.crt"),
+            CERTIFICATES: hostimage.read(rootfs, f"./{CERTIFICATES}"),
             "tmp": None,
         }
         layer = archive.write_layer(folder / "layer.tar", entries, {"bin/registry": 0o755, "tmp": 0o1777})
@@ -61,7 +62,7 @@ def tests_target() -> Path:
 
 def noise(size: int) -> bytes:
     """Bytes that no compression makes smaller, the same ones each time."""
-    source = random.Random(size)
+    source = random.Random(size)  # noqa: S311
     return b"".join(source.randbytes(min(1 << 20, size - start)) for start in range(0, size, 1 << 20))
 
 
@@ -69,7 +70,8 @@ def tests(rootfs: Path) -> Iterator[tuple[Image, Path]]:
     """The test images and their archives."""
 
     def build(folder: Path) -> None:
-        entries: dict[str, archive.Entry] = {"bin": None, "bin/busybox": hostimage.read(rootfs, "./usr/bin/busybox")}
+        busybox = hostimage.read(rootfs, "./usr/bin/busybox")
+        entries: dict[str, archive.Entry] = {"bin": None, "bin/busybox": busybox}
         entries |= {f"bin/{applet}": "busybox" for applet in APPLETS}
         entries |= {"tmp": None, "www": None, "www/index.html": b"the lab's test image\n"}
         base = archive.write_layer(folder / "base.tar", entries, {"bin/busybox": 0o755, "tmp": 0o1777})

@@ -8,12 +8,12 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from lab import capabilities, hostimage, ssh
+from lab import capabilities, cgroups, hostimage, networks, ssh
 from lab.docker import Docker
 from lab.hosts import HOSTS, SSH_PORT, Host
-from lab.networks import LABEL
 from lab.paths import lab_dir
 from lab.process import LabError
 from lab.progress import say, step
@@ -31,28 +31,56 @@ def lab_id() -> str:
     return file.read_text().strip() if file.exists() else ""
 
 
-def states(docker: Docker) -> dict[str, str]:
-    """Each host's container state ("running", "exited", …), for the hosts that have a container."""
-    found = docker("ps", "--all", "--filter", f"label={LABEL}", "--format", "{{json .}}")
-    containers = {entry["Names"]: entry["State"] for entry in map(json.loads, found.splitlines())}
-    return {host.name: containers[host.container] for host in HOSTS if host.container in containers}
+@dataclass(frozen=True)
+class Container:
+    """A host's container as Docker has it."""
+
+    state: str
+    """"running", "exited", …"""
+    image: str
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the host's image is made differently by now."""
+        return self.image != hostimage.tag()
+
+
+def containers(docker: Docker) -> dict[str, Container]:
+    """The containers of the hosts that have one."""
+    found = docker("ps", "--all", "--filter", f"label={networks.label()}", "--format", "{{json .}}")
+    entries = {entry["Names"]: entry for entry in map(json.loads, found.splitlines())}
+    return {
+        host.name: Container(entries[host.container]["State"], entries[host.container]["Image"])
+        for host in HOSTS
+        if host.container in entries
+    }
 
 
 def create_arguments(host: Host, image: str, granted: Sequence[str]) -> list[str]:
     """The arguments of `docker create` for a host that runs systemd."""
-    arguments = ["--name", host.container, "--hostname", host.name, "--label", f"{LABEL}={host.name}"]
+    arguments = ["--name", host.container, "--hostname", host.name, "--label", networks.label()]
     arguments += ["--network", host.network.name, "--ip", host.address]
     arguments += [word for other in HOSTS for word in ("--add-host", f"{other.name}:{other.address}")]
     arguments += ["--publish", f"{host.ssh_address}:{SSH_PORT}:22"]
     arguments += [f"--cap-add={name}" for name in granted]
     arguments += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
     arguments += ["--stop-signal", "SIGRTMIN+3"]
-    arguments += ["--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"]
+    arguments += ["--cgroupns", "host", *cgroup_arguments(cgroups.hierarchies())]
     arguments += ["--device-cgroup-rule", "a *:* rwm"]
-    arguments += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"]
+    arguments += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"]  # noqa: S108
     arguments += [word for volume in VOLUMES for word in ("--volume", volume)]
     units = [*host.services, *(["lab-route.service"] if host.route else [])]
     return [*arguments, image, "/usr/local/sbin/lab-boot", *units]
+
+
+def cgroup_arguments(hierarchies: Sequence[Path]) -> list[str]:
+    """The mounts that give a host the machine's cgroups.
+
+    Each hierarchy by itself: with cgroups v1 the folder over them is a tmpfs that systemd would remount read-only, on
+    the machine as well.
+    """
+    over = [] if hierarchies == [cgroups.ROOT] else ["--tmpfs", str(cgroups.ROOT)]
+    return [*over, *(word for path in hierarchies for word in ("--volume", f"{path}:{path}:rw"))]
 
 
 def host_files(host: Host, public_key: str) -> Mapping[str, str]:
@@ -80,15 +108,21 @@ def create(docker: Docker, host: Host) -> None:
     docker("start", host.container)
 
 
-def ensure(docker: Docker, found: Mapping[str, str]) -> None:
+def ensure(docker: Docker, found: Mapping[str, Container]) -> None:
     """Make the hosts that are missing, start those that stand still, and wait until all have booted."""
-    missing = [host for host in HOSTS if host.name not in found]
-    stopped = [host for host in HOSTS if found.get(host.name, "running") != "running"]
+    unfinished = [host for host in HOSTS if host.name in found and found[host.name].state == "created"]
+    if unfinished:
+        docker("rm", "--force", "--volumes", *(host.container for host in unfinished))
+    missing = [host for host in HOSTS if host.name not in found or host in unfinished]
+    stopped = [host for host in HOSTS if host not in missing and found[host.name].state != "running"]
     if missing:
         (lab_dir() / "id").write_text(secrets.token_hex(8) + "\n")
         say(f"making {', '.join(host.name for host in missing)}")
     if stopped:
         say(f"starting {', '.join(host.name for host in stopped)} again; they keep their file systems")
+    outdated = [name for name, container in found.items() if container.outdated]
+    if outdated:
+        say(f"{', '.join(outdated)}: made by another version of the lab; to renew them: lab/down && lab/up")
     with ThreadPoolExecutor(len(HOSTS)) as pool:
         list(pool.map(lambda host: create(docker, host), missing))
         list(pool.map(lambda host: docker("start", host.container), stopped))
@@ -133,7 +167,7 @@ def _keep_host_key(docker: Docker, host: Host) -> None:
 
 def remove(docker: Docker) -> None:
     """Remove all containers of the lab, with their volumes."""
-    names = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
+    names = docker("ps", "--all", "--quiet", "--filter", f"label={networks.label()}").split()
     if names:
         docker("rm", "--force", "--volumes", *names)
     (lab_dir() / "id").unlink(missing_ok=True)

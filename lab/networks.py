@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lab import daemon
 from lab.docker import Docker
 from lab.hosts import NETWORKS, Network
 from lab.paths import lab_dir
@@ -18,27 +17,45 @@ LABEL = "http-registry-lab"
 GUARD_PREFERENCE = 1117
 
 
+def label() -> str:
+    """The label of everything in Docker that belongs to this lab, as `--label` and `--filter label=` take it."""
+    return f"{LABEL}={lab_dir()}"
+
+
 def ensure(docker: Docker) -> None:
     """Make the networks that are missing, and the guard rules."""
-    known = docker("network", "ls", "--format", "{{.Name}}").split()
+    listed = docker("network", "ls", "--format", '{{.Name}}\t{{.Label "' + LABEL + '"}}').splitlines()
+    owners = dict(line.split("\t", 1) for line in listed)
     for network in NETWORKS:
-        if network.name not in known:
+        if network.name not in owners:
             _refuse_a_clash(network)
             options = ["--opt", f"com.docker.network.bridge.name={network.bridge}"]
-            options += ["--subnet", network.subnet, "--gateway", network.gateway, "--label", f"{LABEL}={lab_dir()}"]
+            options += ["--subnet", network.subnet, "--gateway", network.gateway, "--label", label()]
             docker("network", "create", *options, network.name)
+        elif owners[network.name] != str(lab_dir()):
+            raise LabError(clash(owners[network.name]))
     _guard()
 
 
+def clash(folder: str) -> str:
+    """Why a second lab can't be started, and what to do."""
+    return (
+        f"another lab runs on this machine, in {folder}, and the hosts' addresses are fixed."
+        f"\nStop it with: HTTP_REGISTRY_LAB_DIR={folder} lab/down"
+    )
+
+
 def remove(docker: Docker) -> None:
-    """Remove the networks and the guard rules."""
-    for name in docker("network", "ls", "--filter", f"label={LABEL}", "--format", "{{.Name}}").split():
+    """Remove this lab's networks, and the guard rules unless they guard another lab's."""
+    for name in docker("network", "ls", "--filter", f"label={label()}", "--format", "{{.Name}}").split():
         docker("network", "rm", name)
-    remove_guard()
+    left = docker("network", "ls", "--format", "{{.Name}}").split()
+    if not any(network.name in left for network in NETWORKS):
+        remove_guard()
 
 
 def remove_guard() -> None:
-    """Remove the guard rules and bridges that a dead dockerd left."""
+    """Remove the guard rules, and the bridges that a dead dockerd left."""
     for network in NETWORKS:
         if network.bridge in guarded(json.loads(run(["ip", "-j", "rule"], what="reading the routing rules"))):
             run(["ip", "rule", "del", *_rule(network)], what="removing the guard rule")
@@ -78,18 +95,11 @@ def overlapping(subnet: str, routes: Iterable[Mapping[str, object]], but: str) -
 
 def _refuse_a_clash(network: Network) -> None:
     if (Path("/sys/class/net") / network.bridge).exists():
-        others = daemon.other_labs()
-        if not others:
-            subprocess.run(["ip", "link", "del", network.bridge], check=False, capture_output=True)
-            return
-        raise LabError(
-            f"another lab runs on this machine, in {others[0]}; there can be one at a time, because the addresses are"
-            f" fixed.\nStop it with: HTTP_REGISTRY_LAB_DIR={others[0]} lab/down"
-        )
+        subprocess.run(["ip", "link", "del", network.bridge], check=False, capture_output=True)
     routes = json.loads(run(["ip", "-j", "-4", "route"], what="reading the routes"))
     device = overlapping(network.subnet, routes, but=network.bridge)
     if device:
         raise LabError(
-            f"this machine already reaches {network.subnet} through {device}, and the lab would hide that network."
+            f"this machine already reaches {network.subnet} through {device}; the lab would hide that network."
             "\nRun the lab on another machine, or in a virtual machine."
         )

@@ -15,12 +15,17 @@ REMEDY = "Check that apt works on this machine: apt-get update"
 
 
 def need(programs: dict[str, str]) -> None:
-    """Install the packages of those programs that are missing: {program: package}."""
-    missing = sorted({package for program, package in programs.items() if not shutil.which(program)})
+    """Install the packages of those programs, or files, that are missing: {program: package}."""
+    there = {
+        program
+        for program in programs
+        if shutil.which(program) or (Path(program).is_absolute() and Path(program).exists())
+    }
+    missing = sorted({package for program, package in programs.items() if program not in there})
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise LabError(f"missing on this machine: {', '.join(missing)}. Install them, or run as root where apt-get is.")
+        raise LabError(f"missing packages: {', '.join(missing)}. Install them, or run as root on Debian.")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
     with step(f"installing {', '.join(missing)}"):
@@ -35,8 +40,9 @@ def is_debian_source(text: str, suite: str) -> bool:
     """Whether an apt source file names only `suite` (and its updates and security) with component main."""
     deb822 = re.findall(r"^Suites:(.*)$", text, re.M | re.I)
     if deb822:
+        components = re.findall(r"^Components:(.*)$", text, re.M | re.I)
         suites = {word for line in deb822 for word in line.split()}
-        parts = {word for line in re.findall(r"^Components:(.*)$", text, re.M | re.I) for word in line.split()}
+        parts = {word for line in components for word in line.split()}
     else:
         lines = re.findall(r"^deb\s+(?:\[[^]]*\]\s+)?\S+\s+(\S+)\s+(.*)$", text, re.M)
         suites = {found for found, _ in lines}

@@ -38,7 +38,8 @@ def run(
     except FileNotFoundError as error:
         raise LabError(f"{what}: the program {command[0]} is missing. {remedy}".rstrip()) from error
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"{what}: no end after {timeout:.0f} s: {' '.join(command)}. {remedy}".rstrip()) from error
+        message = f"{what}: no end after {timeout:.0f} s: {' '.join(command)}. {remedy}"
+        raise LabError(message.rstrip()) from error
     if done.returncode:
         said = "\n  ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-12:])
         head = f"{what} failed (exit {done.returncode}): {' '.join(command)[:300]}"
@@ -49,9 +50,7 @@ def run(
 def succeeds(command: Sequence[str], env: Mapping[str, str] | None = None) -> bool:
     """Whether the command exits 0; its output is dropped."""
     try:
-        done = subprocess.run(
-            command, check=False, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
-        )
+        done = subprocess.run(command, check=False, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

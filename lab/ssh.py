@@ -31,7 +31,7 @@ def public_key() -> str:
 
 
 def known_hosts(host_keys: Mapping[str, str]) -> str:
-    """A known_hosts text: {host name: "ssh-ed25519 AAAA…"} at the addresses where the controller reaches them."""
+    """A known_hosts text from {host name: "ssh-ed25519 AAAA…"}, for the published addresses."""
     lines = []
     for host in HOSTS:
         if host.name in host_keys:

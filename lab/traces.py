@@ -1,4 +1,4 @@
-"""What a dockerd leaves on the machine: firewall rules, kernel settings, links and cgroups, and how to take it back.
+"""What a dockerd leaves on the machine: firewall rules, kernel settings, cgroups; and how to take it back.
 
 The state is noted before dockerd starts. Afterwards only what is new *and* Docker's is removed: a rule that
 somebody else added in between stays.
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lab import cgroups
 from lab.hosts import NETWORKS
 from lab.paths import lab_dir
 
@@ -26,10 +27,9 @@ SETTINGS = (
     "net/bridge/bridge-nf-call-iptables",
     "net/bridge/bridge-nf-call-ip6tables",
 )
-CGROUPS = Path("/sys/fs/cgroup")
-DOCKERS = re.compile(
-    r"\bDOCKER|\bdocker0\b|\bbr-[0-9a-f]{12}\b|" + "|".join(re.escape(n.bridge) for n in NETWORKS) + r"|\b172\.17\.0\.0/16"
-)
+KERNEL = Path("/proc/sys")
+DOCKERS = re.compile("|".join((r"\bDOCKER", r"\bbr-[0-9a-f]{12}\b", *(network.bridge for network in NETWORKS))))
+"""What only Docker's own rules mention."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ def take() -> Traces:
         if shutil.which(f"{program}-save"):
             done = subprocess.run([f"{program}-save"], check=False, capture_output=True, text=True)
             rules[program] = done.stdout if done.returncode == 0 else ""
-    settings = {name: path.read_text().strip() for name in SETTINGS if (path := Path("/proc/sys") / name).exists()}
-    return Traces(rules, settings, tuple(sorted(str(path) for path in _top_cgroups())))
+    present = [name for name in SETTINGS if (KERNEL / name).exists()]
+    settings = {name: (KERNEL / name).read_text().strip() for name in present}
+    return Traces(rules, settings, tuple(sorted(str(path) for path in cgroups.top())))
 
 
 def save(state: Traces) -> None:
@@ -90,7 +91,7 @@ def parse_rules(saved: str) -> dict[str, tuple[dict[str, str], list[str]]]:
 
 
 def undo(before: str, after: str) -> list[list[str]]:
-    """The arguments of the iptables calls that remove from `after` what is Docker's and was not in `before`."""
+    """The arguments of the iptables calls that remove what is Docker's in `after` and was not in `before`."""
     calls: list[list[str]] = []
     old = parse_rules(before)
     for table, (chains, rules) in parse_rules(after).items():
@@ -101,7 +102,8 @@ def undo(before: str, after: str) -> list[list[str]]:
                 calls.append(["-t", table, *_words(rule.replace("-A ", "-D ", 1))])
         new_chains = [chain for chain in chains if chain.startswith("DOCKER") and chain not in old_chains]
         calls += [["-t", table, action, chain] for action in ("-F", "-X") for chain in new_chains]
-        if chains.get("FORWARD") == "DROP" and old_chains.get("FORWARD", "ACCEPT") == "ACCEPT" and table == "filter":
+        was_open = old_chains.get("FORWARD", "ACCEPT") == "ACCEPT"
+        if table == "filter" and was_open and chains.get("FORWARD") == "DROP":
             calls.append(["-t", table, "-P", "FORWARD", "ACCEPT"])
     return calls
 
@@ -118,21 +120,6 @@ def restore(before: Traces) -> None:
             subprocess.run([program, "--wait", *call], check=False, capture_output=True)
     for name, value in before.settings.items():
         if now.settings.get(name) != value:
-            (Path("/proc/sys") / name).write_text(value)
+            (KERNEL / name).write_text(value)
     for top in set(now.cgroups) - set(before.cgroups):
-        _remove_cgroups(Path(top))
-
-
-def _top_cgroups() -> list[Path]:
-    """The cgroups at the top of each hierarchy, whichever version of cgroups the machine has."""
-    roots = [CGROUPS] if (CGROUPS / "cgroup.procs").exists() else [path for path in CGROUPS.glob("*") if path.is_dir()]
-    return [path for root in roots for path in root.glob("*") if path.is_dir()]
-
-
-def _remove_cgroups(top: Path) -> None:
-    """Remove a cgroup and those in it; the kernel keeps each one that still has a process."""
-    for path in [*sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True), top]:
-        try:
-            path.rmdir()
-        except OSError:
-            continue
+        cgroups.remove(Path(top))

@@ -110,7 +110,9 @@ def _pulled(client: str, pull: str, forget: str) -> str:
     log = _must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines()
     ours = [line for line in log if host(client).address in line and "library/app" in line]
     if not any("/manifests/" in line for line in ours):
-        raise Unproved(f"pulled, but the proxy's log has no manifest for {host(client).address}: not through the mirror")
+        raise Unproved(
+            f"pulled, but the proxy's log has no manifest for {host(client).address}: not through the mirror"
+        )
     hits = sum(" HIT" in line for line in ours)
     return f"proxy log: {len(ours)} requests from {host(client).address}, {hits} of them from its cache"
 

@@ -60,7 +60,10 @@ def _remove_strangers(stack: Stack, host: Host, known: set[str | None]) -> None:
         found = _docker(stack, host, *listing, "--filter", label, "--format", "{{.ID}}").split()
         for identity in found:
             if identity not in known:
-                print(f"{host.name}: removing the {kind} {identity[:12]}, which the state does not know.", flush=True)
+                print(
+                    f"{host.name}: removing the {kind} {identity[:12]}, which the state does not know.",
+                    flush=True,
+                )
                 _docker(stack, host, *removal, identity)
 
 

@@ -21,9 +21,7 @@ def holding(key: Path) -> Iterator[str]:
             deadline = time.monotonic() + 5
             while not socket.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
-            subprocess.run(
-                ["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True
-            )
+            subprocess.run(["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True)
             yield str(socket)
         finally:
             agent.terminate()

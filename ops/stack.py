@@ -15,7 +15,7 @@ from typing import Any
 
 import lab
 from ops import ssh_agent
-from toolchain import engine_environment
+from toolchain.engine import engine_environment
 
 PROJECT = Path(__file__).resolve().parent.parent
 LAB = "lab"

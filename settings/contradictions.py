@@ -85,18 +85,18 @@ def _nobody(endpoints: list[Item], registries: list[Item], users: list[Item]) ->
     for path, endpoint in endpoints:
         if kinds.get(endpoint.get("registry")) == "hosted" and not users:
             yield (
-                f"{path}.registry = {endpoint['registry']!r}: a hosted registry's endpoint needs someone who may use it; "
-                "add proxy.users"
+                f"{path}.registry = {endpoint['registry']!r}: a hosted registry's endpoint needs someone "
+                "who may use it; add proxy.users"
             )
 
 
 def _port_clashes(registries: list[Item], endpoints: list[Item], proxy_host: object) -> Iterator[str]:
     defaults = {"hosted": 5000, "cache": 5001}
     taken: dict[tuple[object, object], str] = {}
-    claims = [(path, item.get("host"), item.get("port", defaults.get(str(item.get("kind"))))) for path, item in registries]
-    claims += [
-        (path, proxy_host, (item.get("port"), item.get("server_name"))) for path, item in endpoints
+    claims = [
+        (path, item.get("host"), item.get("port", defaults.get(str(item.get("kind"))))) for path, item in registries
     ]
+    claims += [(path, proxy_host, (item.get("port"), item.get("server_name"))) for path, item in endpoints]
     registry_ports = {(host, port) for _, host, port in claims[: len(registries)]}
     for path, host, port in claims:
         plain = port[0] if isinstance(port, tuple) else port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> Ti
     errors = []
     tier = None
     try:
-        tier = Tier.model_validate(data)
+        tier = Tier.model_validate_json(json.dumps(data))
     except ValidationError as found:
         errors = [_line(error) for error in found.errors()]
     errors += contradictions(data)
@@ -53,7 +54,7 @@ def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> Ti
 
 def _line(error: Any) -> str:
     path = ".".join(str(part) for part in error["loc"] if part not in KINDS)
-    rule = REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, "))
+    rule = REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
     value = "" if error["type"] in ("missing",) else f" = {_shown(error['input'])}"
     return f"{path}{value}: {rule}"
 

@@ -16,7 +16,11 @@ def host_keys(tier: Tier, known_hosts: str) -> dict[str, str]:
     for index, host in enumerate(tier.hosts):
         key = host.ssh.host_key or _looked_up(known_hosts, entry_name(host))
         if key is None:
-            where = f"no line for {entry_name(host)} in {tier.known_hosts}" if tier.known_hosts else "known_hosts is not set"
+            where = (
+                f"no line for {entry_name(host)} in {tier.known_hosts}"
+                if tier.known_hosts
+                else "known_hosts is not set"
+            )
             errors.append(
                 f"hosts.{index}.ssh.host_key: is required ({where}); add the key that the host's own console shows, "
                 "for example with 'ssh-keyscan' from a network you trust"

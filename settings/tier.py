@@ -81,6 +81,9 @@ class CacheRegistry(Settings):
     """How long a cached blob stays before it is fetched anew; distribution's own default."""
 
 
+Registry = Annotated[HostedRegistry | CacheRegistry, Field(discriminator="kind")]
+
+
 class User(Settings):
     """A user of the hosted endpoint; the password is the secret `password-<name>`."""
 
@@ -117,8 +120,8 @@ class Proxy(Settings):
     """Nginx before the registries of one host."""
 
     host: Name
-    endpoints: list[Endpoint] = Field(min_length=1)
-    users: list[User] = []
+    endpoints: tuple[Endpoint, ...] = Field(min_length=1)
+    users: tuple[User, ...] = ()
     bcrypt_cost: int = Field(default=10, ge=4, le=14)
     """Work factor of the password hashes: each step doubles it."""
     cache: Cache = Cache()
@@ -153,36 +156,36 @@ class Runtime(Settings):
 class Firewall(Settings):
     """Who reaches the ports that this tier opens. Loopback and the host's own addresses always do."""
 
-    allow: list[Network] = Field(min_length=1)
-    extra_ports: list[Port] = []
+    allow: tuple[Network, ...] = Field(min_length=1)
+    extra_ports: tuple[Port, ...] = ()
     """More ports of the registry hosts to guard in the same way, such as one that an application publishes."""
 
 
 class Tier(Settings):
     """All settings of one stack."""
 
-    hosts: list[Host] = Field(min_length=1)
+    hosts: tuple[Host, ...] = Field(min_length=1)
     known_hosts: str | None = None
     """A file in known_hosts format, below the project folder, for hosts without an `ssh.host_key`."""
     image: Image
-    registries: list[Annotated[HostedRegistry | CacheRegistry, Field(discriminator="kind")]] = Field(min_length=1)
+    registries: tuple[Registry, ...] = Field(min_length=1)
     proxy: Proxy | None = None
-    runtimes: list[Runtime] = []
+    runtimes: tuple[Runtime, ...] = ()
     firewall: Firewall
 
     def host(self, name: str) -> Host:
         """The host of that name; the settings guarantee that there is one."""
         return next(host for host in self.hosts if host.name == name)
 
-    def registry(self, name: str) -> HostedRegistry | CacheRegistry:
+    def registry(self, name: str) -> Registry:
         """The registry of that name; the settings guarantee that there is one."""
         return next(registry for registry in self.registries if registry.name == name)
 
-    def behind_proxy(self, registry: HostedRegistry | CacheRegistry) -> bool:
+    def behind_proxy(self, registry: Registry) -> bool:
         """Whether clients reach the registry through the proxy only."""
         return self.proxy is not None and any(each.registry == registry.name for each in self.proxy.endpoints)
 
-    def url(self, registry: HostedRegistry | CacheRegistry) -> str:
+    def url(self, registry: Registry) -> str:
         """Where clients reach the registry: scheme, host and port, the port left out if it is the scheme's own."""
         for endpoint in self.proxy.endpoints if self.proxy else []:
             if endpoint.registry == registry.name:

@@ -61,13 +61,17 @@ def _base_url(value: str) -> str:
 def _registry_name(value: str) -> str:
     host, _, port = value.partition(":")
     if not HOST_NAME.fullmatch(host) or (port and not port.isdigit()) or "/" in value:
-        raise ValueError("must be a registry's name as it stands in an image reference, such as docker.io or quay.io:443")
+        raise ValueError(
+            "must be a registry's name as it stands in an image reference, such as docker.io or quay.io:443"
+        )
     return value
 
 
 def _image(value: str) -> str:
-    if not REFERENCE.fullmatch(value):
-        raise ValueError("must be an image reference without a scheme, such as registry:3.1.2 or ghcr.io/org/registry:3")
+    if "//" in value or not REFERENCE.fullmatch(value):
+        raise ValueError(
+            "must be an image reference without a scheme, such as registry:3.1.2 or ghcr.io/org/registry:3"
+        )
     return value
 
 

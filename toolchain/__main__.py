@@ -1,4 +1,4 @@
-"""`python -m toolchain`: make sure of an engine and say which. `python -m toolchain env`: print it for `eval`."""
+"""`python -m toolchain`: make sure of an engine and say which; with `env`: print its variables for `eval`."""
 
 from __future__ import annotations
 

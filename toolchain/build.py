@@ -1,7 +1,7 @@
-"""Builds `pulumi` and its Python language host from Go modules, into a folder named by what they were built from.
+"""Builds `pulumi` and its Python language host from Go modules, into a folder named by what went in.
 
-The modules, versions and checksums are in `go/*/go.mod` and `go.sum`. The language host is of an older release:
-the last whose module a Go proxy serves (later ones left `sdk/v3`), and it works with the newer engine.
+The modules, versions and checksums are in `go/*/go.mod` and `go.sum`. The language host is of an older
+release, when it still was a part of `sdk/v3`: later ones are a module of their own that Go proxies don't have.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,23 +46,27 @@ BINARIES: Final = (
     Binary("pulumi-language-python", "language-python", f"{SDK}/python/cmd/pulumi-language-python"),
 )
 EXEC_SCRIPT: Final = "pulumi-language-python-exec"
-"""Runs a program for the language host; a Python file of the engine's own SDK version, beside the binaries."""
+"""Runs a program for the language host; a file of the engine's own SDK version, beside the binaries."""
 
 
 def pinned_version(module: Path) -> str:
     """The version of `sdk/v3` that `module/go.mod` requires."""
-    found = re.search(
-        rf"^\s*(?:require )?{re.escape(SDK)} (v\S+)", (module / "go.mod").read_text(), re.MULTILINE
-    )
+    return _in_go_mod(module, rf"^\s*(?:require )?{re.escape(SDK)} (v\S+)")
+
+
+def _in_go_mod(module: Path, pattern: str) -> str:
+    file = module / "go.mod"
+    found = re.search(pattern, file.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
-        raise EngineError(f"{module / 'go.mod'} requires no {SDK}; restore the file from git")
+        raise EngineError(f"{file} has no line like {pattern}; restore the file from git")
     return found[1]
 
 
 def engine_hash(go: Path) -> str:
     """Names all that decides what comes out: every pinned file, the packages and the platform."""
     digest = hashlib.sha256(repr((BINARIES, EXEC_SCRIPT, platform.system(), platform.machine())).encode())
-    for file in sorted(go.glob("*/*")):
+    pinned = (go / binary.module / file for binary in BINARIES for file in ("go.mod", "go.sum", "tools.go"))
+    for file in pinned:
         digest.update(f"{file.relative_to(go)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -79,19 +84,27 @@ def built_engine(places: Paths, out: TextIO) -> Path:
         return ready / "bin"
     with locked(places.cache / f"{name}.lock", "the engine is being built", out):
         if not ready.is_dir():
-            _build(places.go, places.cache / f"{name}.partial", ready, out)
+            for left in places.cache.glob(f"{name}.partial-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            partial = Path(tempfile.mkdtemp(prefix=f"{name}.partial-", dir=places.cache))
+            try:
+                _build(places.go, partial, ready, out)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     return ready / "bin"
 
 
 def _build(go: Path, partial: Path, ready: Path, out: TextIO) -> None:
-    """Build beside and rename, so a killed build leaves nothing that looks complete."""
+    """Build beside and rename, so a killed build leaves nothing that looks complete.
+
+    `partial` is a folder of this build alone: the `go` of a killed one may still be writing into its own.
+    """
     if shutil.which("go") is None:
         raise EngineError(
-            "neither the official `pulumi` nor `go` is on PATH; install Pulumi (https://www.pulumi.com/docs/install), "
-            "or Go 1.25 or newer to build it from Go modules (where only an older Go is packaged, "
-            "GOTOOLCHAIN=auto fetches a newer one from your Go proxy)"
+            "neither a usable official `pulumi` nor `go` is on PATH; install Pulumi "
+            "(https://www.pulumi.com/docs/install), or Go "
+            f"{_in_go_mod(go / 'cli', '^go ([0-9.]+)')} or newer to build it from Go modules"
         )
-    shutil.rmtree(partial, ignore_errors=True)
     binaries = partial / "bin"
     binaries.mkdir(parents=True)
     for binary in BINARIES:
@@ -109,6 +122,7 @@ def _build(go: Path, partial: Path, ready: Path, out: TextIO) -> None:
     script = binaries / EXEC_SCRIPT
     shutil.copyfile(Path(listed.stdout.strip()) / "python" / "cmd" / EXEC_SCRIPT, script)
     script.chmod(0o755)
+    partial.chmod(0o755)
     (partial / MARKER).write_text("built from toolchain/go by http-registry; safe to delete\n")
     partial.rename(ready)
 

@@ -1,12 +1,14 @@
 """Which `pulumi` runs here, and the environment it runs in.
 
-The official engine is used wherever it and its plugins are installed or install themselves. Behind package mirrors
-only, where no release page can be reached, the engine is built from Go modules and the plugins are the project's own.
+The official engine is used wherever it and its plugins are installed or install themselves. Behind package
+mirrors only, where no release page can be reached, the engine is built from Go modules and the plugins are the
+project's own.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -54,12 +56,10 @@ def ensure_engine(environment: Mapping[str, str] | None = None, out: TextIO | No
     versions = plugin_versions(places.plugins)
     choice = env.get(CHOICE, "")
     if choice not in ("", "official", "built"):
-        raise EngineError(
-            f"{CHOICE}={choice}: must be `official` or `built`; unset it to have the one that works"
-        )
+        raise EngineError(f"{CHOICE}={choice}: must be `official` or `built`; unset it to have the one that works")
     if choice != "built":
         pulumi = official_pulumi(env.get("PATH", ""))
-        if pulumi is not None and official_plugins(pulumi, places, versions, stream):
+        if pulumi is not None and official_plugins(pulumi, places, versions, stream, try_again=choice == "official"):
             return _official(pulumi, places, versions, env)
         if choice == "official":
             raise EngineError(
@@ -73,6 +73,16 @@ def ensure_engine(environment: Mapping[str, str] | None = None, out: TextIO | No
 def engine_environment(engine: Engine | None = None) -> dict[str, str]:
     """This process's environment with what `engine` (ensured, if None is given) needs: for `subprocess`."""
     return {**os.environ, **(engine or ensure_engine()).environment}
+
+
+def restore_interrupt() -> None:
+    """Undo an ignored SIGINT, for this process and those that it starts; call it before running `pulumi`.
+
+    A script's background jobs ignore SIGINT, and so would the language host, which the engine ends with just that:
+    each command then waits 5 s for it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _official(pulumi: Path, places: Paths, versions: Mapping[str, str], env: Mapping[str, str]) -> Engine:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 @contextmanager
 def locked(file: Path, what: str, out: TextIO) -> Iterator[None]:
-    """Hold the lock `file`; says that it waits, if it does. The lock ends with the process, however that ends."""
+    """Hold the lock `file`, waiting for it if need be. It ends with the process, however that ends."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
         try:

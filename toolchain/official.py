@@ -1,4 +1,4 @@
-"""Whether the official `pulumi` and plugins are there, or can be fetched. They are used as they are, where they are."""
+"""Whether the official `pulumi` and plugins are there or can be fetched; they are used where they are."""
 
 from __future__ import annotations
 
@@ -37,12 +37,17 @@ def plugin_installed(home: Path, name: str, version: str) -> bool:
     return not partial.exists() and (folder / f"pulumi-resource-{name}").exists()
 
 
-def official_plugins(pulumi: Path, places: Paths, versions: Mapping[str, str], out: TextIO) -> bool:
-    """Whether all plugins are installed; tries to install those that aren't, within a minute each."""
+def official_plugins(
+    pulumi: Path, places: Paths, versions: Mapping[str, str], out: TextIO, try_again: bool = False
+) -> bool:
+    """Whether all plugins are installed; tries to install those that aren't, within a minute each.
+
+    A try that failed lately is not repeated, unless with `try_again`.
+    """
     missing = [name for name in versions if not plugin_installed(places.user_home, name, versions[name])]
     memory = places.cache / "official-plugins.json"
     attempt = f"{pulumi} {' '.join(f'{name}@{versions[name]}' for name in missing)}"
-    if missing and failed_lately(memory, attempt, time.time()):
+    if missing and not try_again and failed_lately(memory, attempt, time.time()):
         return False
     for name in missing:
         if not _install(pulumi, places, name, versions[name], out):
@@ -84,7 +89,7 @@ def _install(pulumi: Path, places: Paths, name: str, version: str, out: TextIO) 
             if process.returncode:
                 raise InstallFailed((output.strip().splitlines() or ["no message"])[-1])
     except (InstallFailed, OSError) as failure:
-        print(f"the offline engine takes its place: {failure}", file=out, flush=True)
+        print(f"the official plugin {name} {version} can't be installed: {failure}", file=out, flush=True)
         return False
     return True
 

@@ -17,7 +17,7 @@ class Paths:
 
     checkout: Path
     cache: Path
-    """What another checkout can use as well: built binaries, in folders named by what they were built from."""
+    """Binaries, which another checkout can use as well, in folders named by what they were built from."""
     user_home: Path
     """The Pulumi home of the official engine; the offline engine never touches it."""
     venv_bin: Path

@@ -16,8 +16,6 @@ from toolchain.locking import locked
 from toolchain.paths import Paths
 from toolchain.plugins.shared.plugin import sdk_version
 
-_TOP = ("PulumiPlugin.yaml", "__main__.py")
-
 
 def plugin_versions(plugins: Path) -> dict[str, str]:
     """Each plugin in `plugins`, with the version that its installed SDK package asks for."""
@@ -27,7 +25,8 @@ def plugin_versions(plugins: Path) -> dict[str, str]:
 
 def staged_files(plugins: Path, name: str) -> dict[str, Path]:
     """What the installed folder of plugin `name` holds: path within it -> file of the checkout."""
-    files = {top: plugins / name / top for top in (*_TOP, f"pulumi-resource-{name}")}
+    # Without PulumiPlugin.yaml: given that, the engine makes a venv in the folder and upgrades pip over the net.
+    files = {top: plugins / name / top for top in ("__main__.py", f"pulumi-resource-{name}")}
     package = plugins.parent
     for module in (package / "__init__.py", plugins / "__init__.py", *_modules(plugins, "shared", name)):
         files[str(Path("toolchain") / module.relative_to(package))] = module
@@ -95,9 +94,7 @@ def _install(places: Paths, pulumi: Path, name: str, version: str) -> None:
             ],
             env={
                 **os.environ,
-                "PATH": os.pathsep.join(
-                    (str(places.venv_bin), str(pulumi.parent), os.environ.get("PATH", ""))
-                ),
+                "PATH": os.pathsep.join((str(places.venv_bin), str(pulumi.parent), os.environ.get("PATH", ""))),
                 "PULUMI_HOME": str(places.pulumi_home),
                 "PULUMI_SKIP_UPDATE_CHECK": "1",
             },

@@ -70,9 +70,7 @@ class CommandType(ResourceType):
         """Run the `delete` of the old state, in the old state's surroundings."""
         await self._after(context, "delete", state, state, Output("", ""))
 
-    async def _after(
-        self, context: Context, chosen: str, inputs: Props, old: Props, otherwise: Output
-    ) -> Props:
+    async def _after(self, context: Context, chosen: str, inputs: Props, old: Props, otherwise: Output) -> Props:
         props = {name: plain(value) for name, value in inputs.items()}
         output = otherwise
         if props.get(chosen) is not None:

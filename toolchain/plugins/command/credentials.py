@@ -60,9 +60,7 @@ def _private_key(connection: Connection) -> asyncssh.SSHKey | None:
 
 def _host_key(
     connection: Connection,
-) -> tuple[
-    tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]] | None, tuple[str, ...]
-]:
+) -> tuple[tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]] | None, tuple[str, ...]]:
     if connection.host_key is None:
         return None, ()
     try:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -40,13 +41,9 @@ async def connected(connection: Connection, log: EngineLog) -> AsyncIterator[asy
         else:
             try:
                 theirs = await stack.enter_async_context(credentials(proxy))
-                jump = await retrying(
-                    "Dial proxy", proxy.dial_error_limit, lambda: _direct(proxy, theirs), log
-                )
+                jump = await retrying("Dial proxy", proxy.dial_error_limit, lambda: _direct(proxy, theirs), log)
                 stack.push_async_callback(_close, jump)
-                client = await retrying(
-                    "Dial from proxy", limit, lambda: _through(jump, connection, own), log
-                )
+                client = await retrying("Dial from proxy", limit, lambda: _through(jump, connection, own), log)
             except ProviderError as failure:
                 raise ProviderError(f"proxy: {failure}") from None
         stack.push_async_callback(_close, client)
@@ -93,7 +90,8 @@ async def _through(
 
 async def _tcp(connection: Connection) -> socket.socket:
     """A TCP connection; the per-dial timeout covers this alone."""
-    address = f"{connection.host}:{connection.port}"
+    host = f"[{connection.host}]" if ":" in connection.host else connection.host
+    address = f"{host}:{connection.port}"
     try:
         async with asyncio.timeout(connection.per_dial_timeout or None):
             return await _first_address(connection.host, connection.port)
@@ -102,7 +100,7 @@ async def _tcp(connection: Connection) -> socket.socket:
     except socket.gaierror:
         raise DialError(f"dial tcp: lookup {connection.host}: no such host") from None
     except OSError as failure:
-        reason = (failure.strerror or str(failure)).lower()
+        reason = os.strerror(failure.errno).lower() if failure.errno else str(failure)
         raise DialError(f"dial tcp {address}: connect: {reason}") from None
 
 
@@ -141,9 +139,7 @@ class _Client(asyncssh.SSHClient):
         return [self._password or ""] * len(prompts)
 
 
-async def _handshake(
-    connection: Connection, own: Credentials, **through: Any
-) -> asyncssh.SSHClientConnection:
+async def _handshake(connection: Connection, own: Credentials, **through: Any) -> asyncssh.SSHClientConnection:
     """SSH over what is there already, with nothing from the user's ssh configuration or key files."""
     try:
         return await asyncssh.connect(

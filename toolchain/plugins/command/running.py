@@ -63,12 +63,16 @@ class Capture:
         if stream not in self._logged:
             return
         *lines, rest = (bytes(self._line) + data).split(b"\n")
-        for line in lines:
-            self._lines.put_nowait(line)
         self._line = bytearray(rest)
-        if len(self._line) > LINE_LIMIT or any(len(line) > LINE_LIMIT for line in lines):
-            self._logged = frozenset()
-            self._line = bytearray()
+        for line in lines:
+            if len(line) > LINE_LIMIT:
+                return self._stop_logging()
+            self._lines.put_nowait(line)
+        if len(rest) > LINE_LIMIT:
+            self._stop_logging()
+
+    def _stop_logging(self) -> None:
+        self._logged, self._line = frozenset(), bytearray()
 
     async def end(self) -> None:
         """All output is in: log the last line."""
@@ -79,8 +83,7 @@ class Capture:
 
     async def _write_lines(self) -> None:
         while (line := await self._lines.get()) is not None:
-            if len(line) <= LINE_LIMIT:
-                await self._log.write("INFO", _text(line), status=True)
+            await self._log.write("INFO", _text(line), status=True)
 
     def output(self) -> Output:
         """Both streams; exactly one trailing newline is taken off each."""

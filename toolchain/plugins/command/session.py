@@ -73,9 +73,7 @@ def _accept_env(name: str) -> str:
     )
 
 
-async def execute(
-    connection: asyncssh.SSHClientConnection, run: Run, capture: Capture, log: EngineLog
-) -> str | None:
+async def execute(connection: asyncssh.SSHClientConnection, run: Run, capture: Capture, log: EngineLog) -> str | None:
     """Run to the end; gives the error in the words of Go's ssh package, None when all went well."""
     session = _Session(capture)
     channel = _Channel(connection, log, run)

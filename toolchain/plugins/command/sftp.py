@@ -43,9 +43,7 @@ async def copy_path(sftp: asyncssh.SFTPClient, source: str, remote: str) -> None
     if local.is_dir():
         if kind == "file":
             raise ProviderError(f"remote path {remote} exists but is not a directory")
-        await _copy_folder(
-            sftp, local, remote if source.endswith("/") else posixpath.join(remote, local.name)
-        )
+        await _copy_folder(sftp, local, remote if source.endswith("/") else posixpath.join(remote, local.name))
         return
     target = posixpath.join(remote, local.name) if kind == "folder" else remote
     await _make_parents(sftp, target)

@@ -32,9 +32,7 @@ class Diff:
     def replacing(self, paths: Iterable[str]) -> Diff:
         """The same changes, of which those at exactly `paths` replace the resource."""
         wanted = frozenset(paths)
-        changes = {
-            path: _REPLACING.get(how, how) if path in wanted else how for path, how in self.changes.items()
-        }
+        changes = {path: _REPLACING.get(how, how) if path in wanted else how for path, how in self.changes.items()}
         return Diff(changes, self.delete_before_replace)
 
 

@@ -48,9 +48,7 @@ class Plugin:
         """The function of that token, or a `ProviderError` that names it."""
         function = self.functions.get(token)
         if function is None:
-            raise ProviderError(
-                f"the offline plugin {self.name} has no function {token}; install the official plugin"
-            )
+            raise ProviderError(f"the offline plugin {self.name} has no function {token}; install the official plugin")
         return function
 
     async def check_config(self, old: Props, new: Props) -> Checked:
@@ -78,8 +76,6 @@ def sdk_version(name: str) -> str:
     """The plugin version that the installed SDK package `pulumi_NAME` asks for; without importing it."""
     spec = find_spec(f"pulumi_{name}")
     if spec is None or not spec.submodule_search_locations:
-        raise ProviderError(
-            f"the package pulumi-{name} is not installed; run: pip install -r requirements.txt"
-        )
+        raise ProviderError(f"the package pulumi-{name} is not installed; run: pip install -r requirements.txt")
     text = (Path(spec.submodule_search_locations[0]) / "pulumi-plugin.json").read_text(encoding="utf-8")
     return str(json.loads(text)["version"])

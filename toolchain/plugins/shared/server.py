@@ -102,9 +102,7 @@ def handlers(plugin: Plugin, engine: Any, calls: _Calls | None = None) -> grpc.G
     )
 
 
-def _answering(
-    method: Callable[[Any], Awaitable[Message]], calls: _Calls
-) -> Callable[[Any, Any], Awaitable[Message]]:
+def _answering(method: Callable[[Any], Awaitable[Message]], calls: _Calls) -> Callable[[Any, Any], Awaitable[Message]]:
     """`method` with its exceptions turned into the engine's errors: the text alone, no traceback."""
 
     async def answer(request: Any, context: Any) -> Message:

@@ -81,9 +81,7 @@ class Servicer:
     async def Create(self, request: provider_pb2.CreateRequest) -> provider_pb2.CreateResponse:
         """Make a resource."""
         context = self._context(request.urn, request.timeout)
-        created = await self._plugin.kind(context).create(
-            context, decode(request.properties), request.preview
-        )
+        created = await self._plugin.kind(context).create(context, decode(request.properties), request.preview)
         return provider_pb2.CreateResponse(id=created.id, properties=encode(created.state))
 
     async def Read(self, request: provider_pb2.ReadRequest) -> provider_pb2.ReadResponse:
@@ -93,9 +91,7 @@ class Servicer:
         found = await kind.read(context, request.id, decode(request.properties), decode(request.inputs))
         if found is None:
             return provider_pb2.ReadResponse()
-        return provider_pb2.ReadResponse(
-            id=found.id, properties=encode(found.state), inputs=encode(found.inputs)
-        )
+        return provider_pb2.ReadResponse(id=found.id, properties=encode(found.state), inputs=encode(found.inputs))
 
     async def Update(self, request: provider_pb2.UpdateRequest) -> provider_pb2.UpdateResponse:
         """Change a resource in place."""
@@ -131,9 +127,7 @@ def _checked(checked: Checked) -> provider_pb2.CheckResponse:
 
 
 def _failures(failures: Sequence[Failure]) -> list[provider_pb2.CheckFailure]:
-    return [
-        provider_pb2.CheckFailure(property=failure.property, reason=failure.reason) for failure in failures
-    ]
+    return [provider_pb2.CheckFailure(property=failure.property, reason=failure.reason) for failure in failures]
 
 
 def _diff(diff: Diff) -> provider_pb2.DiffResponse:
@@ -144,8 +138,7 @@ def _diff(diff: Diff) -> provider_pb2.DiffResponse:
         replaces=[path for path, how in diff.changes.items() if how.endswith("_REPLACE")],
         deleteBeforeReplace=diff.delete_before_replace,
         detailedDiff={
-            path: provider_pb2.PropertyDiff(kind=kinds.Value(how), inputDiff=True)
-            for path, how in diff.changes.items()
+            path: provider_pb2.PropertyDiff(kind=kinds.Value(how), inputDiff=True) for path, how in diff.changes.items()
         },
         hasDetailedDiff=True,
     )

@@ -138,13 +138,15 @@ def encode_value(value: Value) -> WireValue:
     if isinstance(value, Asset):
         return _signed(ASSET, {"path": value.path, "text": value.text, "uri": value.uri, "hash": value.hash})
     if isinstance(value, Archive):
-        assets = None if value.assets is None else dict[str, Value](value.assets)
-        return _signed(ARCHIVE, {"path": value.path, "uri": value.uri, "assets": assets, "hash": value.hash})
+        fields: Props = {"path": value.path, "uri": value.uri, "hash": value.hash}
+        if value.assets is not None:
+            entries: Props = {}
+            entries.update(value.assets)
+            fields["assets"] = entries
+        return _signed(ARCHIVE, fields)
     return _signed(RESOURCE, {"urn": value.urn, "id": value.id, "packageVersion": value.package_version})
 
 
 def _signed(signature: str, fields: Props) -> WireValue:
-    kept = {key: item for key, item in fields.items() if item is not None}
-    if signature == SECRET:
-        kept = fields
+    kept = {key: item for key, item in fields.items() if item is not None or signature == SECRET}
     return WireValue(struct_value=encode({SIGNATURE: signature, **kept}))

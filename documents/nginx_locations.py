@@ -1,0 +1,132 @@
+"""What an endpoint answers: the locations of a mirror and of a hosted registry.
+
+nginx: https://nginx.org/en/docs/http/ngx_http_proxy_module.html. nginx before 1.23 knows only the first of several
+Accept lines, and dockerd sends one for each type in random order: no cache key can tell its clients apart. So a mirror
+asks for every type, and the answer does not depend on who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from documents.nginx_text import Directive, block, directive
+from settings.tier import CacheRegistry, HostedRegistry, Registry
+
+DIGEST = "[a-z0-9+._-]+:[0-9a-fA-F]{32,}"
+FOR_GOOD = "365d"
+"""What a digest names never changes; how long it stays is the zone's `inactive` and `max_size`."""
+SLOWEST_BLOB = "1h"
+SLOWEST_MANIFEST = "30s"
+MANIFEST_TYPES = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+
+
+def mirror(registry: CacheRegistry, tag_lifetime: str) -> Sequence[Directive]:
+    """Anonymous GET and HEAD; blobs and manifests from the cache, also while the registry behind it is down.
+
+    No `slice`: distribution's pull-through answers a Range with the whole blob as long as it does not have it.
+    """
+    # The upstream is in a tag's key: a changed setting may name another one, and its tags are others.
+    manifest = [
+        *_one_fetch(SLOWEST_MANIFEST),
+        directive("proxy_cache_key", f"manifest {registry.upstream} $request_method $uri"),
+    ]
+    return (
+        *_passing(),
+        directive("proxy_set_header", "Accept", MANIFEST_TYPES),
+        # A HEAD must not fetch a whole blob.
+        directive("proxy_cache_convert_head", "off"),
+        directive("proxy_ignore_headers", "X-Accel-Expires", "Cache-Control", "Expires", "Set-Cookie", "Vary"),
+        directive("proxy_cache_use_stale", "error", "timeout", *(f"http_{each}" for each in (429, 500, 502, 503, 504))),
+        block("if", "($request_method", "!~", "^(GET|HEAD)$)", body=[directive("return", 405)]),
+        _cached(
+            registry,
+            f"^/v2/.+/blobs/(?<http_registry_digest>{DIGEST})$",
+            FOR_GOOD,
+            *_one_fetch(SLOWEST_BLOB),
+            directive("proxy_cache_key", "blob $http_registry_digest"),
+            directive("proxy_force_ranges", "on"),
+            # It may be answered of a stored GET, but is not stored: that would be an empty blob.
+            directive("proxy_no_cache", "$http_registry_head"),
+        ),
+        _cached(registry, f"^/v2/.+/manifests/{DIGEST}$", FOR_GOOD, *manifest),
+        _cached(registry, "^/v2/.+/manifests/[^/]+$", tag_lifetime, *manifest),
+        block("location", "/", body=[_to(registry)]),
+    )
+
+
+def hosted(registry: HostedRegistry, pullers: str, pushers: str) -> Sequence[Directive]:
+    """Basic auth: `pullers` may GET and HEAD, `pushers` everything. Uploads stream through, however long they are."""
+    return (
+        *_passing(),
+        directive("client_max_body_size", 0),
+        directive("client_body_timeout", "15m"),
+        directive("proxy_request_buffering", "off"),
+        directive("proxy_max_temp_file_size", 0),
+        block(
+            "location",
+            "/",
+            body=[*_basic_auth(pullers), block("limit_except", "GET", body=_basic_auth(pushers)), _to(registry)],
+        ),
+    )
+
+
+def _cached(registry: CacheRegistry, pattern: str, lifetime: str, *body: Directive) -> Directive:
+    return block(
+        "location",
+        "~",
+        pattern,
+        body=[
+            directive("proxy_cache", f"http-registry-{registry.name}"),
+            directive("proxy_cache_valid", 200, lifetime),
+            *body,
+            _to(registry),
+        ],
+    )
+
+
+def _basic_auth(users: str) -> list[Directive]:
+    return [directive("auth_basic", "http-registry"), directive("auth_basic_user_file", users)]
+
+
+def _one_fetch(slowest: str) -> list[Directive]:
+    """One request to the registry for any number of clients that ask for the same."""
+    return [
+        directive("proxy_cache_lock", "on"),
+        directive("proxy_cache_lock_timeout", slowest),
+        directive("proxy_cache_lock_age", slowest),
+    ]
+
+
+def _to(registry: Registry) -> Directive:
+    return directive("proxy_pass", f"http://http-registry-{registry.name}")
+
+
+def _passing() -> list[Directive]:
+    """How a request goes on. distribution builds its Location headers of Host and the X-Forwarded headers."""
+    return [
+        directive("proxy_http_version", "1.1"),
+        directive("proxy_connect_timeout", "5s"),
+        directive("proxy_read_timeout", "15m"),
+        directive("proxy_send_timeout", "15m"),
+        directive("proxy_buffer_size", "32k"),
+        directive("proxy_buffers", 16, "128k"),
+        directive("proxy_set_header", "Connection", ""),
+        directive("proxy_set_header", "Host", "$http_host"),
+        directive("proxy_set_header", "X-Real-IP", "$remote_addr"),
+        directive("proxy_set_header", "X-Forwarded-For", "$remote_addr"),
+        directive("proxy_set_header", "X-Forwarded-Host", "$http_host"),
+        directive("proxy_set_header", "X-Forwarded-Proto", "$scheme"),
+        # distribution would believe this one before the others.
+        directive("proxy_set_header", "Forwarded", ""),
+        directive("proxy_set_header", "Authorization", ""),
+        # Once, and on nginx's own answers as well: clients know a registry by it.
+        directive("proxy_hide_header", "Docker-Distribution-Api-Version"),
+        directive("add_header", "Docker-Distribution-Api-Version", "registry/2.0", "always"),
+    ]

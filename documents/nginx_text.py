@@ -1,0 +1,58 @@
+"""nginx configuration as data, and its one text form.
+
+Quoting as ngx_conf_read_token reads it: inside quotes a backslash stands before a quote or a backslash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_PLAIN = re.compile(r"[^\s;{}\"'\\#]+")
+
+
+@dataclass(frozen=True)
+class Directive:
+    """`name args;` or, with a block, `name args { block }`."""
+
+    name: str
+    args: tuple[str, ...] = ()
+    block: tuple[Directive, ...] | None = None
+
+    def lines(self) -> Iterable[str]:
+        """The text's lines, without line ends."""
+        head = " ".join([self.name, *map(quoted, self.args)])
+        if self.block is None:
+            yield f"{head};"
+            return
+        yield f"{head} {{"
+        for each in self.block:
+            yield from (f"    {line}" for line in each.lines())
+        yield "}"
+
+
+def directive(name: str, *args: str | int) -> Directive:
+    """A directive without a block."""
+    return Directive(name, tuple(map(str, args)))
+
+
+def block(name: str, *args: str, body: Iterable[Directive]) -> Directive:
+    """A directive with a block."""
+    return Directive(name, args, tuple(body))
+
+
+def text(directives: Iterable[Directive]) -> str:
+    """The file's text; a blank line before each block."""
+    lines: list[str] = []
+    for each in directives:
+        lines += ["", *each.lines()] if each.block is not None else each.lines()
+    return "\n".join(lines) + "\n"
+
+
+def quoted(argument: str) -> str:
+    """The argument as one token. Variables stay variables."""
+    if _PLAIN.fullmatch(argument):
+        return argument
+    mark = "'" if '"' in argument and "'" not in argument else '"'
+    return mark + argument.replace("\\", "\\\\").replace("\n", "\\n").replace(mark, "\\" + mark) + mark

@@ -1,0 +1,99 @@
+"""Asking the running nginx, over loopback, what it serves; and what it complained of."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Tuple
+
+from hostctl.host import Host
+from hostctl.nginx_conf import MARKER, error_log
+
+TRIES = 3
+"""Old workers may still take a connection just after a reload."""
+SECONDS = 5.0
+NOBODY = "Basic " + b64encode(b"http-registry-probe:").decode()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A server of ours, by the port and name that its clients use, and the loopback address to ask at."""
+
+    port: int
+    host: str
+    address: str = "127.0.0.1"
+
+    def get(self, path: str, authorization: str = "") -> Tuple[int, str]:
+        """Status and body; status 0 and the reason where there is no answer."""
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=SECONDS)
+        headers = {"Host": self.host, **({"Authorization": authorization} if authorization else {})}
+        try:
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read(4096).decode(errors="replace").strip()
+        except (OSError, http.client.HTTPException) as failure:
+            return 0, str(failure) or type(failure).__name__
+        finally:
+            connection.close()
+
+
+def complaint(probe: Probe, generation: str) -> Optional[str]:
+    """What is wrong where the site is expected to be live."""
+    for _ in range(TRIES):
+        status, body = probe.get(MARKER)
+        if (status, body) != (200, generation):
+            shown = "an older site" if status == 200 else f"status {status}" if status else body
+            return f"nginx does not show the new site on port {probe.port} for {probe.host} ({probe.address}): {shown}"
+    return None
+
+
+def still_there(probe: Probe, generation: str) -> Optional[str]:
+    """What is wrong where the site is expected to be gone."""
+    if probe.get(MARKER) == (200, generation):
+        return f"nginx still serves the site on port {probe.port} for {probe.host}"
+    return None
+
+
+def password_complaint(probe: Probe) -> Optional[str]:
+    """A user that nobody has gets 401 where passwords are asked for, if nginx's workers can read the files."""
+    status, _ = probe.get("/v2/", NOBODY)
+    if status in (403, 500):
+        return f"nginx on port {probe.port} for {probe.host} can't read its password files (status {status})"
+    return None
+
+
+def has_ipv6() -> bool:
+    """Whether a server can listen on IPv6, loopback included."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class ErrorLog:
+    """A place in nginx's error log."""
+
+    path: Path
+    size: int
+
+    @staticmethod
+    def now(host: Host) -> ErrorLog:
+        """Its present end."""
+        path = host.path(error_log(host))
+        return ErrorLog(path, path.stat().st_size if path.exists() else 0)
+
+    def since(self) -> str:
+        """The last serious line behind that place, as the end of a sentence; empty where there is none."""
+        try:
+            with self.path.open(errors="replace") as file:
+                file.seek(self.size)
+                lines = [line.strip() for line in file if "[emerg]" in line or "[alert]" in line]
+        except OSError:
+            return ""
+        return f"; nginx says: {lines[-1]}" if lines else ""

@@ -1,0 +1,48 @@
+"""Makes the one file that travels to the hosts: hostctl and tomlkit as a zip that `python3` runs.
+
+The same sources give the same bytes, so that its hash can name it. Runs on the controller and is not in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Dict
+
+import tomlkit
+
+HERE = Path(__file__).resolve().parent
+MAIN = b"import sys\n\nfrom hostctl.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+
+
+def build(target: Path) -> str:
+    """Write the zipapp to `target`; returns its SHA-256 in hex."""
+    content = archive()
+    target.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def archive() -> bytes:
+    """The zipapp's bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in sorted(_members().items()):
+            entry = zipfile.ZipInfo(name, LONG_AGO)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            entry.create_system = 3
+            file.writestr(entry, content, compresslevel=9)
+    return buffer.getvalue()
+
+
+def _members() -> Dict[str, bytes]:
+    library = Path(tomlkit.__file__).resolve().parent
+    members = {"__main__.py": MAIN}
+    for package, folder in (("hostctl", HERE), ("tomlkit", library)):
+        for path in folder.rglob("*.py"):
+            if path != Path(__file__).resolve():
+                members[f"{package}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
+    return members

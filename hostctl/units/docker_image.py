@@ -1,0 +1,153 @@
+"""`docker-image`: an image from a `docker save` archive in the engine, for hosts that no registry serves yet.
+
+The archive's manifest.json names the image's tags and its configuration, whose SHA-256 is the image's id (moby
+image/tarexport); with the containerd image store the id is the digest in index.json.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from typing import Any, Dict, List, Mapping, Optional, Set
+from urllib.parse import quote
+
+from hostctl import docker_api, wishes
+from hostctl.errors import HostError
+from hostctl.host import Host
+from hostctl.transaction import wait_until
+from hostctl.unit import NONE, Change, OwnFile, Unit, Wish
+
+LOAD_PATIENCE = 600.0
+
+
+class DockerImage(Unit):
+    """Wish: `archive` (path on the host of a `docker save` file) and `image` (the tag in it that is wanted)."""
+
+    name = "docker-image"
+
+    def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
+        """None: the image lives in the engine's store."""
+        return []
+
+    def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
+        """The tag, the ids it may have, what the tag meant before us, and the ids that were loaded by us."""
+        archive, image = wishes.text(wish, "archive"), _tagged(wishes.text(wish, "image"))
+        ids = sorted(_ids_in(host, archive, image))
+        same = before.get("image") == image
+        first = before.get("first") if same else image_id(host, image)
+        known = list(before.get("loaded", []))
+        loaded = known + [each for each in ids if each not in known and image_id(host, each) is None]
+        return {"archive": archive, "image": image, "ids": ids, "first": first, "loaded": loaded}
+
+    def activation(self, host: Host, change: Change) -> str:
+        """Nothing is restarted."""
+        return NONE
+
+    def activate(self, host: Host, change: Change, level: str) -> None:
+        """Load the archive, or give the tag back its old meaning and remove what we loaded."""
+        facts = change.facts
+        if not facts:
+            _take_back(host, change.facts_before, self.notes)
+            return
+        if image_id(host, facts["image"]) in facts["ids"]:
+            return
+        # On the way back the earlier image is most often still there, and its archive may be gone.
+        if change.wish is None and _tag(host, facts["ids"], facts["image"]):
+            return
+        _load(host, facts["archive"])
+
+    def verify(self, host: Host, change: Change, patience: float) -> None:
+        """The engine has the tag, and it means the archive's image."""
+        if change.facts:
+            image, ids = change.facts["image"], change.facts["ids"]
+            wait_until(lambda: None if image_id(host, image) in ids else f"{image}: not what was loaded", patience)
+
+    def report(self, host: Host, change: Change) -> Dict[str, Any]:
+        """`image_id`, for whoever starts a container of it."""
+        return {"image_id": image_id(host, change.facts["image"])}
+
+
+def image_id(host: Host, image: str) -> Optional[str]:
+    """What a tag means to the engine now; None where it has none of that name."""
+    answer = docker_api.call(host, "GET", f"/images/{quote(image)}/json")
+    if answer.status == 404:
+        return None
+    if answer.status != 200:
+        raise HostError(f"{image}: Docker can't tell about it: {answer.message}")
+    return str(answer.data["Id"])
+
+
+def _tagged(image: str) -> str:
+    return image if ":" in image.rsplit("/", 1)[-1] else image + ":latest"
+
+
+def _ids_in(host: Host, archive: str, image: str) -> Set[str]:
+    try:
+        with tarfile.open(host.path(archive)) as file:
+            names = set(file.getnames())
+            entries = _json_member(file, "manifest.json", archive)
+            index = _json_member(file, "index.json", archive) if "index.json" in names else {}
+    except FileNotFoundError as missing:
+        raise HostError(
+            f"{archive}: there is no such file on this host; copy the image archive there first"
+        ) from missing
+    except tarfile.TarError as broken:
+        raise HostError(f"{archive}: is not a whole tar archive ({broken}); copy it again") from broken
+    found = [entry for entry in entries if image in (entry.get("RepoTags") or [])]
+    if not found:
+        held = sorted(tag for entry in entries for tag in entry.get("RepoTags") or [])
+        raise HostError(f"{archive}: does not hold {image}, only {', '.join(held) or 'images without a name'}")
+    config = found[0]["Config"].rsplit("/", 1)[-1]
+    ids = {"sha256:" + (config[: -len(".json")] if config.endswith(".json") else config)}
+    return ids | {each["digest"] for each in index.get("manifests", []) if _names(each, image)}
+
+
+def _names(entry: Mapping[str, Any], image: str) -> bool:
+    name = (entry.get("annotations") or {}).get("io.containerd.image.name", "")
+    return bool(name == image or name.endswith("/" + image))
+
+
+def _json_member(file: tarfile.TarFile, name: str, archive: str) -> Any:
+    try:
+        member = file.extractfile(name)
+        return json.loads(member.read()) if member else {}
+    except (KeyError, ValueError) as broken:
+        raise HostError(f"{archive}: has no readable {name}; make it with 'docker save'") from broken
+
+
+def _load(host: Host, archive: str) -> None:
+    with open(host.path(archive), "rb") as body:
+        answer = docker_api.call(host, "POST", "/images/load", {"quiet": "1"}, body, LOAD_PATIENCE)
+    failed = [line for line in answer.body.decode(errors="replace").splitlines() if '"errorDetail"' in line]
+    if answer.status != 200 or failed:
+        raise HostError(f"{archive}: Docker does not load it: {failed[0] if failed else answer.message}")
+
+
+def _tag(host: Host, ids: List[str], image: str) -> bool:
+    repository, _, tag = image.rpartition(":")
+    calls = (docker_api.call(host, "POST", f"/images/{each}/tag", {"repo": repository, "tag": tag}) for each in ids)
+    return any(answer.status == 201 for answer in calls)
+
+
+def _take_back(host: Host, facts: Mapping[str, Any], notes: List[str]) -> None:
+    """Undo our loads. What a container still uses, or what was there before us, stays."""
+    image, first = facts["image"], facts["first"]
+    if first not in facts["ids"] and image_id(host, image) in facts["ids"]:
+        if first:
+            _tag(host, [first], image)
+        elif not _delete(host, image):
+            notes.append(f"{image}: a container uses it; the image stays in Docker")
+            return
+    for each in facts["loaded"]:
+        answer = docker_api.call(host, "GET", f"/images/{each}/json")
+        if answer.status != 200:
+            continue
+        if answer.data["RepoTags"] or not _delete(host, each):
+            notes.append(f"{image}: is in use under another name; the image stays in Docker")
+
+
+def _delete(host: Host, image: str) -> bool:
+    answer = docker_api.call(host, "DELETE", f"/images/{quote(image)}")
+    if answer.status not in (200, 404, 409):
+        raise HostError(f"{image}: Docker does not remove it: {answer.message}")
+    return answer.status != 409

@@ -1,0 +1,268 @@
+"""`nginx-proxy`: our site among the others of the host's nginx, its password files, its caches.
+
+nginx: `nginx -t` reads the live tree, so candidates are tested through a temporary main file; `nginx -s reload` returns
+0 though the new configuration could not be applied, so the proof is a marker that the new workers answer. Password
+files are read at each request: a change in them needs no reload.
+"""
+
+from __future__ import annotations
+
+import grp
+import posixpath
+import pwd
+import re
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, Iterable, List, Mapping, Optional
+
+from hostctl import files, htpasswd, nginx_conf, wishes
+from hostctl.errors import HostError
+from hostctl.files import FileState
+from hostctl.host import Host
+from hostctl.listeners import listeners
+from hostctl.nginx_conf import OURS, SITE
+from hostctl.nginx_probe import ErrorLog, Probe, complaint, has_ipv6, password_complaint, still_there
+from hostctl.nginx_trial import refuse_bad_configuration
+from hostctl.systemd import Service, restart, service
+from hostctl.transaction import wait_until
+from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
+
+SERVICE = "nginx"
+PULLERS, PUSHERS = f"{OURS}/pull.htpasswd", f"{OURS}/push.htpasswd"
+MODULES = ("access", "auth_basic", "geo", "map", "proxy", "rewrite", "upstream_keepalive")
+DEFAULT_COST = 10
+
+
+class NginxProxy(Unit):
+    """Wish: `files` (each: path, content, mode, and perhaps `needs`: ipv6 or threads), `generation` (what the marker
+    answers when they are live), `probes` (each: port, host), `users` (each: name, role, password), `bcrypt_cost`,
+    `cache_folders`, `logs`.
+    """
+
+    name = "nginx-proxy"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._removing = False
+        self._error_log: Optional[ErrorLog] = None
+
+    def preflight(self, host: Host, wish: Wish) -> None:
+        """nginx is there, can do what the site wants, takes it in, and nobody else holds its ports."""
+        if not host.has("nginx"):
+            raise HostError("nginx: not installed on this host; install it (Debian: apt-get install nginx-light)")
+        build = _build(host)
+        without = [each for each in MODULES if f"--without-http_{each}_module" in build]
+        if without or "--without-http-cache" in build or "--without-pcre" in build:
+            raise HostError(
+                f"nginx: was built without {', '.join(without) or 'cache or pcre'}; install one that has them "
+                "(Debian: apt-get install nginx-light)"
+            )
+        if nginx_conf.include_of(nginx_conf.main_text(host), SITE) is None:
+            raise HostError(
+                f"{nginx_conf.MAIN}: does not include {SITE}; put 'include {nginx_conf.FOLDER}/conf.d/*.conf;' "
+                "into its http block"
+            )
+        nginx = service(host, SERVICE)
+        if nginx.load != "loaded":
+            raise HostError(f"nginx.service: is {nginx.load}; it must be a service that systemd can start")
+        for probe in _probes(wish):
+            _refuse_taken(probe.port, nginx)
+
+    def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
+        """The site as the controller rendered it, as far as this host can use it, and the password files."""
+        able = {"ipv6": has_ipv6(), "threads": "--with-threads" in _build(host)}
+        own = []
+        for each in wish.get("files") or []:
+            path = wishes.text(each, "path")
+            if path != SITE and (posixpath.normpath(path) != path or not path.startswith(f"{OURS}/")):
+                raise HostError(f"wish, files: {path} is neither {SITE} nor below {OURS}")
+            if able.get(each.get("needs"), True):
+                content = wishes.text(each, "content").encode()
+                own.append(OwnFile(path, FileState(content, wishes.count(each, "mode") or 0o644)))
+        return own + self._password_files(host, wish)
+
+    def _password_files(self, host: Host, wish: Wish) -> List[OwnFile]:
+        users = htpasswd.users_of(wish)
+        if not users:
+            return []
+        known: Dict[str, str] = {}
+        for path in (PUSHERS, PULLERS):
+            current = files.read(host.path(path))
+            known.update(htpasswd.hashes_in(current.content) if current else {})
+        hashes = htpasswd.hashes_for(users, known, wishes.count(wish, "bcrypt_cost") or DEFAULT_COST)
+        group = _worker_group(nginx_conf.main_text(host), _build(host))
+        listed = {PULLERS: users, PUSHERS: [user for user in users if user.pushes]}
+        return [OwnFile(path, FileState(htpasswd.text(some, hashes), 0o640, 0, group)) for path, some in listed.items()]
+
+    def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
+        """What the marker must answer where, what nginx makes because of us, and how the service was before us."""
+        caches = wishes.texts(wish, "cache_folders")
+        missing = {each for cache in caches for each in _missing_parents(host, cache)}
+        state = {key: before[key] for key in ("was_active", "was_enabled") if key in before} or _service_state(host)
+        return {
+            **state,
+            "generation": wishes.text(wish, "generation"),
+            "probes": [[each.port, each.host] for each in _probes(wish)],
+            "ipv6": has_ipv6(),
+            "caches": caches,
+            "logs": wishes.texts(wish, "logs"),
+            "made": sorted({*before.get("made", []), *missing}),
+        }
+
+    def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
+        """`nginx -t` with the candidates in place of the live files."""
+        self._removing = change.wish is None
+        if host.has("nginx"):
+            refuse_bad_configuration(host, change, candidates)
+
+    def activation(self, host: Host, change: Change) -> str:
+        """RELOAD; NONE where only password files change; RESTART where nginx does not run."""
+        if not host.has("nginx"):
+            self.notes.append("nginx is no longer installed")
+            return NONE
+        if change.facts and not service(host, SERVICE).runs:
+            return RESTART
+        passwords_only = change.changed and set(change.changed) <= {PULLERS, PUSHERS}
+        return NONE if change.facts and passwords_only and _complaint(host, change.facts) is None else RELOAD
+
+    def activate(self, host: Host, change: Change, level: str) -> None:
+        """Reload; start nginx where it does not run, or stop it again where we had started it."""
+        self._error_log = ErrorLog.now(host)
+        if level != NONE and change.facts:
+            for cache in change.facts["caches"]:
+                files.make_folders(host.path(cache).parent)
+            _start_or_reload(host)
+        elif level != NONE:
+            _give_back(host, change.facts_before, self.notes)
+        for cache in set(change.facts_before.get("caches", [])) - set(change.facts.get("caches", [])):
+            shutil.rmtree(host.path(cache), ignore_errors=True)
+        if not change.facts and not self._removing:
+            self.forget(host, change.facts_before)
+
+    def verify(self, host: Host, change: Change, patience: float) -> None:
+        """The marker is answered over loopback as it must be; after a removal, by nobody."""
+        facts, gone = change.facts, change.facts_before
+        try:
+            wait_until(lambda: _complaint(host, facts) if facts else _still_there(host, gone), patience)
+        except HostError as failure:
+            said = self._error_log.since() if self._error_log else ""
+            raise HostError(f"{failure}{said}") from failure
+        if facts and patience and PULLERS in change.after:
+            wait_until(lambda: _first(map(password_complaint, _places(facts))), patience)
+
+    def forget(self, host: Host, facts: Mapping[str, Any]) -> None:
+        """The caches, the logs with their rotated ones, and the folders that were made for them."""
+        for cache in facts.get("caches", []):
+            shutil.rmtree(host.path(cache), ignore_errors=True)
+        for log in facts.get("logs", []):
+            path = host.path(log)
+            for each in path.parent.glob(f"{path.name}*"):
+                each.unlink()
+        files.remove_empty_folders(str(host.path(each)) for each in facts.get("made", []))
+
+    def observe(self, host: Host) -> Dict[str, str]:
+        """The site's files, and the users with their roles; no hashes."""
+        folder = host.path(OURS)
+        found = {f"{OURS}/{each.relative_to(folder)}": each for each in sorted(folder.rglob("*.conf"))}
+        if host.path(SITE).exists():
+            found[SITE] = host.path(SITE)
+        shown = {path: each.read_text(errors="replace") for path, each in found.items()}
+        lists = [files.read(host.path(path)) for path in (PULLERS, PUSHERS)]
+        every, pushing = (htpasswd.hashes_in(each.content) if each else {} for each in lists)
+        roles = {name: "push" if name in pushing else "pull" for name in every}
+        return {**shown, "users": "".join(f"{name}: {role}\n" for name, role in sorted(roles.items()))}
+
+
+def _build(host: Host) -> str:
+    return host.must("nginx", "-V")
+
+
+def _probes(wish: Wish) -> List[Probe]:
+    probes = [Probe(wishes.count(each, "port") or 0, wishes.text(each, "host")) for each in wish.get("probes") or []]
+    if not probes or not all(each.port for each in probes):
+        raise HostError("wish, probes: must be a list of objects with port and host, one at least")
+    return probes
+
+
+def _places(facts: Mapping[str, Any]) -> List[Probe]:
+    addresses = ["127.0.0.1", "::1"] if facts["ipv6"] else ["127.0.0.1"]
+    return [Probe(port, name, address) for port, name in facts["probes"] for address in addresses]
+
+
+def _first(complaints: Iterable[Optional[str]]) -> Optional[str]:
+    return next((each for each in complaints if each), None)
+
+
+def _complaint(host: Host, facts: Mapping[str, Any]) -> Optional[str]:
+    if not service(host, SERVICE).runs:
+        return "nginx does not run; look at 'journalctl -u nginx'"
+    return _first(complaint(each, facts["generation"]) for each in _places(facts))
+
+
+def _still_there(host: Host, gone: Mapping[str, Any]) -> Optional[str]:
+    if not host.has("nginx") or not service(host, SERVICE).runs:
+        return None
+    return _first(still_there(each, gone["generation"]) for each in _places(gone))
+
+
+def _refuse_taken(port: int, nginx: Service) -> None:
+    for process in listeners(port):
+        if not nginx.runs or nginx.pid not in (process.pid, process.parent):
+            raise HostError(
+                f"port {port}: {process.name} (pid {process.pid}) listens there, which is not the service {SERVICE}; "
+                "stop it, or give the endpoint another port"
+            )
+
+
+def _worker_group(main: str, build: str) -> int:
+    """The group of nginx's workers: that of the `user` directive, else what nginx was built with."""
+    named = nginx_conf.first(main, "user") or (_built_in(build, "user") or "nobody", _built_in(build, "group"))
+    try:
+        if len(named) > 1 and named[1]:
+            return grp.getgrnam(named[1]).gr_gid
+        # nginx takes the group of the user's name.
+        return grp.getgrnam(named[0]).gr_gid
+    except KeyError:
+        pass
+    try:
+        return pwd.getpwnam(named[0]).pw_gid
+    except KeyError as unknown:
+        raise HostError(f"nginx's workers run as {named[0]}, a user that this host does not have") from unknown
+
+
+def _built_in(build: str, name: str) -> str:
+    found = re.search(rf"--{name}=(\S+)", build)
+    return found[1] if found else ""
+
+
+def _missing_parents(host: Host, cache: str) -> List[str]:
+    return [str(each) for each in PurePosixPath(cache).parents if not host.path(str(each)).exists()]
+
+
+def _service_state(host: Host) -> Dict[str, bool]:
+    return {"was_active": service(host, SERVICE).runs, "was_enabled": _enabled(host)}
+
+
+def _enabled(host: Host) -> bool:
+    return host.run("systemctl", "is-enabled", f"{SERVICE}.service").output.strip() == "enabled"
+
+
+def _start_or_reload(host: Host) -> None:
+    if service(host, SERVICE).runs:
+        host.must("systemctl", "reload", f"{SERVICE}.service")
+        return
+    restart(host, SERVICE)
+    if not _enabled(host):
+        host.must("systemctl", "enable", f"{SERVICE}.service")
+
+
+def _give_back(host: Host, before: Mapping[str, Any], notes: List[str]) -> None:
+    """The service as it was before our first apply, without our site."""
+    if not before["was_enabled"] and _enabled(host):
+        host.must("systemctl", "disable", f"{SERVICE}.service")
+    if not before["was_active"]:
+        host.must("systemctl", "stop", f"{SERVICE}.service")
+    elif service(host, SERVICE).runs:
+        host.must("systemctl", "reload", f"{SERVICE}.service")
+    else:
+        notes.append("nginx does not run; it stays so")

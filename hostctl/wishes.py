@@ -1,0 +1,34 @@
+"""Reading a wish: each value with its type, or an error that names the key."""
+
+from __future__ import annotations
+
+from typing import List, Optional
+
+from hostctl.errors import HostError
+from hostctl.unit import Wish
+
+
+def text(wish: Wish, key: str, default: Optional[str] = None) -> str:
+    """A string that is not empty."""
+    value = wish.get(key, default)
+    if not isinstance(value, str) or not value:
+        raise HostError(f"wish, {key}: must be a string that is not empty")
+    return value
+
+
+def texts(wish: Wish, key: str) -> List[str]:
+    """A list of strings; empty where the wish has none."""
+    value = wish.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise HostError(f"wish, {key}: must be a list of strings")
+    return value
+
+
+def count(wish: Wish, key: str) -> Optional[int]:
+    """A whole number above 0, or None."""
+    value = wish.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise HostError(f"wish, {key}: must be a whole number above 0, or null")
+    return value

@@ -1,0 +1,60 @@
+"""The small renderers: hosts.toml, the registry's config.yml, the keys of daemon.json. Cases are files. Pure.
+
+What the real programs make of them is decided in tests/lab.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from documents import containerd_mirrors, docker_mirrors, hosts_toml, registry_config
+from settings import parse
+from settings.tier import Containerd, Docker
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+def registry(**wanted: Any) -> Any:
+    tier = {
+        "hosts": [{"name": "h", "address": "10.0.0.1"}],
+        "image": {"reference": "registry:3"},
+        "registries": [{"name": "r", "host": "h", **wanted}],
+        "firewall": {"allow": ["10.0.0.0/8"]},
+    }
+    return parse(tier).registries[0]
+
+
+@pytest.mark.parametrize("case", sorted(CASES.glob("registry_config/*")), ids=lambda path: path.name)
+def test_registry_config(case: Path) -> None:
+    given = yaml.safe_load((case / "in.yaml").read_text())
+    rendered = registry_config.render(registry(**given["registry"]), given.get("password"))
+    assert rendered == (case / "out.yaml").read_text()
+
+
+@pytest.mark.parametrize("case", sorted(CASES.glob("hosts_toml/*")), ids=lambda path: path.name)
+def test_hosts_toml(case: Path) -> None:
+    given = yaml.safe_load((case / "in.yaml").read_text())
+    rendered = hosts_toml.hosted(given["hosted"]) if "hosted" in given else hosts_toml.mirror(**given)
+    assert rendered == (case / "hosts.toml").read_text()
+
+
+def test_containerd_gets_a_folder_for_each_registry() -> None:
+    wanted = containerd_mirrors.render(
+        Containerd(max_concurrent_downloads=6), {"docker.io": "http://m:5080"}, ["http://10.0.0.1", "https://r:8443"]
+    )
+    assert [each.path for each in wanted.files] == [
+        "/etc/containerd/certs.d/docker.io/hosts.toml",
+        "/etc/containerd/certs.d/10.0.0.1/hosts.toml",
+        "/etc/containerd/certs.d/r:8443/hosts.toml",
+    ]
+    assert wanted.wish()["max_concurrent_downloads"] == 6
+
+
+def test_only_a_mirror_of_docker_hub_and_only_http_registries_enter_daemon_json() -> None:
+    keys = docker_mirrors.keys(Docker(), {"quay.io": "http://m"}, ["http://10.0.0.1:81", "https://r"])
+    assert keys == {"registry_mirrors": [], "insecure_registries": ["10.0.0.1:81"], "max_concurrent_downloads": None}
+    assert docker_mirrors.shown(keys) == '{\n  "insecure-registries": [\n    "10.0.0.1:81"\n  ]\n}\n'

@@ -1,0 +1,287 @@
+"""Decides: what others wrote in a shared file survives us, and what we wrote can be taken out again.
+
+Cases are folders in tests/cases: what is there (in.*, absent for no file), the wish, and the text or the error.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomlkit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hostctl import containerd_toml, daemon_json
+from hostctl.daemon_json import DOWNLOADS, INSECURE, MIRRORS
+from hostctl.errors import HostError
+from hostctl.masking import masked
+
+settings.register_profile("merges", deadline=None)
+settings.load_profile("merges")
+
+CASES = Path(__file__).parent.parent / "cases"
+DIALECT = containerd_toml.dialect_of("containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3")
+
+hosts = st.from_regex(r"[a-c]\.example(:50[0-9]{2})?", fullmatch=True)
+urls = st.builds("{}://{}{}".format, st.sampled_from(["http", "https"]), hosts, st.sampled_from(["", "/"]))
+docker_wishes = st.builds(
+    daemon_json.Wanted,
+    st.lists(urls, max_size=3).map(tuple),
+    st.lists(hosts, max_size=3).map(tuple),
+    st.none() | st.integers(1, 20),
+)
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+)
+foreign_keys = st.text(max_size=8).filter(lambda key: key not in (MIRRORS, INSECURE, DOWNLOADS))
+foreign = st.dictionaries(
+    foreign_keys,
+    st.recursive(
+        scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_size=4,
+)
+known = st.fixed_dictionaries(
+    {},
+    optional={
+        MIRRORS: st.lists(urls, max_size=3),
+        INSECURE: st.lists(hosts, max_size=3),
+        DOWNLOADS: st.integers(1, 20),
+    },
+)
+
+
+@st.composite
+def daemon_texts(draw: st.DrawFn) -> bytes:
+    """A daemon.json in any way of writing it."""
+    members = list({**draw(foreign), **draw(known)}.items())
+    document = dict(draw(st.permutations(members)))
+    indent = draw(st.sampled_from([None, 1, 2, 4, "\t"]))
+    text = json.dumps(document, indent=indent, ensure_ascii=draw(st.booleans())) + draw(st.sampled_from(["", "\n"]))
+    if draw(st.booleans()):
+        text = text.replace("\n", "\r\n")
+    return text.encode(errors="surrogatepass") if _encodable(text) else json.dumps(document).encode()
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def cases(unit: str) -> list[str]:
+    return sorted(path.name for path in (CASES / unit).iterdir())
+
+
+def read(folder: Path, name: str) -> bytes | None:
+    path = folder / name
+    return path.read_bytes() if path.exists() else None
+
+
+@pytest.mark.parametrize("case", cases("docker_mirrors"))
+def test_daemon_json_case(case: str) -> None:
+    folder = CASES / "docker_mirrors" / case
+    wish = json.loads((folder / "wish.json").read_text())
+    wanted = daemon_json.Wanted(
+        tuple(wish.get("registry_mirrors", [])),
+        tuple(wish.get("insecure_registries", [])),
+        wish.get("max_concurrent_downloads"),
+    )
+    check_case(folder, "json", lambda base: daemon_json.merge(base, wanted)[0])
+
+
+@pytest.mark.parametrize("case", cases("containerd_mirrors"))
+def test_config_toml_case(case: str) -> None:
+    folder = CASES / "containerd_mirrors" / case
+    wanted = containerd_toml.Wanted(
+        **{"downloads" if k[0] == "m" else k: v for k, v in json.loads((folder / "wish.json").read_text()).items()}
+    )
+    check_case(folder, "toml", lambda base: containerd_toml.merge(base, wanted, DIALECT)[0])
+
+
+def check_case(folder: Path, kind: str, merge: Any) -> None:
+    error = read(folder, "error.txt")
+    if error is None:
+        assert merge(read(folder, f"in.{kind}")) == read(folder, f"out.{kind}")
+    else:
+        with pytest.raises(HostError) as refused:
+            merge(read(folder, f"in.{kind}"))
+        assert error.decode().strip() in str(refused.value)
+
+
+@given(daemon_texts(), docker_wishes)
+def test_daemon_json_keeps_foreign_keys_and_their_order(base: bytes, wanted: daemon_json.Wanted) -> None:
+    before, after = json.loads(base), json.loads(daemon_json.merge(base, wanted)[0])
+    assert [key for key in after if key in before] == list(before)
+    assert {k: v for k, v in after.items() if k not in (MIRRORS, INSECURE, DOWNLOADS)} == {
+        k: v for k, v in before.items() if k not in (MIRRORS, INSECURE, DOWNLOADS)
+    }
+    for key, ours in wanted.lists.items():
+        assert after[key][: len(ours)] == ours
+        assert {daemon_json.same_item(each) for each in before.get(key, [])} <= {
+            daemon_json.same_item(each) for each in after[key]
+        }
+
+
+@given(daemon_texts(), docker_wishes)
+def test_daemon_json_merged_twice_is_merged_once(base: bytes, wanted: daemon_json.Wanted) -> None:
+    once, _ = daemon_json.merge(base, wanted)
+    assert daemon_json.merge(once, wanted)[0] == once
+
+
+@given(st.none() | daemon_texts(), docker_wishes)
+def test_daemon_json_unmerged_is_the_same_document(base: bytes | None, wanted: daemon_json.Wanted) -> None:
+    text, ours = daemon_json.merge(base, wanted)
+    back, notes = daemon_json.unmerge(text, json.loads(json.dumps(ours)))
+    assert notes == []
+    assert (
+        (back is None)
+        if base is None
+        else (back is not None and list(json.loads(back).items()) == list(json.loads(base).items()))
+    )
+
+
+@given(
+    daemon_texts().filter(lambda base: not set(json.loads(base)) & {MIRRORS, INSECURE, DOWNLOADS} and json.loads(base)),
+    docker_wishes,
+)
+def test_daemon_json_unmerged_has_the_same_bytes_where_our_keys_were_absent(
+    base: bytes, wanted: daemon_json.Wanted
+) -> None:
+    text, ours = daemon_json.merge(base, wanted)
+    assert daemon_json.unmerge(text, ours)[0] == base
+
+
+def test_daemon_json_leaves_what_somebody_changed_since() -> None:
+    _, ours = daemon_json.merge(b"{}", daemon_json.Wanted(("http://a",), (), 10))
+    back, notes = daemon_json.unmerge(b'{"registry-mirrors": ["http://b"], "max-concurrent-downloads": 5}', ours)
+    assert json.loads(back or b"") == {"registry-mirrors": ["http://b"], "max-concurrent-downloads": 5}
+    assert len(notes) == 2
+    assert "from 10 to 5" in notes[1]
+
+
+def test_daemon_json_that_we_created_stays_for_keys_that_came_since() -> None:
+    text, ours = daemon_json.merge(None, daemon_json.Wanted(("http://a",)))
+    edited = json.dumps({**json.loads(text), "debug": True}).encode()
+    assert json.loads(daemon_json.unmerge(edited, ours)[0] or b"") == {"debug": True}
+
+
+words = st.text(string.ascii_lowercase, min_size=1, max_size=6)
+CRI = 'plugins."io.containerd.grpc.v1.cri"'
+
+
+@st.composite
+def config_texts(draw: st.DrawFn) -> bytes:
+    """A config.toml of version 2 with tables in any order (each before those below it), comments, some of our keys."""
+    pieces = ["[plugins]"] if draw(st.booleans()) else []
+    headers = [CRI, *draw(st.permutations([f"{CRI}.registry", f"{CRI}.cni"]))][: draw(st.integers(0, 3))]
+    others = draw(st.lists(st.sampled_from(['plugins."other"', "debug"]), unique=True))
+    for header in draw(
+        st.sampled_from([[*headers, *others], [*others, *headers], [*others[:1], *headers, *others[1:]]])
+    ):
+        lines = [f"{draw(st.sampled_from(['', '  ']))}[{header}]"]
+        lines += [
+            f'{draw(st.sampled_from(["", "    "]))}k{word} = "{word}" # {word}'
+            for word in draw(st.sets(words, max_size=2))
+        ]
+        if header == CRI and draw(st.booleans()):
+            lines.append(f"max_concurrent_downloads = {draw(st.integers(1, 9))} # theirs")
+        if header == f"{CRI}.registry" and draw(st.booleans()):
+            lines.append(f'config_path = "/{draw(words)}"')
+        if draw(st.booleans()):
+            lines.append("# a comment\n")
+        pieces.append("\n".join(lines))
+    text = "\n".join(["# top", "version = 2", *pieces]) + draw(st.sampled_from(["", "\n"]))
+    return (text.replace("\n", "\r\n") if draw(st.booleans()) else text).encode()
+
+
+def valid(base: bytes) -> bool:
+    try:
+        tomlkit.parse(base.decode()).unwrap()
+    except Exception:
+        return False
+    return True
+
+
+config_bases = config_texts().filter(valid)
+containerd_wishes = st.builds(containerd_toml.Wanted, words.map("/etc/{}".format), st.none() | st.integers(1, 20))
+
+
+def data(text: bytes) -> dict[str, Any]:
+    return tomlkit.parse(text.decode()).unwrap()
+
+
+@given(config_bases, containerd_wishes)
+def test_config_toml_keeps_everything_else(base: bytes, wanted: containerd_toml.Wanted) -> None:
+    text, _ = containerd_toml.merge(base, wanted, DIALECT)
+    expected = data(base)
+    for path, value in wanted.settings(DIALECT):
+        node = expected
+        for name in path[:-1]:
+            node = node.setdefault(name, {})
+        node[path[-1]] = value
+    assert data(text) == expected
+    assert text.count(b"# ") >= base.count(b"# ")
+    assert (b"\r\n" in base) == (b"\r\n" in text)
+
+
+@given(config_bases, containerd_wishes)
+def test_config_toml_merged_twice_is_merged_once(base: bytes, wanted: containerd_toml.Wanted) -> None:
+    once, _ = containerd_toml.merge(base, wanted, DIALECT)
+    assert containerd_toml.merge(once, wanted, DIALECT)[0] == once
+
+
+@given(st.none() | config_bases, containerd_wishes)
+def test_config_toml_unmerged_is_the_same_document(base: bytes | None, wanted: containerd_toml.Wanted) -> None:
+    text, ours = containerd_toml.merge(base, wanted, DIALECT)
+    back, notes = containerd_toml.unmerge(text, json.loads(json.dumps(ours)))
+    assert notes == []
+    assert (back is None) if base is None else (back is not None and data(back) == data(base))
+
+
+@given(config_bases, containerd_wishes)
+def test_config_toml_unmerges_after_a_foreign_edit(base: bytes, wanted: containerd_toml.Wanted) -> None:
+    text, ours = containerd_toml.merge(base, wanted, DIALECT)
+    back, _ = containerd_toml.unmerge(text.replace(b"# top", b"oom_score = 7") + b'\n[ttrpc]\naddress = "/x"\n', ours)
+    assert back is not None
+    assert data(back) == {**data(base), "oom_score": 7, "ttrpc": {"address": "/x"}}
+
+
+def test_config_toml_that_we_created_keeps_its_version_for_keys_that_came_since() -> None:
+    text, ours = containerd_toml.merge(None, containerd_toml.Wanted("/c"), DIALECT)
+    back, _ = containerd_toml.unmerge(text + b"[debug]\nlevel = 'info'\n", ours)
+    assert data(back or b"") == {"version": 2, "debug": {"level": "info"}}
+
+
+def test_a_key_put_behind_our_block_survives_its_removal() -> None:
+    text, ours = containerd_toml.merge(b"version = 2\n", containerd_toml.Wanted("/c"), DIALECT)
+    back, _ = containerd_toml.unmerge(text + b"extra = 1\n", ours)
+    assert data(back or b"")["plugins"]["io.containerd.grpc.v1.cri"]["registry"] == {"extra": 1}
+
+
+@pytest.mark.parametrize(
+    "version", ["containerd containerd.io 2.0.1 x", "containerd github.com/containerd/containerd v2.4.2 y"]
+)
+def test_a_containerd_that_we_do_not_know_is_refused(version: str) -> None:
+    with pytest.raises(HostError, match=r"is not supported yet; supported: 1\.6, 1\.7"):
+        containerd_toml.dialect_of(version)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('"http-proxy": "http://me:pw@proxy:3128"', '"http-proxy": "http://***@proxy:3128"'),
+        ('"splunk-token": "abc", "debug": true', '"splunk-token": "***", "debug": true'),
+        ("password = 'x' # y", 'password = "***" # y'),
+        ('Authorization = ["Basic abc"]', 'Authorization = "***"'),
+        ('"authorization-plugins": ["p"]', '"authorization-plugins": ["p"]'),
+    ],
+)
+def test_credentials_are_masked(text: str, shown: str) -> None:
+    assert masked(text) == shown

@@ -1,0 +1,101 @@
+"""Cache folders and image archives: the same input gives the same bytes. That they run needs a real `lab/up`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from lab import archive, binaries, cache, images
+
+
+def test_a_digest_follows_texts_and_files_and_their_order(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_text("b")
+    assert cache.digest(["a", file]) == cache.digest(["a", "b"])
+    assert cache.digest(["a", "b"]) != cache.digest(["b", "a"])
+    assert cache.digest(["a", "b"]) != cache.digest(["ab"])
+
+
+def test_what_is_cached_is_built_once(tmp_path: Path) -> None:
+    built: list[Path] = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        (folder / "it").write_text("made")
+
+    target = tmp_path / "cache" / "thing-1"
+    for _ in range(2):
+        assert (cache.cached(target, build) / "it").read_text() == "made"
+    assert len(built) == 1
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
+    def build(folder: Path) -> None:
+        (folder / "half").write_text("")
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        cache.cached(tmp_path / "thing-1", build)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_placed_file_follows_its_source(tmp_path: Path) -> None:
+    first, second, target = tmp_path / "1", tmp_path / "2", tmp_path / "below" / "it"
+    first.write_text("one")
+    second.write_text("second")
+    for source in (first, first, second):
+        cache.place(source, target)
+        assert target.read_bytes() == source.read_bytes()
+
+
+def test_the_cache_folder_of_a_program_is_pinned_by_its_modules() -> None:
+    for program in (binaries.REGISTRY, binaries.CRICTL):
+        assert (program.folder / "go.sum").is_file()
+        assert program.target.name.startswith(f"{program.name}-")
+
+
+def _archive(folder: Path) -> Path:
+    folder.mkdir()
+    entries: dict[str, archive.Entry] = {"bin": None, "bin/busybox": b"program", "bin/sh": "busybox"}
+    layer = archive.write_layer(folder / "layer.tar", entries, {"bin/busybox": 0o755})
+    archive.write_archive(folder / "image.tar", archive.Image("library/x:1", command=("sh",)), [layer])
+    return folder / "image.tar"
+
+
+def test_an_archive_is_the_same_each_time(tmp_path: Path) -> None:
+    assert _archive(tmp_path / "a").read_bytes() == _archive(tmp_path / "b").read_bytes()
+
+
+def test_an_archive_holds_what_docker_load_reads(tmp_path: Path) -> None:
+    with tarfile.open(_archive(tmp_path / "a")) as tar:
+        content = {info.name: (tar.extractfile(info) or pytest.fail(info.name)).read() for info in tar}
+    (manifest,) = json.loads(content["manifest.json"])
+    config = json.loads(content[manifest["Config"]])
+    assert manifest["RepoTags"] == ["library/x:1"]
+    assert manifest["Config"] == hashlib.sha256(content[manifest["Config"]]).hexdigest() + ".json"
+    assert config["config"]["Cmd"] == ["sh"]
+    assert "Entrypoint" not in config["config"]
+    (name,) = manifest["Layers"]
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(content[name]).hexdigest()}"]
+
+
+def test_a_layer_keeps_modes_and_links(tmp_path: Path) -> None:
+    _archive(tmp_path / "a")
+    with tarfile.open(tmp_path / "a" / "layer.tar") as tar:
+        assert tar.getmember("bin").isdir()
+        assert tar.getmember("bin/busybox").mode == 0o755
+        assert tar.getmember("bin/sh").linkname == "busybox"
+
+
+def test_noise_does_not_compress_and_is_the_same_each_time() -> None:
+    size = (1 << 20) + 17
+    noise = images.noise(size)
+    assert len(noise) == size
+    assert noise == images.noise(size)
+    assert len(zlib.compress(noise, 1)) > size * 0.99

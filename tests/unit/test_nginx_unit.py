@@ -1,0 +1,102 @@
+"""Decides what hostctl's nginx-proxy reads and writes before nginx itself is asked: passwords, includes, ports.
+
+Applying it to a real host is decided in tests/lab.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+import pytest
+
+from hostctl import bcrypt_hash, htpasswd, nginx_conf
+from hostctl.errors import HostError
+from hostctl.listeners import listeners
+
+MAIN = """
+user "www-data" adm; # user nobody;
+events { worker_connections 768; }
+http {
+    log_format x 'a;{b}"$c"';
+    server { include conf.d/*.conf; }
+    include /etc/nginx/mime.types;
+    include conf.d/*.conf; include sites-enabled/*;
+}
+stream { include /etc/nginx/conf.d/*.conf; }
+"""
+
+
+def users(*passwords: str) -> list[htpasswd.User]:
+    return htpasswd.users_of(
+        {"users": [{"name": f"u{n}", "role": "pull", "password": each} for n, each in enumerate(passwords)]}
+    )
+
+
+def test_a_hash_stays_as_long_as_password_and_cost_do() -> None:
+    first = htpasswd.hashes_for(users("a", "b"), {}, 4)
+    assert htpasswd.hashes_for(users("a", "b"), first, 4) == first
+    changed = htpasswd.hashes_for(users("a", "c"), first, 4)
+    assert (changed["u0"] == first["u0"], changed["u1"] == first["u1"]) == (True, False)
+    dearer = htpasswd.hashes_for(users("a"), first, 5)["u0"]
+    assert (bcrypt_hash.cost_of(dearer), bcrypt_hash.verifies("a", dearer)) == (5, True)
+
+
+@pytest.mark.parametrize("found", ["", "plain", "$apr1$x$y", "{SHA}x", "$2y$04$short", "$2y$04$" + "." * 53])
+def test_a_line_that_does_not_fit_is_written_anew(found: str) -> None:
+    made = htpasswd.hashes_for(users("geheim-é"), {"u0": found}, 4)["u0"]
+    assert made.startswith("$2y$04$")
+    assert bcrypt_hash.verifies("geheim-é", made)
+    assert not bcrypt_hash.verifies("geheim-e", made)
+
+
+def test_a_file_is_read_as_nginx_reads_it() -> None:
+    text = htpasswd.text(users("a", "b"), {"u0": "h0", "u1": "h1"})
+    assert text.startswith(b"# ")
+    assert htpasswd.hashes_in(text + b"\n#u2:x\nnocolon\nu1:later\n") == {"u0": "h0", "u1": "h1"}
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"name": "a:b", "role": "pull", "password": "s3cret"},
+        {"name": "a\nb", "role": "pull", "password": "s3cret"},
+        {"name": "u0", "role": "pull", "password": "s3cret"},
+        {"name": "x", "role": "admin", "password": "s3cret"},
+        {"name": "x", "role": "pull", "password": "s3cret" + "x" * 67},
+        {"name": "x", "role": "pull", "password": "s3cret\0"},
+        {"name": "x", "role": "pull", "password": ""},
+        {"name": "x", "role": "pull"},
+    ],
+)
+def test_a_user_that_can_not_be_is_refused_and_the_password_not_told(user: dict[str, Any]) -> None:
+    known = {"name": "u0", "role": "pull", "password": "a"}
+    with pytest.raises(HostError, match="wish, users") as refusal:
+        htpasswd.users_of({"users": [known, user]})
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_the_include_of_the_http_block_is_found() -> None:
+    found = nginx_conf.include_of(MAIN, nginx_conf.SITE)
+    assert found is not None
+    assert MAIN[found.start : found.end] == "include conf.d/*.conf;"
+    assert MAIN[: found.start].count("include") == 2
+    assert nginx_conf.pattern(found) == "/etc/nginx/conf.d/*.conf"
+    assert (
+        nginx_conf.include_of(MAIN.replace("conf.d/*.conf; include", "other/*.conf; include"), nginx_conf.SITE) is None
+    )
+
+
+def test_the_workers_user_is_found() -> None:
+    assert nginx_conf.first(MAIN, "user") == ("www-data", "adm")
+    assert nginx_conf.first(MAIN, "worker_connections") == ()
+    assert nginx_conf.first("}}} user 'x\\'y' \\", "user") == ()
+
+
+def test_who_listens_on_a_port_is_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert [each.pid for each in listeners(port)] == [os.getpid()]
+        assert [each.parent for each in listeners(port)] == [os.getppid()]
+    assert listeners(port) == []

@@ -1,0 +1,5 @@
+"""Entry of the installed plugin."""
+
+from toolchain.plugins.docker.plugin import main
+
+main()
