@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -19,8 +19,8 @@ class FirewallPolicyArgs:
     """
 
     host: Host
-    ports: list[int]
-    allow: list[str]
+    ports: Sequence[int]
+    allow: Sequence[str]
     ssh_port: int
 
 
@@ -38,8 +38,8 @@ class FirewallPolicy(pulumi.ComponentResource):
             "firewall",
             {
                 "files": [each.as_wish() for each in rules],
-                "ports": args.ports,
-                "allow": args.allow,
+                "ports": list(args.ports),
+                "allow": list(args.allow),
                 "ssh_port": args.ssh_port,
             },
             self,

@@ -93,17 +93,17 @@ class Host(pulumi.ComponentResource):
 
         The wish travels in stdin as a secret; the command's stdout is hostctl's report, free of secrets.
         """
-        request = pulumi.Output.secret(
-            pulumi.Output.from_input(wish).apply(
-                lambda known: json.dumps({"unit": unit, "wish": known}, sort_keys=True)
-            )
-        )
+
+        def request(known: object) -> str:
+            return json.dumps({"unit": unit, "wish": known}, sort_keys=True)
+
+        stdin: Any = pulumi.Output.from_input(wish).apply(request)
         return remote.Command(
             f"{self.name}-{unit}",
             connection=self.connection,
             create=f"python3 {self._program} apply",
             delete=f"python3 {self._program} remove",
-            stdin=request,
+            stdin=pulumi.Output.secret(stdin),
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *depends_on]),

@@ -17,6 +17,7 @@ KINDS = ("hosted", "cache")
 REMEDIES = {
     "extra_forbidden": "there is no such key here; remove it or correct its spelling",
     "missing": "is required; add it",
+    "too_short": "must have at least one entry; add one",
 }
 
 
@@ -39,7 +40,7 @@ def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> Ti
     try:
         tier = Tier.model_validate_json(json.dumps(data))
     except ValidationError as found:
-        errors = [_line(error) for error in found.errors()]
+        errors = [_line(error) for error in found.errors() if not _follows(error)]
     errors += contradictions(data)
     if tier is not None and secrets is not None:
         errors += [
@@ -50,6 +51,11 @@ def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> Ti
     if tier is None or errors:
         raise SettingsError(errors)
     return tier
+
+
+def _follows(error: Any) -> bool:
+    """Whether this only follows from others: a list that is empty because none of its entries is right."""
+    return error["type"] == "too_short" and bool(error["input"])
 
 
 def _line(error: Any) -> str:

@@ -1,27 +1,24 @@
-"""A Docker host for the docker plugin's tests (HTTP_REGISTRY_TEST_DOCKER_HOST), with an image of busybox on it."""
+"""A Docker host for the docker plugin's tests with an image of busybox on it."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 import subprocess
 import tarfile
-from pathlib import Path
 
-import pytest
+from lab import docker as lab_docker
+from lab import hostimage
 
 IMAGE = "http-registry-test/busybox:1"
 APPLETS = ("cat", "echo", "env", "false", "ls", "sh", "sleep", "stat", "true")
 
 
 def host_under_test() -> str:
-    """The daemon to test with, or the test is skipped."""
-    host = os.environ.get("HTTP_REGISTRY_TEST_DOCKER_HOST", "")
-    if not host:
-        pytest.skip("HTTP_REGISTRY_TEST_DOCKER_HOST names no Docker host")
-    return host
+    """The daemon that carries the lab."""
+    engine = lab_docker.running()
+    assert engine is not None, "no Docker runs; start the lab: lab/up"
+    return f"unix://{engine.socket}"
 
 
 def docker(host: str, *arguments: str, stdin: bytes | None = None) -> str:
@@ -32,19 +29,16 @@ def docker(host: str, *arguments: str, stdin: bytes | None = None) -> str:
 
 
 def ensure_image(host: str) -> None:
-    """Import the image where it isn't there: `busybox` of Debian's busybox-static, and its links."""
+    """Import the image where it isn't there: the busybox of the lab's hosts, and its links."""
     if docker(host, "image", "ls", "-q", IMAGE):
         return
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        pytest.skip("no busybox on PATH: apt-get install busybox-static")
+    content = hostimage.read(hostimage.target() / hostimage.ROOTFS, "./usr/bin/busybox")
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for folder in ("bin", "etc", "tmp"):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(entry)
-        content = Path(busybox).resolve().read_bytes()
         entry = tarfile.TarInfo("bin/busybox")
         entry.size, entry.mode = len(content), 0o755
         archive.addfile(entry, io.BytesIO(content))

@@ -1,14 +1,11 @@
-"""Decides the text of the rendered nginx site, and that the real nginx takes it. Cases are files.
+"""Decides the text of the rendered nginx site. Cases are files.
 
-What the site does is decided in test_nginx_behaviour.
+That nginx takes it, and what it then does, is decided in tests/programs.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,11 +13,9 @@ import yaml
 
 from documents import nginx_site
 from documents.nginx_text import block, directive, text
-from hostctl.nginx_conf import OURS
 from settings import parse
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "nginx_site").iterdir())
-NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 
 
 def rendered(case: Path) -> nginx_site.NginxSite:
@@ -52,31 +47,6 @@ def test_the_generation_changes_with_the_site_and_with_nothing_else(case: Path) 
 def test_every_file_says_whose_it_is() -> None:
     for each in rendered(CASES[0]).documents:
         assert each.text.startswith("# Managed by http-registry")
-
-
-@pytest.mark.lab
-@pytest.mark.skipif(NGINX is None, reason="needs nginx")
-@pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
-def test_nginx_takes_it(case: Path, tmp_path: Path) -> None:
-    site = rendered(case)
-    places = {OURS: f"{tmp_path}/ours", nginx_site.CACHES: f"{tmp_path}/cache", "/var/log/nginx": str(tmp_path)}
-    (tmp_path / "cache").mkdir()
-    for each in site.documents:
-        path = tmp_path / each.path.replace(OURS, "ours").lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = each.text
-        for old, new in places.items():
-            text = text.replace(old, new)
-        path.write_text(text)
-    main = tmp_path / "nginx.conf"
-    main.write_text(
-        f"events {{}} pid {tmp_path}/pid; error_log {tmp_path}/error.log;\n"
-        f"http {{ access_log off; include {tmp_path}/etc/nginx/conf.d/*.conf; }}\n"
-    )
-    assert NGINX is not None
-    done = subprocess.run([NGINX, "-t", "-c", str(main)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "[warn]" not in done.stderr
 
 
 def test_arguments_are_quoted_where_nginx_would_end_them() -> None:

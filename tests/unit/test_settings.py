@@ -32,7 +32,9 @@ def test_the_tiers_that_come_along_are_right(tier: str) -> None:
 
 
 def test_errors_never_show_a_password() -> None:
-    wrong = {"registries": [{"kind": "cache", "name": "c", "host": "h", "serves": "d", "upstream": "http://u:geheim@h"}]}
+    wrong = {
+        "registries": [{"kind": "cache", "name": "c", "host": "h", "serves": "d", "upstream": "http://u:geheim@h"}]
+    }
     with pytest.raises(SettingsError) as caught:
         parse(wrong)
     assert "geheim" not in str(caught.value)

@@ -6,7 +6,6 @@ Real hosts, with Docker's own rules and a reboot, are decided in tests/lab.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -19,11 +18,6 @@ from documents import firewall_rules
 from hostctl.errors import HostError
 from hostctl.host import Finished, Host
 from hostctl.iptables import RULES, Table
-
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="needs root and iproute2"),
-]
 
 PUBLISHED, PLAIN, FREE, OUTSIDE = 5500, 5080, 7000, 9000
 HOST, HOST6 = "10.9.1.1", "fd09:1::1"

@@ -9,7 +9,6 @@ import base64
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -30,11 +29,7 @@ from hostctl import bcrypt_hash
 from hostctl.nginx_conf import MARKER, OURS
 from hostctl.nginx_probe import Probe, complaint, has_ipv6, still_there
 from settings import parse
-
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") is None, reason="needs nginx"),
-]
+from tests.programs.nginx import nginx
 
 BLOB = os.urandom(3_000_000)
 DIGEST = "sha256:" + "ab" * 32
@@ -221,8 +216,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         f"fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;\n"
         f"include {tmp_path}/site.conf; }}\n"
     )
-    program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") or "nginx"
-    nginx = subprocess.Popen([program, "-c", str(main), "-p", str(tmp_path), "-e", str(tmp_path / "error.log")])
+    server = subprocess.Popen([nginx(), "-c", str(main), "-p", str(tmp_path), "-e", str(tmp_path / "error.log")])
     try:
         live = Site(port, rendered.generation, hosted, cache, tmp_path / "http-registry.access.log")
         for _ in range(100):
@@ -233,8 +227,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
                 time.sleep(0.05)
         yield live
     finally:
-        nginx.terminate()
-        nginx.wait(timeout=10)
+        server.terminate()
+        server.wait(timeout=10)
         for backend in (hosted, cache):
             backend.server.shutdown()
             backend.server.server_close()

@@ -1,0 +1,74 @@
+"""`python -m ops.tiers`: every check of the project, tier by tier, and where the time went; `make test` calls it.
+
+A tier that fails does not stop the others, but those that need what it makes; what was not run is said and fails too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from ops.stack import PROJECT
+
+PYTEST = (sys.executable, "-m", "pytest", "-q", "--durations=5", "--durations-min=5")
+OPS = (sys.executable, "-m", "ops")
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Commands that run one after the other, until one fails."""
+
+    name: str
+    what: str
+    commands: Sequence[Sequence[str]]
+    needs: Sequence[str] = ()
+    """The tiers without which this one can't run."""
+
+
+TIERS = (
+    Tier("lint", "format, lint and types", (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",))),
+    Tier("unit", "without root, host or engine", ((*PYTEST, "-n", "2", "tests/unit"),)),
+    Tier("engine", "pulumi and its plugins, built where they can't be had", ((sys.executable, "-m", "toolchain"),)),
+    Tier("hosts", "the lab's hosts, made or started", (("lab/up",),)),
+    Tier("programs", "this machine's nginx and iptables", ((*PYTEST, "tests/programs"),), needs=("hosts",)),
+    Tier("preview", "pulumi, without a host", ((*PYTEST, "-n", "2", "tests/preview"),), needs=("engine", "hosts")),
+    Tier("up", "make up, and its proof", ((*OPS, "up"),), needs=("engine", "hosts")),
+    Tier("lab", "the stack and the plugins on real hosts", ((*PYTEST, "tests/lab"),), needs=("up",)),
+    Tier("down", "the lab, stopped", (("lab/down",),)),
+)
+
+
+def main() -> int:
+    """Run every tier; gives the exit status."""
+    results: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    for tier in TIERS:
+        began = time.monotonic()
+        missing = [name for name in tier.needs if results.get(name) != "passed"]
+        print(f"\n=== {tier.name}: {tier.what}", flush=True)
+        results[tier.name] = f"not run: {', '.join(missing)} failed" if missing else _run(tier)
+        seconds[tier.name] = time.monotonic() - began
+    table = Table("tier", "result", "seconds", title="make test")
+    for tier in TIERS:
+        table.add_row(tier.name, results[tier.name], f"{seconds[tier.name]:.0f}")
+    table.add_row("all", "", f"{sum(seconds.values()):.0f}")
+    Console().print(table)
+    return 0 if set(results.values()) == {"passed"} else 1
+
+
+def _run(tier: Tier) -> str:
+    for command in tier.commands:
+        done = subprocess.run(command, cwd=PROJECT, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            return f"failed: {' '.join(command).removeprefix(sys.executable).strip()}"
+    return "passed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
