@@ -22,7 +22,12 @@ def up(stack: StackName = LAB) -> None:
         _run_lab("up")
     with selected(stack) as chosen:
         recover(chosen)
-        chosen.pulumi("up", "--yes", "--skip-preview")
+        # Without the outputs: `documents` has every file of every host.
+        chosen.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
+        outputs = chosen.outputs()
+        for kind in ("mirrors", "registries"):
+            for name, url in outputs.get(kind, {}).items():
+                print(f"{kind}: {name} {url}", flush=True)
         if stack == LAB:
             from ops.proof import prove
 

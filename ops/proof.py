@@ -5,6 +5,7 @@ Each claim asks the hosts themselves, and the logs of the hub and of the proxy, 
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -107,14 +108,13 @@ def _pulled(client: str, pull: str, forget: str) -> str:
     seen = len(_must("registry", f"cat {PROXY_LOG}").splitlines())
     on(client, forget)
     _must(client, pull)
-    log = _must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines()
-    ours = [line for line in log if host(client).address in line and "library/app" in line]
-    if not any("/manifests/" in line for line in ours):
-        raise Unproved(
-            f"pulled, but the proxy's log has no manifest for {host(client).address}: not through the mirror"
-        )
-    hits = sum(" HIT" in line for line in ours)
-    return f"proxy log: {len(ours)} requests from {host(client).address}, {hits} of them from its cache"
+    address = host(client).address
+    log = map(json.loads, _must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines())
+    ours = [entry for entry in log if entry["client"] == address and "/library/app/" in entry["request"]]
+    if not any("/manifests/" in entry["request"] and entry["status"] == "200" for entry in ours):
+        raise Unproved(f"pulled, but the proxy's log has no manifest for {address}: not through the mirror")
+    hits = sum(entry["cache"] == "HIT" for entry in ours)
+    return f"proxy log: {len(ours)} requests from {address}, {hits} of them from its cache"
 
 
 def _hub_saw_the_cache_only() -> str:

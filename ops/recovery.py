@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ops.configuration import PROJECT_NAME, tier_of
+from ops.leftovers import wait_for_leftovers
 from ops.stack import PROJECT, Stack
 from settings.tier import Host
 
@@ -21,19 +22,26 @@ from settings.tier import Host
 def recover(stack: Stack) -> None:
     """Clear the lock of a process that is dead on this machine, then remove what the state does not know.
 
-    Volumes stay: creating one that exists adopts it. Prints what it does; without a crash it does nothing.
+    Volumes stay: creating one that exists adopts it. What was pending is forgotten, since every step can be taken
+    again. Prints what it does; without a crash it does nothing.
     """
     dead = _dead_locks(stack)
+    state = stack.state()
+    pending = state["deployment"].get("pending_operations") or []
+    if not dead and not pending:
+        return
+    wait_for_leftovers(stack)
     for lock in dead:
         print(f"The process that held {stack.name}'s lock is dead: clearing the lock.", flush=True)
         lock.unlink()
-    state = stack.state()
-    if not dead and not state["deployment"].get("pending_operations"):
-        return
     known = {resource.get("id") for resource in state["deployment"].get("resources", [])}
     tier = tier_of(stack.name)
     for name in sorted({registry.host for registry in tier.registries}):
         _remove_strangers(stack, tier.host(name), known)
+    if pending:
+        print(f"{len(pending)} interrupted steps will be taken again.", flush=True)
+        state["deployment"]["pending_operations"] = []
+        stack.pulumi("stack", "import", quiet=True, stdin=json.dumps(state))
 
 
 def _dead_locks(stack: Stack) -> list[Path]:

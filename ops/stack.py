@@ -34,12 +34,15 @@ class Stack:
     name: str
     environment: dict[str, str]
 
-    def pulumi(self, *arguments: str, quiet: bool = False) -> subprocess.CompletedProcess[str]:
+    def pulumi(
+        self, *arguments: str, quiet: bool = False, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run pulumi on this stack. Raises StackError where it fails; with `quiet` its output is captured."""
         done = subprocess.run(
             ["pulumi", *arguments, "--stack", self.name, "--non-interactive"],
             cwd=PROJECT,
             env=self.environment,
+            input=stdin,
             text=True,
             capture_output=quiet,
             check=False,
