@@ -1,0 +1,53 @@
+"""The lab's hosts as tests see them: what is on one, compared before and after."""
+
+from __future__ import annotations
+
+import subprocess
+
+from ops.proof import on
+
+HOSTS = ("registry", "docker1", "containerd1")
+"""Those that the lab's stack changes."""
+
+FOLDERS = (
+    "/etc/docker /etc/containerd /etc/nginx /etc/systemd/system /etc/http-registry /etc/iptables"
+    " /var/lib/http-registry /var/cache/nginx"
+)
+SNAPSHOT = f"""
+for folder in {FOLDERS}; do
+    [ -e $folder ] && find $folder -printf '%y %m %U:%G %p %l\\n' && find $folder -type f -exec sha256sum {{}} +
+done | sort
+ls /var/log/nginx
+for program in iptables ip6tables; do
+    for table in raw mangle nat filter; do echo "$program $table"; $program -w -t $table -S 2>/dev/null; done
+done
+for service in docker containerd nginx http-registry-firewall; do
+    echo "$service $(systemctl is-enabled $service 2>/dev/null) $(systemctl is-active $service)"
+done
+if systemctl -q is-active docker; then
+    docker ps --all --quiet; docker volume ls --quiet; docker network ls --format '{{{{.Name}}}}' | sort
+fi
+"""
+
+
+def must(name: str, script: str, stdin: str | None = None) -> str:
+    """What a shell script on a host prints; a failure fails the test."""
+    done = on(name, script, stdin)
+    assert done.returncode == 0, f"{name}: {script}\n{done.stdout}"
+    return done.stdout
+
+
+def snapshot(name: str) -> list[str]:
+    """All on a host that this project may change, a line each: files with owner, mode and hash, rules, services."""
+    return must(name, f"{SNAPSHOT}\ntrue").splitlines()
+
+
+def logins(name: str) -> int:
+    """How often somebody has logged in by SSH."""
+    return int(must(name, "journalctl -q -u ssh -o cat | grep -c '^Accepted' || true"))
+
+
+def reaches(name: str, address: str, port: int, path: str = "/v2/") -> bool:
+    """Whether an HTTP server answers a host at that address and port, whatever it says."""
+    done: subprocess.CompletedProcess[str] = on(name, f"curl -s -m 3 -o /dev/null http://{address}:{port}{path}")
+    return done.returncode == 0
