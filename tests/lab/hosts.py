@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from ops.proof import on
+from ops.stack import PROJECT, Stack
 
 HOSTS = ("registry", "docker1", "containerd1")
 """Those that the lab's stack changes."""
@@ -51,3 +52,12 @@ def reaches(name: str, address: str, port: int, path: str = "/v2/") -> bool:
     """Whether an HTTP server answers a host at that address and port, whatever it says."""
     done: subprocess.CompletedProcess[str] = on(name, f"curl -s -m 3 -o /dev/null http://{address}:{port}{path}")
     return done.returncode == 0
+
+
+def pulumi(stack: Stack, *arguments: str) -> str:
+    """Pulumi's whole output, whether it fails or not."""
+    done = subprocess.run(
+        ["pulumi", *arguments, "--stack", stack.name, "--non-interactive", "--color", "never"],
+        cwd=PROJECT, env=stack.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout

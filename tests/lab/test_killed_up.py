@@ -1,0 +1,64 @@
+"""Decides, on the lab's hosts, that `up` and `destroy` go on after a pulumi that was killed, wherever it was."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from ops.proof import prove
+from ops.recovery import recover
+from ops.stack import PROJECT, Stack
+from tests.lab.hosts import HOSTS, must, pulumi, snapshot
+
+pytestmark = pytest.mark.lab
+
+UP = (
+    "registry-python creating",
+    "registry-hostctl creating",
+    "command:remote:Command registry-firewall creating",
+    "registry-docker-image creating",
+    "hosted-container creating",
+    "registry-nginx-proxy creating",
+    "docker1-docker-mirrors creating",
+)
+"""In the order of their dependencies: what was being made is made again by the next, which comes further."""
+DOWN = ("containerd1-containerd-mirrors deleting", "hosted-container deleting", "registry-firewall deleting")
+
+
+def killed(stack: Stack, command: str, moment: str) -> bool:
+    """Run pulumi and SIGKILL it as soon as it prints `moment`; False where it never does."""
+    process = subprocess.Popen(
+        ["pulumi", command, "--yes", "--skip-preview", "--stack", stack.name, "--non-interactive", "--color", "never"],
+        cwd=PROJECT, env=stack.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    with process, process.stdout or open("/dev/null") as lines:
+        for line in lines:
+            if f" {moment} " in line:
+                process.kill()
+                return True
+    return False
+
+
+def test_up_and_destroy_converge_after_each_kill(stack: Stack) -> None:
+    pulumi(stack, "destroy", "--yes", "--skip-preview")
+    before = {name: snapshot(name) for name in HOSTS}
+    try:
+        for moment in UP:
+            recover(stack)
+            assert killed(stack, "up", moment), f"{moment}: never came"
+        recover(stack)
+        text = pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
+        assert "warning" not in text
+        assert "unchanged" in pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
+        names = must("registry", "docker ps --format '{{.Names}}'").split()
+        assert sorted(names) == ["http-registry-hosted", "http-registry-hub-cache"]
+        assert prove(stack)
+        for moment in DOWN:
+            assert killed(stack, "destroy", moment), f"{moment}: never came"
+            recover(stack)
+        pulumi(stack, "destroy", "--yes", "--skip-preview")
+        assert {name: snapshot(name) for name in HOSTS} == before
+    finally:
+        recover(stack)
+        pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
