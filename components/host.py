@@ -13,6 +13,7 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
+from settings.tier import bracketed
 
 FOLDER = "/var/lib/http-registry"
 
@@ -58,14 +59,18 @@ class Host(pulumi.ComponentResource):
             dial_error_limit=4,
             per_dial_timeout=10,
         )
+        self._owner = f"{pulumi.get_project()}/{pulumi.get_stack()}/{self.name}"
         self._program = f"{FOLDER}/hostctl-{args.digest[:16]}.pyz"
         self._probe = remote.Command(
             f"{name}-python",
             connection=self.connection,
             create=f"python3 -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}",
-            # The last thing that happens to the host: every unit depends on this resource.
-            delete=f"rm -rf {FOLDER}",
-            logging=remote.Logging.NONE,
+            # The last thing that happens to the host, since every unit depends on this resource. It takes back also
+            # what an interrupted 'up' has left, which no state knows.
+            delete=f"if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ];"
+            f" then python3 {self._program} remove-all; else rm -rf {FOLDER}; fi",
+            stdin=json.dumps({"owner": self._owner}),
+            logging=remote.Logging.STDERR,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -79,6 +84,8 @@ class Host(pulumi.ComponentResource):
             connection=self.connection,
             source=pulumi.FileAsset(str(source)),
             remote_path=target,
+            # Another machine has none of it; the plugin itself does not copy again when only the connection changes.
+            triggers=[self.connection.host, self.connection.port, self.connection.host_key],
             opts=pulumi.ResourceOptions(parent=parent or self, depends_on=[self._probe]),
         )
 
@@ -95,7 +102,7 @@ class Host(pulumi.ComponentResource):
         """
 
         def request(known: object) -> str:
-            return json.dumps({"unit": unit, "wish": known}, sort_keys=True)
+            return json.dumps({"owner": self._owner, "unit": unit, "wish": known}, sort_keys=True)
 
         stdin: Any = pulumi.Output.from_input(wish).apply(request)
         return remote.Command(
@@ -104,7 +111,7 @@ class Host(pulumi.ComponentResource):
             create=f"python3 {self._program} apply",
             delete=f"python3 {self._program} remove",
             stdin=pulumi.Output.secret(stdin),
-            logging=remote.Logging.NONE,
+            logging=remote.Logging.STDERR,  # hostctl's notes, never a secret
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *depends_on]),
         )
@@ -116,7 +123,7 @@ class Host(pulumi.ComponentResource):
             ssh = self._args.host.ssh
             self._docker = docker.Provider(
                 f"{self.name}-docker",
-                host=f"ssh://root@{ssh.host or self._args.host.address}:{ssh.port}",
+                host=f"ssh://root@{bracketed(ssh.host or self._args.host.address)}:{ssh.port}",
                 ssh_opts=[
                     "-o",
                     "BatchMode=yes",

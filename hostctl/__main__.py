@@ -1,4 +1,4 @@
-"""`hostctl apply|remove|observe`: one JSON request on stdin, one JSON report on stdout, an error line on stderr."""
+"""`hostctl apply|remove|observe|remove-all`: a JSON request on stdin, a JSON report on stdout, sentences on stderr."""
 
 from __future__ import annotations
 
@@ -6,27 +6,46 @@ import json
 import os
 import signal
 import sys
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple
 
 from hostctl.errors import HostError, described
 from hostctl.host import Host
 from hostctl.transaction import Transactions
-from hostctl.unit import Unit, Wish
-from hostctl.units import unit_named
+from hostctl.unit import Wish
+from hostctl.units import UNITS, unit_named
 
-ACTIONS = ("apply", "remove", "observe")
+ACTIONS = ("apply", "remove", "observe", "remove-all")
 
 
-def read_request(text: bytes) -> Tuple[Unit, Wish]:
-    """The unit and the wish of a request. Raises HostError where the request is malformed."""
+class Request(NamedTuple):
+    """What is asked for: by whom (`project/stack/host`, or empty), about which unit (empty for all), and the wish."""
+
+    owner: str
+    unit: str
+    wish: Wish
+
+
+def read_request(text: bytes) -> Request:
+    """Read a request. Raises HostError where it is malformed."""
     try:
         request = json.loads(text)
-        name, wish = request["unit"], request.get("wish") or {}
-        if not isinstance(wish, dict):
+        owner, unit, wish = request.get("owner", ""), request.get("unit", ""), request.get("wish") or {}
+        if not (isinstance(owner, str) and isinstance(unit, str) and isinstance(wish, dict)):
             raise TypeError
-    except (ValueError, KeyError, TypeError) as broken:
-        raise HostError('the request on stdin must be JSON: {"unit": …, "wish": {…}}') from broken
-    return unit_named(str(name)), wish
+    except (ValueError, AttributeError, TypeError) as broken:
+        raise HostError('the request on stdin must be JSON: {"owner": …, "unit": …, "wish": {…}}') from broken
+    return Request(owner, unit, wish)
+
+
+def carry_out(action: str, request: Request) -> Dict[str, Any]:
+    """Do what is asked; returns the report. Raises HostError where it can't be done."""
+    transactions = Transactions(Host(), owner=request.owner)
+    if action == "remove-all":
+        return transactions.remove_all(map(unit_named, UNITS))
+    unit = unit_named(request.unit)
+    if action == "apply":
+        return transactions.apply(unit, request.wish)
+    return transactions.remove(unit) if action == "remove" else transactions.observe(unit)
 
 
 def main(arguments: List[str]) -> int:
@@ -41,15 +60,9 @@ def main(arguments: List[str]) -> int:
     os.umask(0o022)
     name = ""
     try:
-        unit, wish = read_request(sys.stdin.buffer.read())
-        name = unit.name
-        transactions = Transactions(Host())
-        if arguments[0] == "apply":
-            report = transactions.apply(unit, wish)
-        elif arguments[0] == "remove":
-            report = transactions.remove(unit)
-        else:
-            report = transactions.observe(unit)
+        request = read_request(sys.stdin.buffer.read())
+        name = request.unit
+        report = carry_out(arguments[0], request)
     except HostError as failure:
         _say_failure(name, str(failure), getattr(failure, "rolled_back", True))
         return 1
@@ -59,6 +72,8 @@ def main(arguments: List[str]) -> int:
     except Exception as fault:
         _say_failure(name, described(fault), True)
         return 1
+    for note in report.get("notes", []):
+        print(note, file=sys.stderr)
     _print(report)
     return 0
 

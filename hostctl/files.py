@@ -86,8 +86,12 @@ def write(path: Path, state: Optional[FileState]) -> None:
         return
     make_folders(path.parent)
     passing = path.with_name(f".{path.name}{PASSING_SUFFIX}")
-    _write_durably(passing, state)
-    os.replace(passing, path)
+    try:
+        _write_durably(passing, state)
+        os.replace(passing, path)
+    except OSError:
+        passing.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
@@ -99,13 +103,17 @@ def sweep(path: Path) -> None:
 
 def _write_durably(path: Path, state: FileState) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(state.content)
-        file.flush()
-        if os.geteuid() == 0:
-            os.fchown(file.fileno(), state.uid, state.gid)
-        os.fchmod(file.fileno(), state.mode)
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(state.content)
+            file.flush()
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), state.uid, state.gid)
+            os.fchmod(file.fileno(), state.mode)
+            os.fsync(file.fileno())
+    except OSError as failure:
+        failure.filename = failure.filename or str(path)  # a full disk does not say where
+        raise
 
 
 def make_folders(folder: Path) -> List[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import Dict
@@ -21,7 +22,10 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 def build(target: Path) -> str:
     """Write the zipapp to `target`; returns its SHA-256 in hex."""
     content = archive()
-    target.write_bytes(content)
+    if not target.exists() or target.read_bytes() != content:
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        beside.write_bytes(content)
+        beside.replace(target)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -31,10 +35,10 @@ def archive() -> bytes:
     with zipfile.ZipFile(buffer, "w") as file:
         for name, content in sorted(_members().items()):
             entry = zipfile.ZipInfo(name, LONG_AGO)
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = zipfile.ZIP_STORED  # what deflate makes differs between builds of zlib
             entry.external_attr = 0o644 << 16
             entry.create_system = 3
-            file.writestr(entry, content, compresslevel=9)
+            file.writestr(entry, content)
     return buffer.getvalue()
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Set
 
 from hostctl import files
 from hostctl.errors import HostError
@@ -48,12 +49,17 @@ class Owned:
 
 @dataclass(frozen=True)
 class Record:
-    """What one unit owns on this host; `facts` is the unit's own (for example: we started the service)."""
+    """What one unit owns on this host.
+
+    `facts` is the unit's own (for example: we started the service). `owner`: who asked for it, `project/stack/host`;
+    empty where nobody said.
+    """
 
     files: Dict[str, Owned] = field(default_factory=dict)
     folders: List[str] = field(default_factory=list)
     facts: Dict[str, Any] = field(default_factory=dict)
     transaction: str = ""
+    owner: str = ""
 
 
 class Store:
@@ -94,6 +100,7 @@ class Store:
             data["folders"],
             data["facts"],
             data["transaction"],
+            data.get("owner", ""),
         )
 
     def keep(self, unit: str, record: Optional[Record]) -> None:
@@ -108,8 +115,17 @@ class Store:
                 "folders": record.folders,
                 "facts": record.facts,
                 "transaction": record.transaction,
+                "owner": record.owner,
             },
         )
+
+    def units(self) -> Set[str]:
+        """The units that have a record, or a journal of an interrupted change."""
+        return {file.stem for kind in ("units", "journal") for file in (self.folder / kind).glob("[!.]*.json")}
+
+    def vanish(self) -> None:
+        """Remove the folder, this program in it included."""
+        shutil.rmtree(self.folder)
 
     def journal(self, unit: str) -> Optional[Journal]:
         """The journal that an interrupted transaction of the unit left, or None."""

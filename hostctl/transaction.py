@@ -10,7 +10,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from hostctl import files
 from hostctl.errors import HostError, described
@@ -18,7 +18,7 @@ from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.journal import Journal
 from hostctl.plan import Plan, Planner
-from hostctl.store import Store
+from hostctl.store import Record, Store
 from hostctl.unit import NONE, Change, Unit, Wish
 
 VERIFY_PATIENCE = 20.0
@@ -34,21 +34,24 @@ class TransactionFailed(HostError):
 
 
 class Transactions:
-    """Carries out requests on one host. `on_step` is told each step's name before it is taken."""
+    """Carries out requests on one host for `owner`. `on_step` is told each step's name before it is taken."""
 
-    def __init__(self, host: Host, on_step: Callable[[str], None] = lambda _step: None) -> None:
+    def __init__(self, host: Host, on_step: Callable[[str], None] = lambda _step: None, owner: str = "") -> None:
         self.host = host
         self.store = Store(host)
         self.on_step = on_step
+        self.owner = owner
 
     def apply(self, unit: Unit, wish: Wish) -> Dict[str, Any]:
         """Make the wish so; returns the report."""
         with self.store.lock():
             self._recover(unit)
-            unit.preflight(self.host, wish)
             record = self.store.record(unit.name)
+            self._refuse_another_stack(unit, record)
+            unit.preflight(self.host, wish)
             planner = Planner(self.host, unit, record)
             plan = planner.apply(wish)
+            plan.record = plan.record and replace(plan.record, owner=self.owner)
             if record is not None and not plan.change.changed and self._shows(unit, plan.change):
                 if plan.record != record:
                     self.store.keep(unit.name, plan.record)
@@ -61,6 +64,9 @@ class Transactions:
         with self.store.lock():
             self._recover(unit)
             record = self.store.record(unit.name)
+            if record is not None and not _same(self.owner, record.owner):
+                unit.notes.append(f"{unit.name}: belongs to {record.owner} by now; left alone")
+                record = None
             if record is None:
                 return {
                     "unit": unit.name,
@@ -74,9 +80,33 @@ class Transactions:
             level = self._carry_out(unit, plan, planner.missing_folders(plan.change))
             return self._report(unit, plan, "removed", level)
 
+    def remove_all(self, units: Iterable[Unit]) -> Dict[str, Any]:
+        """Remove every unit of the owner that is there, also one whose change was interrupted, then hostctl's folder.
+
+        What belongs to another owner stays, and with it the folder. `units` are all that there are, in their order.
+        """
+        there = self.store.units()
+        reports = [self.remove(unit) for unit in units if unit.name in there]
+        with self.store.lock():
+            if not self.store.units():
+                self.store.vanish()
+        return {
+            "result": "removed",
+            "units": [report["unit"] for report in reports if report["result"] == "removed"],
+            "notes": [note for report in reports for note in report["notes"]],
+        }
+
     def observe(self, unit: Unit) -> Dict[str, Any]:
         """Report what is there; changes nothing."""
         return {"unit": unit.name, "result": "observed", "documents": unit.observe(self.host)}
+
+    def _refuse_another_stack(self, unit: Unit, record: Optional[Record]) -> None:
+        """A host that was renamed within its stack is taken over."""
+        if record is not None and not _same(_stack(self.owner), _stack(record.owner)):
+            raise HostError(
+                f"{unit.name}: this host is managed by the stack {_stack(record.owner)}; take it out of that stack "
+                f"or of {_stack(self.owner)}"
+            )
 
     def _shows(self, unit: Unit, change: Change) -> bool:
         try:
@@ -110,8 +140,9 @@ class Transactions:
             level = unit.activation(self.host, change)
             stages = unit.stages(self.host, change, level)
             self._refuse_late_edits(change)
-            journal = journal.at_swap(level, stages + unit.stages(self.host, change.reverse, level))
-            self.store.write_journal(unit.name, journal)
+            at_swap = journal.at_swap(level, stages + unit.stages(self.host, change.reverse, level))
+            self.store.write_journal(unit.name, at_swap)
+            journal = at_swap
             for stage in stages:
                 self.on_step("stage")
                 self._make_live(unit, stage, level)
@@ -128,7 +159,10 @@ class Transactions:
         except BaseException as failure:
             if not self._committed(unit, journal):
                 raise self._failed(unit, journal, failure) from failure
-        self._close(unit, journal)
+        try:
+            self._close(unit, journal)
+        except OSError as left:
+            unit.notes.append(f"the change is made; the next call cleans up behind it ({described(left)})")
         return level
 
     def _write_candidates(self, change: Change) -> Dict[str, Path]:
@@ -173,7 +207,7 @@ class Transactions:
             back = self._put_files_back(unit, journal)
             self._reactivate(unit, journal, back)
             self._end(unit, journal)
-        except (HostError, OSError) as worse:
+        except Exception as worse:
             return TransactionFailed(
                 f"{reason}. Going back failed as well: {described(worse)}. The next hostctl call tries again",
                 False,
@@ -266,7 +300,10 @@ class Transactions:
             ) from failure
 
     def _report(self, unit: Unit, plan: Plan, result: str, level: str) -> Dict[str, Any]:
-        extra = unit.report(self.host, plan.change) if result != "removed" else {}
+        try:
+            extra = unit.report(self.host, plan.change) if result != "removed" else {}
+        except HostError as mute:
+            raise TransactionFailed(f"the change is made, but can't be reported: {mute}", False) from mute
         notes = unit.notes + plan.notes + list(extra.pop("notes", []))
         changed = sorted(plan.change.changed)
         return {
@@ -277,6 +314,15 @@ class Transactions:
             "notes": notes,
             **extra,
         }
+
+
+def _stack(owner: str) -> str:
+    return owner.rpartition("/")[0]
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two owners are one; who says nothing is anybody."""
+    return not one or not other or one == other
 
 
 def wait_until(probe: Callable[[], Optional[str]], patience: float) -> None:

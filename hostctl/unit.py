@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
 from hostctl.files import FileState
 from hostctl.host import Host
 
-HEADER = "Managed by http-registry: changes by hand are put aside at the next 'pulumi up'."
+HEADER = "Managed by http-registry: a change by hand is put aside when the stack changes this file."
 """The first line, behind a comment sign, of every file that is ours alone."""
 
 NONE, RELOAD, RESTART = "none", "reload", "restart"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""The machine's name for each architecture, and that of image configurations."""
 
 Entry = bytes | str | None
 """A file's content, a symbolic link's target, or None for a folder."""
@@ -78,8 +81,9 @@ def configuration(image: Image, layers: list[Layer]) -> bytes:
         "Volumes": {volume: {} for volume in image.volumes} or None,
         "Labels": dict(image.labels) or None,
     }
+    machine = platform.machine()
     document = {
-        "architecture": "amd64",
+        "architecture": ARCHITECTURES.get(machine, machine),
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
         "config": {key: value for key, value in config.items() if value is not None},

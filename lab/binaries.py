@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.cache import cached, entry
-from lab.paths import SOURCES
-from lab.process import run
+from lab.paths import SOURCES, cache_dir
+from lab.process import LabError, run
 from lab.progress import step
+from toolchain.golang import go_environment, go_missing, go_needed
 
-REMEDY = "Check that Go is installed and that its module proxy answers: go env GOPROXY"
+REMEDY = "Check that Go's module proxy answers: go env GOPROXY"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ def build(program: Program) -> Path:
         link = " ".join(["-s", "-w", *(f"-X {variable}" for variable in program.variables)])
         output = str(folder / program.name)
         command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", output]
-        env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+        env = {**go_environment(cache_dir()), "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+        missing = go_missing(program.folder, env)
+        if missing:
+            raise LabError(f"building {program.name}: {missing}\nInstall Go {go_needed(program.folder)} or newer.")
         with step(f"building {program.name} from Go modules"):
             run(
                 [*command, program.package],

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lab.paths import cache_dir
+from toolchain.locking import locked
 
 
 def digest(inputs: Iterable[str | Path]) -> str:
@@ -22,25 +25,27 @@ def digest(inputs: Iterable[str | Path]) -> str:
 
 
 def entry(name: str, inputs: Iterable[str | Path]) -> Path:
-    """The folder that holds, or will hold, `name` made from `inputs`."""
-    return cache_dir() / f"{name}-{digest(inputs)}"
+    """The folder that holds, or will hold, `name` made from `inputs` on a machine like this one."""
+    # Not on x86_64: what other checkouts have in this cache keeps its names.
+    machine = [] if platform.machine() == "x86_64" else [platform.machine()]
+    return cache_dir() / f"{name}-{digest([*inputs, *machine])}"
 
 
 def cached(target: Path, build: Callable[[Path], None]) -> Path:
-    """`target`, filled by `build` in a folder beside it and renamed when complete."""
+    """`target`, filled by `build` in a folder beside it and renamed when complete; by one process at a time."""
     if target.is_dir():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        build(beside)
-        beside.chmod(0o755)
-        beside.rename(target)
-    except OSError:
+    with locked(target.with_name(f"{target.name}.lock"), f"it is making {target.name}", sys.stdout):
         if not target.is_dir():
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+            for left in target.parent.glob(f".{target.name}-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+            try:
+                build(beside)
+                beside.chmod(0o755)
+                beside.rename(target)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
     return target
 
 

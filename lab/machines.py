@@ -92,7 +92,8 @@ def host_files(host: Host, public_key: str) -> Mapping[str, str]:
 
 
 def create(docker: Docker, host: Host) -> None:
-    """Make a host's container, with its own files in place, and start it."""
+    """Make a host's container, with its own files in place, and start it. Its host key is a new one."""
+    ssh.host_key_file(host).unlink(missing_ok=True)
     docker("create", *create_arguments(host, hostimage.tag(), capabilities.bounding()))
     with tempfile.TemporaryDirectory() as folder:
         for path, content in host_files(host, ssh.public_key()).items():

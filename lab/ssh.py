@@ -64,9 +64,8 @@ def publish() -> None:
 
 
 def withdraw() -> None:
-    """Forget the hosts' keys, here and in this checkout."""
+    """Forget the hosts' keys. This checkout's known_hosts stays until the next `publish`: a preview reads it."""
     shutil.rmtree(lab_dir() / "host-keys", ignore_errors=True)
-    (work_dir() / "known_hosts").unlink(missing_ok=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -28,8 +28,10 @@ SETTINGS = (
     "net/bridge/bridge-nf-call-ip6tables",
 )
 KERNEL = Path("/proc/sys")
-DOCKERS = re.compile("|".join((r"\bDOCKER", r"\bbr-[0-9a-f]{12}\b", *(network.bridge for network in NETWORKS))))
-"""What only Docker's own rules mention."""
+BRIDGES = (network.bridge for network in NETWORKS)
+ADDRESSES = (rf"(?<![\d.]){re.escape(network.gateway.removesuffix('1'))}\d" for network in NETWORKS)
+DOCKERS = re.compile("|".join((r"\bDOCKER", r"\bbr-[0-9a-f]{12}\b", *BRIDGES, *ADDRESSES)))
+"""What only Docker's own rules mention: its chains, its bridges, and addresses in the lab's networks."""
 
 
 @dataclass(frozen=True)

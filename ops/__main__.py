@@ -8,8 +8,11 @@ from typing import Annotated
 
 import typer
 
+from lab.process import LabError
 from ops.recovery import recover
 from ops.stack import LAB, PROJECT, StackError, selected
+from toolchain.engine import restore_interrupt
+from toolchain.errors import EngineError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
@@ -38,7 +41,7 @@ def up(stack: StackName = LAB) -> None:
 @app.command()
 def preview(stack: StackName = LAB) -> None:
     """Show what `up` would change, line by line; reaches no host."""
-    with selected(stack) as chosen:
+    with selected(stack, asks_hosts=False) as chosen:
         chosen.pulumi("preview", "--diff")
 
 
@@ -46,6 +49,7 @@ def preview(stack: StackName = LAB) -> None:
 def refresh(stack: StackName = LAB) -> None:
     """Read what is there into the state."""
     with selected(stack) as chosen:
+        recover(chosen)
         chosen.pulumi("refresh", "--yes", "--skip-preview")
 
 
@@ -65,9 +69,10 @@ def _run_lab(command: str) -> None:
 
 def main() -> None:
     """Run a command; what can go wrong is told without a traceback."""
+    restore_interrupt()
     try:
         app()
-    except StackError as wrong:
+    except (StackError, EngineError, LabError) as wrong:
         print(f"ops: {wrong}", file=sys.stderr)
         sys.exit(1)
 

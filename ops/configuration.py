@@ -6,6 +6,7 @@ import yaml
 
 from ops.stack import PROJECT, StackError
 from settings import SettingsError, Tier, parse
+from settings.known_hosts import host_keys
 
 PROJECT_NAME = "http-registry"
 
@@ -22,4 +23,12 @@ def tier_of(stack: str) -> Tier:
     try:
         return parse(plain)
     except SettingsError as wrong:
+        raise StackError(str(wrong)) from None
+
+
+def keys_of(tier: Tier) -> dict[str, str]:
+    """Each host's public key by its name. Raises StackError that lists the hosts without one."""
+    try:
+        return host_keys(tier, (PROJECT / tier.known_hosts).read_text() if tier.known_hosts else "")
+    except (SettingsError, OSError) as wrong:
         raise StackError(str(wrong)) from None

@@ -81,7 +81,14 @@ def claims(stack: Stack) -> Iterator[Claim]:
 
 
 def on(name: str, script: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a shell script on a lab host; output and errors together."""
+    """Run a shell script on a lab host; output and errors together. Raises Unproved where it does not end."""
+    try:
+        return _run(name, script, stdin)
+    except subprocess.TimeoutExpired:
+        raise Unproved(f"{name}: no end after {LIMIT:g} s: {script}") from None
+
+
+def _run(name: str, script: str, stdin: str | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [PROJECT / "lab" / "host", name, "sh", "-c", script],
         input=stdin,
@@ -102,7 +109,7 @@ def _must(name: str, script: str, stdin: str | None = None) -> str:
 
 
 def _secret(stack: Stack, key: str) -> str:
-    return stack.pulumi("config", "get", key, quiet=True).stdout.strip()
+    return stack.pulumi("config", "get", key, quiet=True).strip()
 
 
 def _pulled(client: str, pull: str, forget: str) -> str:
@@ -168,10 +175,17 @@ def _answers(client: str, url: str, wanted: str) -> str:
 
 
 def _closed(client: str, addresses: list[str], ports: list[int]) -> str:
-    """No connection comes about, though the registry host itself reaches every one of these ports."""
-    tried = [f"{address}:{port}" for address in addresses for port in ports]
-    script = " & ".join(f"curl -s -m 2 -o /dev/null http://{each}/v2/ && echo {each}" for each in tried) + " & wait"
-    open_ones = _must(client, script).split()
-    if open_ones:
-        raise Unproved(f"open: {', '.join(open_ones)}")
-    return f"{len(tried)} tried, none answered"
+    """No TCP connection comes about, though somebody listens on every one of these ports."""
+    idle = {f"127.0.0.1:{port}" for port in ports} - _connected("registry", ["127.0.0.1"], ports)
+    if idle:
+        raise Unproved(f"nobody listens on {', '.join(sorted(idle))} of the registry host")
+    if reached := _connected(client, addresses, ports):
+        raise Unproved(f"open: {', '.join(sorted(reached))}")
+    return f"{len(addresses) * len(ports)} tried, no connection"
+
+
+def _connected(client: str, addresses: list[str], ports: list[int]) -> set[str]:
+    places = [f"{address}:{port}" for address in addresses for port in ports]
+    ask = "curl -s -m 2 -o /dev/null -w '%{num_connects}'"
+    script = " & ".join(f'[ "$({ask} http://{place}/v2/)" = 0 ] || echo {place}' for place in places)
+    return set(_must(client, f"{script} & wait").split())

@@ -13,22 +13,24 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ops.configuration import PROJECT_NAME, tier_of
+from ops.configuration import PROJECT_NAME, keys_of, tier_of
 from ops.leftovers import wait_for_leftovers
 from ops.stack import PROJECT, Stack
+from settings.known_hosts import render
 from settings.tier import Host
 
 
 def recover(stack: Stack) -> None:
     """Clear the lock of a process that is dead on this machine, then remove what the state does not know.
 
+    A state that knows nothing may have been lost, so it is treated like one after a crash; any other costs nothing.
     Volumes stay: creating one that exists adopts it. What was pending is forgotten, since every step can be taken
-    again. Prints what it does; without a crash it does nothing.
+    again. Prints what it does.
     """
     dead = _dead_locks(stack)
     state = stack.state()
     pending = state["deployment"].get("pending_operations") or []
-    if not dead and not pending:
+    if not dead and not pending and state["deployment"].get("resources"):
         return
     wait_for_leftovers(stack)
     for lock in dead:
@@ -36,8 +38,10 @@ def recover(stack: Stack) -> None:
         lock.unlink()
     known = {resource.get("id") for resource in state["deployment"].get("resources", [])}
     tier = tier_of(stack.name)
+    known_hosts = PROJECT / ".work" / f"known_hosts.{stack.name}"
+    known_hosts.write_text(render(tier, keys_of(tier)))
     for name in sorted({registry.host for registry in tier.registries}):
-        _remove_strangers(stack, tier.host(name), known)
+        _remove_strangers(stack, tier.host(name), known, known_hosts)
     if pending:
         print(f"{len(pending)} interrupted steps will be taken again.", flush=True)
         state["deployment"]["pending_operations"] = []
@@ -59,29 +63,29 @@ def _is_dead(lock: dict[str, object]) -> bool:
     return not command.exists() or command.read_text().strip() != "pulumi"
 
 
-def _remove_strangers(stack: Stack, host: Host, known: set[str | None]) -> None:
+def _remove_strangers(stack: Stack, host: Host, known: set[str | None], known_hosts: Path) -> None:
     label = f"label=http-registry.stack={PROJECT_NAME}/{stack.name}"
     for kind, listing, removal in (
         ("container", ["ps", "--all", "--no-trunc"], ["rm", "--force"]),
         ("network", ["network", "ls", "--no-trunc"], ["network", "rm"]),
     ):
-        found = _docker(stack, host, *listing, "--filter", label, "--format", "{{.ID}}").split()
+        found = _docker(stack, host, known_hosts, *listing, "--filter", label, "--format", "{{.ID}}").split()
         for identity in found:
             if identity not in known:
                 print(
                     f"{host.name}: removing the {kind} {identity[:12]}, which the state does not know.",
                     flush=True,
                 )
-                _docker(stack, host, *removal, identity)
+                _docker(stack, host, known_hosts, *removal, identity)
 
 
-def _docker(stack: Stack, host: Host, *arguments: str) -> str:
+def _docker(stack: Stack, host: Host, known_hosts: Path, *arguments: str) -> str:
     """Run docker on a host; an unreachable one is reported by the `pulumi up` that follows."""
     ssh = host.ssh
     done = subprocess.run(
         [
             "ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "StrictHostKeyChecking=yes",
-            "-o", f"UserKnownHostsFile={PROJECT / '.work' / f'known_hosts.{stack.name}'}",
+            "-o", f"UserKnownHostsFile={known_hosts}",
             "-p", str(ssh.port), f"root@{ssh.host or host.address}",
             " ".join(["docker", *(f"'{each}'" for each in arguments)]),
         ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -11,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
-"""So that a killed command leaves no agent behind; util-linux has it."""
+UNTIL_WE_END = "cat > /dev/null; kill $SSH_AGENT_PID"
+"""What the agent is started for: it lasts as long as our end of a pipe is open, so a killed command leaves none."""
 
 
 @contextmanager
@@ -21,7 +20,11 @@ def holding(key: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="agent-") as folder:
         socket = Path(folder, "socket")
         agent = subprocess.Popen(
-            [*ENDS_WITH_US, "ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["ssh-agent", "-a", str(socket), "sh", "-c", UNTIL_WE_END],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for pulumi, which still needs the agent then
         )
         try:
             deadline = time.monotonic() + 5
@@ -30,5 +33,6 @@ def holding(key: Path) -> Iterator[str]:
             subprocess.run(["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True)
             yield str(socket)
         finally:
-            agent.terminate()
+            assert agent.stdin is not None
+            agent.stdin.close()
             agent.wait()

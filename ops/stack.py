@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import lab
+from lab.paths import work_dir
 from ops import ssh_agent
-from toolchain.engine import engine_environment
+from toolchain.engine import engine_environment, ensure_engine
 
 PROJECT = Path(__file__).resolve().parent.parent
 LAB = "lab"
@@ -34,91 +33,98 @@ class Stack:
     name: str
     environment: dict[str, str]
 
-    def pulumi(
-        self, *arguments: str, quiet: bool = False, stdin: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run pulumi on this stack. Raises StackError where it fails; with `quiet` its output is captured."""
-        done = subprocess.run(
-            ["pulumi", *arguments, "--stack", self.name, "--non-interactive"],
-            cwd=PROJECT,
-            env=self.environment,
-            input=stdin,
-            text=True,
-            capture_output=quiet,
-            check=False,
-        )
-        if done.returncode != 0:
-            detail = f":\n{done.stderr}" if quiet else f"; its output above says why (exit status {done.returncode})"
+    def pulumi(self, *arguments: str, quiet: bool = False, stdin: str | None = None) -> str:
+        """Run pulumi on this stack. Raises StackError where it fails; with `quiet` its output is returned."""
+        whole = (*arguments, "--stack", self.name, "--non-interactive")
+        status, output, errors = self._run(*whole, quiet=quiet, stdin=stdin)
+        if status != 0:
+            detail = f":\n{errors}" if quiet else f"; its output above says why (exit status {status})"
             raise StackError(f"pulumi {arguments[0]} failed{detail}")
-        return done
+        return output
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets masked."""
-        loaded: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", quiet=True).stdout)
+        loaded: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", quiet=True))
         return loaded
 
     def state(self) -> dict[str, Any]:
         """The whole state, secrets encrypted."""
-        loaded: dict[str, Any] = json.loads(self.pulumi("stack", "export", quiet=True).stdout)
+        loaded: dict[str, Any] = json.loads(self.pulumi("stack", "export", quiet=True))
         return loaded
+
+    def make(self) -> None:
+        """Make the stack in its backend if it isn't there. Raises StackError where the backend can't be reached."""
+        status, listed, errors = self._run("stack", "ls", "--json", quiet=True)
+        if status != 0:
+            raise StackError(f"pulumi can't reach its backend; set PULUMI_BACKEND_URL or 'pulumi login':\n{errors}")
+        if not any(each["name"] == self.name for each in json.loads(listed)):
+            self.pulumi("stack", "init", "--no-select", quiet=True)
+
+    def _run(self, *arguments: str, quiet: bool, stdin: str | None = None) -> tuple[int, str, str]:
+        """Exit status, output and errors; the last two are empty unless `quiet`.
+
+        Ctrl-C reaches pulumi as well, which then ends in order; so we wait for it.
+        """
+        pipe = subprocess.PIPE if quiet else None
+        process = subprocess.Popen(
+            ["pulumi", *arguments],
+            cwd=PROJECT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+        )
+        while True:
+            try:
+                output, errors = process.communicate(stdin)
+            except KeyboardInterrupt:
+                continue
+            return process.returncode, output or "", errors or ""
 
 
 @contextmanager
-def selected(name: str) -> Iterator[Stack]:
-    """The stack of that name, made if it isn't there. The lab's brings its backend, passphrase and SSH key along."""
+def selected(name: str, *, asks_hosts: bool = True) -> Iterator[Stack]:
+    """The stack of that name, made if it isn't there. The lab's brings its backend, passphrase and SSH key along.
+
+    `asks_hosts`: False for a command that does not: the lab may be down then, and its state is left as it is.
+    """
     if not (PROJECT / "stacks" / f"Pulumi.{name}.yaml").exists():
         known = sorted(path.stem.removeprefix("Pulumi.") for path in (PROJECT / "stacks").glob("Pulumi.*.yaml"))
         raise StackError(f"STACK={name}: there is no stacks/Pulumi.{name}.yaml; there are: {', '.join(known)}")
-    environment = {**os.environ, **engine_environment()}
+    engine = ensure_engine()
+    print(engine.line(), flush=True)
+    environment = engine_environment(engine)
     if name != LAB:
-        yield _made(Stack(name, environment))
+        stack = Stack(name, environment)
+        stack.make()
+        yield stack
         return
-    _forget_state_of_another_lab()
+    missing = [file for file in ("id_ed25519", "known_hosts", "registry.tar") if not (work_dir() / file).exists()]
+    if missing:
+        raise StackError("the lab has not been started from this checkout yet; start it: lab/up (or make up)")
+    if asks_hosts:
+        _forget_state_of_another_lab()
     LAB_STATE.mkdir(parents=True, exist_ok=True)
     environment["PULUMI_BACKEND_URL"] = f"file://{LAB_STATE}"
     environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(LAB_PASSPHRASE)
     environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
-    with ssh_agent.holding(PROJECT / ".work" / "lab" / "id_ed25519") as socket:
+    with ssh_agent.holding(work_dir() / "id_ed25519") as socket:
         environment["SSH_AUTH_SOCK"] = socket
-        yield _made(Stack(name, environment))
-
-
-def _made(stack: Stack) -> Stack:
-    if not _exists(stack):
-        done = subprocess.run(
-            ["pulumi", "stack", "init", stack.name, "--non-interactive", "--no-select"],
-            cwd=PROJECT,
-            env=stack.environment,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise StackError(f"pulumi stack init {stack.name} failed:\n{done.stderr}")
-    return stack
-
-
-def _exists(stack: Stack) -> bool:
-    done = subprocess.run(
-        ["pulumi", "stack", "ls", "--json"],
-        cwd=PROJECT,
-        env=stack.environment,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise StackError(f"pulumi can't reach its backend; set PULUMI_BACKEND_URL or 'pulumi login':\n{done.stderr}")
-    return any(each["name"] == stack.name for each in json.loads(done.stdout))
+        stack = Stack(name, environment)
+        stack.make()
+        yield stack
 
 
 def _forget_state_of_another_lab() -> None:
-    """A state describes the hosts that it was made on; new hosts need a new one. The old is kept beside it."""
+    """A state describes the hosts that it was made on; other hosts need a new one. The last old one is kept beside."""
     current = lab.lab_id()
     mark = LAB_STATE / "lab-id"
     if LAB_STATE.exists() and (not mark.exists() or mark.read_text() != current):
-        if any(LAB_STATE.iterdir()):
-            print("The lab's hosts are new: starting with an empty state.", flush=True)
-        shutil.move(LAB_STATE, LAB_STATE.with_name(f"state-of-old-lab-{uuid.uuid4().hex[:8]}"))
+        why = "The lab's hosts are new" if current else "The lab is down, and its hosts are gone"
+        print(f"{why}: starting with an empty state.", flush=True)
+        old = LAB_STATE.with_name("state-of-old-lab")
+        shutil.rmtree(old, ignore_errors=True)
+        LAB_STATE.rename(old)
     LAB_STATE.mkdir(parents=True, exist_ok=True)
     mark.write_text(current)

@@ -222,5 +222,10 @@ class Tier(Settings):
 
 def base_url(scheme: str, host: str, port: int) -> str:
     """A URL of scheme, host and port; an IPv6 address gets its brackets, the scheme's own port is left out."""
-    shown = f"[{host}]" if ":" in host else host
+    shown = bracketed(host)
     return f"{scheme}://{shown}" if port == {"http": 80, "https": 443}[scheme] else f"{scheme}://{shown}:{port}"
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host

@@ -14,11 +14,13 @@ import shutil
 import subprocess
 import tempfile
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
 from toolchain.errors import EngineError
+from toolchain.golang import go_environment, go_missing, go_needed, in_go_mod
 from toolchain.locking import locked
 from toolchain.paths import Paths
 from toolchain.progress import Progress
@@ -51,15 +53,7 @@ EXEC_SCRIPT: Final = "pulumi-language-python-exec"
 
 def pinned_version(module: Path) -> str:
     """The version of `sdk/v3` that `module/go.mod` requires."""
-    return _in_go_mod(module, rf"^\s*(?:require )?{re.escape(SDK)} (v\S+)")
-
-
-def _in_go_mod(module: Path, pattern: str) -> str:
-    file = module / "go.mod"
-    found = re.search(pattern, file.read_text(encoding="utf-8"), re.MULTILINE)
-    if found is None:
-        raise EngineError(f"{file} has no line like {pattern}; restore the file from git")
-    return found[1]
+    return in_go_mod(module, rf"^\s*(?:require )?{re.escape(SDK)} (v\S+)")
 
 
 def engine_hash(go: Path) -> str:
@@ -99,20 +93,15 @@ def _build(go: Path, partial: Path, ready: Path, out: TextIO) -> None:
 
     `partial` is a folder of this build alone: the `go` of a killed one may still be writing into its own.
     """
-    if shutil.which("go") is None:
-        raise EngineError(
-            "neither a usable official `pulumi` nor `go` is on PATH; install Pulumi "
-            "(https://www.pulumi.com/docs/install), or Go "
-            f"{_in_go_mod(go / 'cli', '^go ([0-9.]+)')} or newer to build it from Go modules"
-        )
+    environment = go_environment(ready.parent)
     binaries = partial / "bin"
     binaries.mkdir(parents=True)
     for binary in BINARIES:
-        _go_build(go / binary.module, binary, binaries / binary.name, out)
+        _go_build(go / binary.module, binary, binaries / binary.name, environment, out)
     listed = subprocess.run(
         ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK],
         cwd=go / "cli",
-        env=_environment(),
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -127,7 +116,13 @@ def _build(go: Path, partial: Path, ready: Path, out: TextIO) -> None:
     partial.rename(ready)
 
 
-def _go_build(module: Path, binary: Binary, target: Path, out: TextIO) -> None:
+def _go_build(module: Path, binary: Binary, target: Path, environment: Mapping[str, str], out: TextIO) -> None:
+    missing = go_missing(module, environment)
+    if missing:
+        raise EngineError(
+            f"no usable official `pulumi` is on PATH, and {missing}; install Pulumi "
+            f"(https://www.pulumi.com/docs/install), or Go {go_needed(module)} or newer to build it from Go modules"
+        )
     version = pinned_version(module)
     command = ["go", "build", "-mod=readonly", "-buildvcs=false", "-v"]
     if binary.stamps_version:
@@ -140,7 +135,7 @@ def _go_build(module: Path, binary: Binary, target: Path, out: TextIO) -> None:
         process = subprocess.Popen(
             command,
             cwd=module,
-            env=_environment(),
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -156,7 +151,3 @@ def _go_build(module: Path, binary: Binary, target: Path, out: TextIO) -> None:
                 "Check that the Go proxy (`go env GOPROXY`) can be reached and that the disk isn't full; "
                 "the next run goes on from what was compiled."
             )
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "GOWORK": "off"}

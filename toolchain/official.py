@@ -16,7 +16,8 @@ from toolchain.build import is_ours
 from toolchain.paths import Paths
 from toolchain.progress import Progress
 
-INSTALL_SECONDS: Final = 60
+INSTALL_SECONDS: Final = 180
+"""How long one plugin may take: some 20 MB over a slow line, or a connection that never answers."""
 RETRY_SECONDS: Final = 6 * 60 * 60
 """How long a failed install isn't tried again."""
 
@@ -40,7 +41,7 @@ def plugin_installed(home: Path, name: str, version: str) -> bool:
 def official_plugins(
     pulumi: Path, places: Paths, versions: Mapping[str, str], out: TextIO, try_again: bool = False
 ) -> bool:
-    """Whether all plugins are installed; tries to install those that aren't, within a minute each.
+    """Whether all plugins are installed; tries to install those that aren't, within `INSTALL_SECONDS` each.
 
     A try that failed lately is not repeated, unless with `try_again`.
     """

@@ -1,4 +1,7 @@
-"""The units by the name that a request uses. Only the one that is asked for is imported: that keeps the start short."""
+"""The units by the name that a request uses, in the order in which they go: first who uses a registry, last its guard.
+
+Only the one that is asked for is imported: that keeps the start short.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ UNITS = {
     "docker-mirrors": "DockerMirrors",
     "containerd-mirrors": "ContainerdMirrors",
     "nginx-proxy": "NginxProxy",
-    "firewall": "Firewall",
     "docker-image": "DockerImage",
+    "firewall": "Firewall",
 }
 
 

@@ -50,14 +50,14 @@ def logins(name: str) -> int:
 
 def reaches(name: str, address: str, port: int, path: str = "/v2/") -> bool:
     """Whether an HTTP server answers a host at that address and port, whatever it says."""
-    done: subprocess.CompletedProcess[str] = on(name, f"curl -s -m 3 -o /dev/null http://{address}:{port}{path}")
-    return done.returncode == 0
+    return on(name, f"curl -s -m 3 -o /dev/null http://{address}:{port}{path}").returncode == 0
 
 
-def pulumi(stack: Stack, *arguments: str) -> str:
-    """Pulumi's whole output, whether it fails or not."""
+def pulumi(stack: Stack, *arguments: str, fails: bool = False) -> str:
+    """Pulumi's whole output; a failure fails the test, and so does a success where it `fails`."""
     done = subprocess.run(
         ["pulumi", *arguments, "--stack", stack.name, "--non-interactive", "--color", "never"],
         cwd=PROJECT, env=stack.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
+    assert (done.returncode != 0) == fails, done.stdout[-5000:]
     return done.stdout

@@ -106,7 +106,7 @@ def watched_command_lines(seen: set[str]) -> Iterator[None]:
 def life(stack: Stack) -> Life:
     """Destroy what `make up` made, then watch a whole life among files of somebody else."""
     keys = ("password-pusher", "password-puller")
-    seen = Life([stack.pulumi("config", "get", key, quiet=True).stdout.strip() for key in keys])
+    seen = Life([stack.pulumi("config", "get", key, quiet=True).strip() for key in keys])
     assert "deleted" in pulumi(stack, "destroy", "--yes", "--skip-preview")
     try:
         with foreign_files():
@@ -114,7 +114,7 @@ def life(stack: Stack) -> Life:
             with watched_command_lines(seen.command_lines):
                 must(WITHOUT_PYTHON, "mv /usr/bin/python3 /usr/bin/python3.away")
                 try:
-                    seen.without_python = pulumi(stack, "up", "--yes", "--skip-preview")
+                    seen.without_python = pulumi(stack, "up", "--yes", "--skip-preview", fails=True)
                     seen.untouched = snapshot(WITHOUT_PYTHON)
                 finally:
                     must(WITHOUT_PYTHON, "mv /usr/bin/python3.away /usr/bin/python3")

@@ -52,7 +52,7 @@ class Capture:
         self._logged = LOGGED[logging]
         self._streams: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self._combined = bytearray()
-        self._line = bytearray()
+        self._unfinished: dict[Stream, bytes] = {"stdout": b"", "stderr": b""}
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._logging = asyncio.create_task(self._write_lines())
 
@@ -62,8 +62,8 @@ class Capture:
         self._combined += data
         if stream not in self._logged:
             return
-        *lines, rest = (bytes(self._line) + data).split(b"\n")
-        self._line = bytearray(rest)
+        *lines, rest = (self._unfinished[stream] + data).split(b"\n")
+        self._unfinished[stream] = rest
         for line in lines:
             if len(line) > LINE_LIMIT:
                 return self._stop_logging()
@@ -72,12 +72,12 @@ class Capture:
             self._stop_logging()
 
     def _stop_logging(self) -> None:
-        self._logged, self._line = frozenset(), bytearray()
+        self._logged, self._unfinished = frozenset(), {}
 
     async def end(self) -> None:
-        """All output is in: log the last line."""
-        if self._line:
-            self._lines.put_nowait(bytes(self._line))
+        """All output is in: log each stream's last line."""
+        for line in filter(None, self._unfinished.values()):
+            self._lines.put_nowait(line)
         self._lines.put_nowait(None)
         await self._logging
 

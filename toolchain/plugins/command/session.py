@@ -9,6 +9,7 @@ reports, would go unseen. `_Channel` asks.
 from __future__ import annotations
 
 import signal as signals
+from contextlib import suppress
 from typing import Any
 
 import asyncssh
@@ -84,7 +85,9 @@ async def execute(connection: asyncssh.SSHClientConnection, run: Run, capture: C
     except asyncssh.ChannelOpenError as failure:
         return f"ssh: command failed: {failure.reason}"
     if run.stdin:
-        channel.write(run.stdin.encode())
+        # A command that reads nothing may have ended by now: how it ended is the answer.
+        with suppress(BrokenPipeError):
+            channel.write(run.stdin.encode())
     channel.write_eof()
     await channel.wait_closed()
     return session.error

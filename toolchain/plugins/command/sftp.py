@@ -6,6 +6,8 @@ Semantics of pulumi-command v1.2.1, `remote/copyController.go`:
     dir    | remote/dir           | remote/dir     | error
     dir/   | its entries, beneath | the same       | error
     file   | remote/file          | remote         | overwritten
+
+A link to a file is copied as the file; a folder with a link to a folder is an error.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ async def _copy_folder(sftp: asyncssh.SFTPClient, local: Path, remote: str) -> N
 
 async def _copy_file(sftp: asyncssh.SFTPClient, local: Path, remote: str) -> None:
     try:
-        await sftp.put(str(local), remote)
+        await sftp.put(str(local), remote, follow_symlinks=True)
     except (asyncssh.SFTPError, OSError) as failure:
         reason = failure.reason if isinstance(failure, asyncssh.SFTPError) else failure.strerror
         raise ProviderError(f"failed to copy file {local} to remote path {remote}: {reason}") from None

@@ -40,9 +40,13 @@ class Container(DockerType):
     schema_version = 2
 
     def wrong(self, inputs: Props) -> tuple[Failure, ...]:
-        """Uploads and durations."""
+        """Uploads, mounts and durations."""
         given = _plain(inputs)
-        failures = [*_wrong_uploads(given.get("uploads")), *_wrong_durations(given.get("healthcheck"))]
+        failures = [
+            *_wrong_uploads(given.get("uploads")),
+            *_wrong_mounts(given.get("mounts")),
+            *_wrong_durations(given.get("healthcheck")),
+        ]
         if isinstance(given.get("command"), list) and "" in given["command"]:
             failures.append(Failure("command", "docker: Container: values for `command` may not be empty"))
         return tuple(failures)
@@ -191,6 +195,20 @@ def _wrong_uploads(uploads: Any) -> list[Failure]:
             failures.append(
                 Failure(f"{path}.permissions", f"docker: Container: `{path}.permissions` must be octal, like 0644")
             )
+    return failures
+
+
+def _wrong_mounts(mounts: Any) -> list[Failure]:
+    failures = []
+    for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+        kind = mount.get("type") if isinstance(mount, dict) else None
+        if not isinstance(kind, str):
+            continue
+        for other in ("bind", "volume", "tmpfs"):
+            path = f"mounts[{index}].{other}Options"
+            if other != kind and f"{other}Options" in mount:
+                reason = f"docker: Container: `{path}` is only for mounts of type {other}, this one is of type {kind}"
+                failures.append(Failure(path, reason))
     return failures
 
 

@@ -1,7 +1,9 @@
 """The provider's configuration: which daemon, how to reach it, and the registries' credentials.
 
 Names, defaults and environment variables are the official provider's (`internal/provider/provider.go` of
-kreuzwerker/terraform-provider-docker), without `context`.
+kreuzwerker/terraform-provider-docker), without contexts: the input `context` is refused, and so is `$DOCKER_CONTEXT`
+where it would choose the daemon. It doesn't where a host is named, by the provider's `host` or by `$DOCKER_HOST`; there
+it is without effect, as the docker CLI has it for `$DOCKER_HOST`. The official provider would let it win.
 """
 
 from __future__ import annotations
@@ -96,9 +98,16 @@ def parsed_settings(config: Mapping[str, Value], environment: Mapping[str, str] 
             raise ProviderError(f"docker: provider: `{name}` is not known yet, so its daemon can't be reached")
         return str(value) if value else environment.get(_ENVIRONMENT[name], "")
 
+    host, context = text("host"), environment.get("DOCKER_CONTEXT")
+    if context and not host:
+        raise ProviderError(
+            f"docker: provider: $DOCKER_CONTEXT is {context}, and the offline plugin knows no contexts; "
+            "set the provider's `host` or $DOCKER_HOST to the daemon's address"
+        )
+    ssh_opts = _listed(config, "sshOpts") if config.get("sshOpts") else environment.get("DOCKER_SSH_OPTS", "").split()
     settings = Settings(
-        host=text("host") or DEFAULT_HOST,
-        ssh_opts=tuple(str(item) for item in _listed(config, "sshOpts")),
+        host=host or DEFAULT_HOST,
+        ssh_opts=tuple(str(item) for item in ssh_opts),
         ca=text("caMaterial"),
         cert=text("certMaterial"),
         key=text("keyMaterial"),

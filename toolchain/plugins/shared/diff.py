@@ -37,8 +37,11 @@ class Diff:
 
 
 def inputs_diff(old: Props, new: Props, ignore_changes: Iterable[str] = ()) -> Diff:
-    """The changes from `old` to `new` inputs; `ignore_changes` are top level names or paths below one."""
-    ignored = {re.split(r"[.\[]", path, maxsplit=1)[0] for path in ignore_changes}
+    """The changes from `old` to `new` inputs, but for the top level names in `ignore_changes`.
+
+    Its paths below a name need nothing here: the engine has put the old values there into `new`.
+    """
+    ignored = frozenset(ignore_changes)
     changes: dict[str, Change] = {}
     for key in sorted(old.keys() | new.keys()):
         if key == "version" or key.startswith("__") or key in ignored:

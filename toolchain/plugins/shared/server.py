@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
@@ -60,7 +60,7 @@ def main(plugin: Plugin) -> None:
 
 async def _serve(plugin: Plugin, engine_address: str) -> None:
     async with grpc.aio.insecure_channel(engine_address, options=_OPTIONS) as channel:
-        calls = _Calls()
+        calls = Calls()
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((handlers(plugin, engine_pb2_grpc.EngineStub(channel), calls),))
         port = server.add_insecure_port("127.0.0.1:0")
@@ -71,29 +71,43 @@ async def _serve(plugin: Plugin, engine_address: str) -> None:
         await server.stop(grace=None)
 
 
-class _Calls:
-    """How many calls are running."""
+class Calls:
+    """The calls that are running. A call that has begun runs to its end, also when its engine is gone."""
 
     def __init__(self) -> None:
-        self.running = 0
+        self.running: set[asyncio.Task[Message]] = set()
+
+    async def finished(self, call: Coroutine[Any, Any, Message]) -> Message:
+        """What `call` gives; gRPC cancels the one that waits here when the connection breaks, not the call."""
+        task = asyncio.create_task(call)
+        self.running.add(task)
+        task.add_done_callback(self._ended)
+        # Not `shield`: newer Pythons log the failure of a task that nobody waits for any more.
+        await asyncio.wait({task})
+        return task.result()
+
+    def _ended(self, task: asyncio.Task[Message]) -> None:
+        self.running.discard(task)
+        if not task.cancelled():
+            task.exception()
 
 
-async def _engine_gone(calls: _Calls) -> None:
+async def _engine_gone(calls: Calls) -> None:
     """Returns when the process that started this one has ended and no call is running any more."""
     parent = os.getppid()
     while os.getppid() == parent or calls.running:
         await asyncio.sleep(1)
 
 
-def handlers(plugin: Plugin, engine: Any, calls: _Calls | None = None) -> grpc.GenericRpcHandler:
+def handlers(plugin: Plugin, engine: Any, calls: Calls | None = None) -> grpc.GenericRpcHandler:
     """The RPC handlers of `plugin`; `engine` is the stub that takes its log lines."""
     servicer = Servicer(plugin, engine)
-    counted = calls or _Calls()
+    begun = calls or Calls()
     return grpc.method_handlers_generic_handler(
         "pulumirpc.ResourceProvider",
         {
             name: grpc.unary_unary_rpc_method_handler(
-                _answering(getattr(servicer, name), counted),
+                _answering(getattr(servicer, name), begun),
                 request_deserializer=request.FromString,
                 response_serializer=lambda response: response.SerializeToString(),
             )
@@ -102,13 +116,14 @@ def handlers(plugin: Plugin, engine: Any, calls: _Calls | None = None) -> grpc.G
     )
 
 
-def _answering(method: Callable[[Any], Awaitable[Message]], calls: _Calls) -> Callable[[Any, Any], Awaitable[Message]]:
+def _answering(
+    method: Callable[[Any], Coroutine[Any, Any, Message]], calls: Calls
+) -> Callable[[Any, Any], Coroutine[Any, Any, Message]]:
     """`method` with its exceptions turned into the engine's errors: the text alone, no traceback."""
 
     async def answer(request: Any, context: Any) -> Message:
-        calls.running += 1
         try:
-            return await method(request)
+            return await calls.finished(method(request))
         except PartialFailure as failure:
             await context.abort(grpc.StatusCode.UNKNOWN, str(failure), _init_failed(failure))
             raise
@@ -118,8 +133,6 @@ def _answering(method: Callable[[Any], Awaitable[Message]], calls: _Calls) -> Ca
         except Exception as failure:
             await context.abort(grpc.StatusCode.UNKNOWN, f"{type(failure).__name__}: {failure}")
             raise
-        finally:
-            calls.running -= 1
 
     return answer
 

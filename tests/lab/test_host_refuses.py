@@ -1,0 +1,126 @@
+"""Decides, on the lab's hosts, that a change that can't work is a clear error, and host and runtime stay as they were.
+
+Each case breaks a host in its own way, asks hostctl there for a change, and heals the host again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from documents import nginx_site
+from ops.configuration import tier_of
+from ops.proof import on
+from tests.lab.hosts import must, snapshot
+
+pytestmark = pytest.mark.lab
+
+HOSTCTL = "python3 $(ls -t /var/lib/http-registry/hostctl-*.pyz | head -n 1)"
+DOCKER = {"registry_mirrors": ["http://192.168.1.11:5080"], "insecure_registries": [], "max_concurrent_downloads": 7}
+CONTAINERD = {"config_path": "/etc/containerd/certs.d", "max_concurrent_downloads": 7, "files": []}
+NGINX = {
+    **nginx_site.render(tier_of("lab")).wish(),
+    "users": [{"name": "pusher", "role": "push", "password": "an0ther"}],
+}
+REFUSES_SEVEN = (
+    "[Service]\nExecStartPre=/bin/sh -c '! grep -q \"max_concurrent_downloads = 7\" /etc/containerd/config.toml'\n"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """`spoil` runs on the host before the change is asked for, `heal` afterwards; `error` must be in what is said."""
+
+    host: str
+    unit: str
+    wish: Mapping[str, Any]
+    spoil: str
+    heal: str
+    error: str
+    alive: str
+    """A command that succeeds while the runtime runs and answers."""
+
+
+def kept(path: str, spoil: str) -> tuple[str, str]:
+    """`spoil` with a copy of `path` made first, and how to put the copy back."""
+    return f"cp -a {path} /root/kept && {spoil}", f"mv /root/kept {path}"
+
+
+def full_disk(folder: str) -> tuple[str, str]:
+    """`folder` on a file system of its own that has no room, and how to undo that."""
+    mount = (
+        f"cp -a {folder} /tmp/full && mount -t tmpfs -o size=200k,mode=700 tmpfs {folder} && cp -a /tmp/full/. {folder}"
+    )
+    return f"{mount} && {{ cat /dev/zero > {folder}/fill 2>/dev/null || true; }}", f"umount {folder}; rm -rf /tmp/full"
+
+
+ASK_DOCKER = "docker info"
+ASK_CONTAINERD = "crictl info"
+ASK_NGINX = "curl -sf -o /dev/null http://192.168.1.11:5080/v2/"
+CASES = {
+    "daemon_json_is_not_json": Case(
+        "docker1", "docker-mirrors", DOCKER, *kept("/etc/docker/daemon.json", "echo '{oops' > /etc/docker/daemon.json"),
+        "/etc/docker/daemon.json", ASK_DOCKER,
+    ),
+    "dockerd_refuses_a_key_of_somebody_else": Case(
+        "docker1", "docker-mirrors", DOCKER,
+        *kept("/etc/docker/daemon.json", """sed -i 's/{/{"no-such-key": 1,/' /etc/docker/daemon.json"""),
+        "no-such-key", ASK_DOCKER,
+    ),
+    "no_room_for_daemon_json": Case(
+        "docker1", "docker-mirrors", DOCKER, *full_disk("/etc/docker"), "No space left on device", ASK_DOCKER,
+    ),
+    "no_room_for_the_journal": Case(
+        "docker1", "docker-mirrors", DOCKER, *full_disk("/var/lib/http-registry"), "No space left on device",
+        ASK_DOCKER,
+    ),
+    "config_toml_is_not_toml": Case(
+        "containerd1", "containerd-mirrors", CONTAINERD,
+        *kept("/etc/containerd/config.toml", "echo 'oops' > /etc/containerd/config.toml"),
+        "config.toml, line 1", ASK_CONTAINERD,
+    ),
+    "containerd_does_not_start_with_it": Case(
+        "containerd1", "containerd-mirrors", CONTAINERD,
+        "mkdir -p /run/systemd/system/containerd.service.d && cat > /run/systemd/system/containerd.service.d/t.conf"
+        f" <<'E'\n{REFUSES_SEVEN}E\nsystemctl daemon-reload",
+        "rm -r /run/systemd/system/containerd.service.d; systemctl daemon-reload",
+        "containerd does not start", ASK_CONTAINERD,
+    ),
+    "a_site_of_somebody_else_is_broken": Case(
+        "registry", "nginx-proxy", NGINX, "echo 'bogus;' > /etc/nginx/conf.d/theirs.conf",
+        "rm /etc/nginx/conf.d/theirs.conf", 'unknown directive "bogus"', ASK_NGINX,
+    ),
+    "a_port_of_the_proxy_is_taken": Case(
+        "registry", "nginx-proxy", {**NGINX, "probes": [{"port": 5000, "host": "192.168.1.11"}]}, "true", "true",
+        "port 5000: docker-proxy", ASK_NGINX,
+    ),
+    "the_policy_would_lock_the_admin_out": Case(
+        "registry", "firewall", {"files": [], "ports": [22, 80], "allow": ["10.0.0.0/8"], "ssh_port": 22},
+        "true", "true", "port 22: is sshd's", ASK_NGINX,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_it_is_an_error_and_the_host_stays_as_it_was(case: Case) -> None:
+    whole = snapshot(case.host)
+    try:
+        must(case.host, case.spoil)
+        before = snapshot(case.host)
+        request = json.dumps({"unit": case.unit, "wish": case.wish})
+        done = on(case.host, f"SSH_CONNECTION='192.168.1.1 5 192.168.1.11 22' {HOSTCTL} apply", stdin=request)
+        after = snapshot(case.host)
+        alive = on(case.host, case.alive)
+    finally:
+        must(case.host, case.heal)
+    assert done.returncode == 1, done.stdout
+    assert case.error in done.stdout
+    assert "the host is as it was" in done.stdout
+    assert "an0ther" not in done.stdout
+    assert after == before
+    assert alive.returncode == 0, alive.stdout
+    assert snapshot(case.host) == whole
