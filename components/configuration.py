@@ -18,6 +18,8 @@ from settings.known_hosts import host_keys, render
 from settings.tier import CacheRegistry, Registry, Tier
 
 NAMESPACE = "http-registry"
+ABSENT: tuple[object, ...] = ("", [], {})
+"""What Pulumi.yaml gives a key that the stack does not set; without it the engine would stop at the first such key."""
 WORK = Path(".work")
 """What the program makes for itself, below the project folder; paths in the state stay relative to it."""
 
@@ -53,17 +55,21 @@ class Loaded:
 
 def load(project: Path) -> Loaded:
     """Read and check the stack's configuration. Raises pulumi.RunError that lists everything that is wrong."""
-    try:
-        data, secrets = _split()
-        tier = settings.parse(data, secrets)
-        known = _text(project, "known_hosts", tier.known_hosts)
-        keys = host_keys(tier, known)
-        archive = None
-        if tier.image.archive is not None:
-            archive_path = Path(tier.image.archive)
-            archive = (archive_path, _digest(project, "image.archive", archive_path))
-    except settings.SettingsError as wrong:
-        raise pulumi.RunError(str(wrong)) from None
+    data, secrets = _split()
+    tier, errors = settings.check(data, secrets)
+    keys: dict[str, str] = {}
+    archive = None
+    if tier is not None:
+        try:
+            keys = host_keys(tier, _text(project, "known_hosts", tier.known_hosts))
+        except settings.SettingsError as wrong:
+            errors += wrong.errors
+        try:
+            archive = _archive(project, tier.image.archive)
+        except settings.SettingsError as wrong:
+            errors += wrong.errors
+    if tier is None or errors:
+        raise pulumi.RunError(str(settings.SettingsError(errors)))
     work = project / WORK
     work.mkdir(exist_ok=True)
     program = WORK / "hostctl.pyz"
@@ -84,8 +90,8 @@ def _split() -> tuple[dict[str, Any], set[str]]:
             continue
         if full_name in secret_names:
             secrets.add(key)
-        else:
-            data[key] = _decoded(value)
+        elif (decoded := _decoded(value)) not in ABSENT:
+            data[key] = decoded
     return data, secrets
 
 
@@ -103,16 +109,18 @@ def _text(project: Path, key: str, name: str | None) -> str:
     try:
         return (project / name).read_text()
     except OSError as missing:
-        raise settings.SettingsError(
-            [f"{key} = {name!r}: must be a file below the project folder ({missing.strerror})"]
-        ) from None
+        raise _no_file(key, name, missing) from None
 
 
-def _digest(project: Path, key: str, path: Path) -> str:
+def _archive(project: Path, name: str | None) -> tuple[Path, str] | None:
+    if name is None:
+        return None
     try:
-        with (project / path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with (project / name).open("rb") as file:
+            return Path(name), hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as missing:
-        raise settings.SettingsError(
-            [f"{key} = {str(path)!r}: must be a file below the project folder ({missing.strerror})"]
-        ) from None
+        raise _no_file("image.archive", name, missing) from None
+
+
+def _no_file(key: str, name: str, missing: OSError) -> settings.SettingsError:
+    return settings.SettingsError([f"{key} = {name!r}: must be a file below the project folder ({missing.strerror})"])

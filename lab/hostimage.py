@@ -47,7 +47,7 @@ def tag() -> str:
 
 
 def own_sources() -> list[str]:
-    """This machine's apt sources when it runs the hosts' Debian; else none: mmdebstrap has a default."""
+    """This machine's apt entries when it runs the hosts' Debian; else none: mmdebstrap has a default."""
     release = Path("/etc/os-release")
     codename = re.search(r"^VERSION_CODENAME=(\S+)", release.read_text(), re.M) if release.exists() else None
     return packages.sources(SUITE) if codename and codename[1] == SUITE else []
@@ -55,16 +55,19 @@ def own_sources() -> list[str]:
 
 def debootstrap(output: Path) -> None:
     """Make the root file system as a tar file."""
-    settings = output.with_name("apt.conf")
+    settings, entries = output.with_name("apt.conf"), output.with_name("sources.list")
     dump = run(["apt-config", "dump"], what="reading apt's settings")
     settings.write_text(packages.connection_settings(dump))
+    own = own_sources()
+    entries.write_text("".join(f"{line}\n" for line in own))
     include = ",".join(",".join(group.split()) for group in PACKAGES)
     command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={include}"]
     command += [f"--aptopt={settings}", f"--customize-hook={SOURCES / 'image' / 'customize'}"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
     with step("making the hosts' root file system with mmdebstrap"):
-        run([*command, SUITE, str(output), *own_sources()], what="mmdebstrap", remedy=REMEDY)
+        run([*command, SUITE, str(output), *([str(entries)] if own else [])], what="mmdebstrap", remedy=REMEDY)
     settings.unlink()
+    entries.unlink()
 
 
 def rootfs(crictl: Callable[[], Path]) -> Path:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from lab.process import LabError, run
 from lab.progress import step
 
 APT = Path("/etc/apt")
 REMEDY = "Check that apt works on this machine: apt-get update"
+ONE_LINE_NAMES = {"architectures": "arch", "languages": "lang", "targets": "target"}
+"""The options that a one-line entry calls otherwise than a deb822 stanza; man sources.list has them all."""
 
 
 def need(programs: dict[str, str]) -> None:
@@ -36,25 +40,68 @@ def need(programs: dict[str, str]) -> None:
             run(install, what="installing packages", remedy=REMEDY, env=env)
 
 
-def is_debian_source(text: str, suite: str) -> bool:
-    """Whether an apt source file names only `suite` (and its updates and security) with component main."""
-    deb822 = re.findall(r"^Suites:(.*)$", text, re.M | re.I)
-    if deb822:
-        components = re.findall(r"^Components:(.*)$", text, re.M | re.I)
-        suites = {word for line in deb822 for word in line.split()}
-        parts = {word for line in components for word in line.split()}
-    else:
-        lines = re.findall(r"^deb\s+(?:\[[^]]*\]\s+)?\S+\s+(\S+)\s+(.*)$", text, re.M)
-        suites = {found for found, _ in lines}
-        parts = {word for _, words in lines for word in words.split()}
-    return bool(suites) and suites <= {suite, f"{suite}-updates", f"{suite}-security"} and "main" in parts
+class Source(NamedTuple):
+    """One suite of one archive, as an apt source file has it."""
+
+    options: str
+    """`name=value` words, as in a one-line entry."""
+    uri: str
+    suite: str
+    components: list[str]
+
+    @property
+    def line(self) -> str:
+        """The one-line entry for its component main."""
+        options = f"[{self.options}] " if self.options else ""
+        return f"deb {options}{self.uri} {self.suite} main"
 
 
 def sources(suite: str) -> list[str]:
-    """This machine's own apt source files for `suite`; none when the machine runs something else."""
+    """One-line entries, from this machine's own apt sources, for `suite`, its updates and its security updates.
+
+    None when the machine has no source for the suite itself.
+    """
     files = [APT / "sources.list", *sorted((APT / "sources.list.d").glob("*"))]
-    readable = [path for path in files if path.suffix in (".list", ".sources") and path.is_file()]
-    return [str(path) for path in readable if is_debian_source(path.read_text(), suite)]
+    parsers = {".list": one_line_sources, ".sources": deb822_sources}
+    found = [
+        source
+        for path in files
+        if path.suffix in parsers and path.is_file()
+        for source in parsers[path.suffix](path.read_text())
+        if "main" in source.components and source.suite in (suite, f"{suite}-updates", f"{suite}-security")
+    ]
+    if suite not in {source.suite for source in found}:
+        return []
+    return list(dict.fromkeys(source.line for source in found))
+
+
+def one_line_sources(text: str) -> Iterator[Source]:
+    """The binary package sources of a `.list` file."""
+    for line in text.splitlines():
+        found = re.match(r"\s*deb\s+(?:\[([^]]*)\]\s*)?(\S+)\s+(\S+)\s+([^#]+)", line)
+        if found:
+            yield Source((found[1] or "").strip(), found[2], found[3], found[4].split())
+
+
+def deb822_sources(text: str) -> Iterator[Source]:
+    """The binary package sources of a `.sources` file."""
+    lines = (line.rstrip() for line in text.splitlines() if not line.startswith("#"))
+    for stanza in re.split(r"\n\n+", "\n".join(lines)):
+        fields = {name.lower(): value for name, value in re.findall(r"^(\S+?):(.*(?:\n[ \t].*)*)", stanza, re.M)}
+        words = {name: fields.pop(name, "").split() for name in ("types", "uris", "suites", "components", "enabled")}
+        if "deb" in words["types"] and "no" not in words["enabled"]:
+            for uri in words["uris"]:
+                for suite in words["suites"]:
+                    yield Source(_options(fields), uri, suite, words["components"])
+
+
+def _options(fields: Mapping[str, str]) -> str:
+    """A stanza's options as one-line words. An embedded key has no such form: apt's trusted keys decide without it."""
+    return " ".join(
+        f"{ONE_LINE_NAMES.get(name, name)}={','.join(value.split())}"
+        for name, value in fields.items()
+        if not name.startswith("x-") and "-----BEGIN" not in value
+    )
 
 
 def connection_settings(dump: str) -> str:

@@ -1,6 +1,6 @@
 """What a tier wants: typed, frozen, validated, free of Pulumi and of secrets."""
 
-from settings.errors import SettingsError, parse
+from settings.errors import SettingsError, check, parse
 from settings.tier import Tier
 
-__all__ = ["SettingsError", "Tier", "parse"]
+__all__ = ["SettingsError", "Tier", "check", "parse"]

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from settings.tier import CacheRegistry, Host, HostedRegistry
+from settings.values import Settings
+
 Item = tuple[str, Mapping[str, Any]]
 
 
@@ -23,6 +26,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
     proxy_item: list[Item] = [("proxy", proxy)] if proxy else []
     return [
         *_twice(hosts, "name", "host names must differ"),
+        *_twice(hosts, "address", "a machine is one host, so addresses must differ"),
         *_twice(registries, "name", "registry names must differ"),
         *_twice(users, "name", "user names must differ"),
         *_twice(runtimes, "host", "a host's runtimes belong in one entry"),
@@ -35,15 +39,32 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_elsewhere(endpoints, registries, proxy.get("host")),
         *_nobody(endpoints, registries, users),
         *_port_clashes(registries, endpoints, proxy.get("host")),
+        *_sshd_clashes(hosts, registries, endpoints, proxy.get("host")),
+        *_no_runtime(data),
+    ]
+
+
+def needed_secrets(data: Mapping[str, Any]) -> list[str]:
+    """The secret keys that go with the settings."""
+    proxy = data.get("proxy")
+    users = _items(proxy, "users") if isinstance(proxy, Mapping) else []
+    upstreams = [item for _, item in _items(data, "registries") if item.get("upstream_user")]
+    return [
+        *(f"password-{user['name']}" for _, user in users if isinstance(user.get("name"), str)),
+        *(f"upstream-password-{each['name']}" for each in upstreams if isinstance(each.get("name"), str)),
     ]
 
 
 def _items(data: Mapping[str, Any], key: str, prefix: str = "") -> Iterator[Item]:
+    """The objects of a list by their path, each with what in it is text or a number."""
     value = data.get(key)
     if isinstance(value, list):
         for index, item in enumerate(value):
             if isinstance(item, Mapping):
-                yield f"{prefix}{key}.{index}", item
+                yield (
+                    f"{prefix}{key}.{index}",
+                    {name: each for name, each in item.items() if isinstance(each, str | int)},
+                )
 
 
 def _names(items: list[Item]) -> list[str]:
@@ -91,11 +112,8 @@ def _nobody(endpoints: list[Item], registries: list[Item], users: list[Item]) ->
 
 
 def _port_clashes(registries: list[Item], endpoints: list[Item], proxy_host: object) -> Iterator[str]:
-    defaults = {"hosted": 5000, "cache": 5001}
     taken: dict[tuple[object, object], str] = {}
-    claims = [
-        (path, item.get("host"), item.get("port", defaults.get(str(item.get("kind"))))) for path, item in registries
-    ]
+    claims = [(path, item.get("host"), _port(item)) for path, item in registries]
     claims += [(path, proxy_host, (item.get("port"), item.get("server_name"))) for path, item in endpoints]
     registry_ports = {(host, port) for _, host, port in claims[: len(registries)]}
     for path, host, port in claims:
@@ -106,3 +124,27 @@ def _port_clashes(registries: list[Item], endpoints: list[Item], proxy_host: obj
         if clash is not None and plain is not None:
             yield f"{path}.port = {plain!r}: already taken on host {host!r} by {clash}; choose another"
         taken.setdefault((host, port), path)
+
+
+def _port(registry: Mapping[str, Any]) -> object:
+    kinds: dict[str, type[Settings]] = {"hosted": HostedRegistry, "cache": CacheRegistry}
+    kind = kinds.get(str(registry.get("kind")))
+    return registry.get("port", kind.model_fields["port"].default if kind else None)
+
+
+def _sshd_clashes(
+    hosts: list[Item], registries: list[Item], endpoints: list[Item], proxy_host: object
+) -> Iterator[str]:
+    sshd = {item.get("name"): item.get("ssh_port", Host.model_fields["ssh_port"].default) for _, item in hosts}
+    claims = [(path, item.get("host"), _port(item)) for path, item in registries]
+    claims += [(path, proxy_host, item.get("port")) for path, item in endpoints]
+    for path, host, port in claims:
+        if port is not None and sshd.get(host) == port:
+            yield f"{path}.port = {port!r}: is sshd's on host {host!r} (hosts.*.ssh_port); choose another"
+
+
+def _no_runtime(data: Mapping[str, Any]) -> Iterator[str]:
+    runtimes = data.get("runtimes")
+    for index, item in enumerate(runtimes if isinstance(runtimes, list) else []):
+        if isinstance(item, Mapping) and "docker" not in item and "containerd" not in item:
+            yield f"runtimes.{index}: must name a runtime; add docker: {{}} or containerd: {{}}"

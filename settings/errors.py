@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from settings.contradictions import contradictions
+from settings.contradictions import contradictions, needed_secrets
 from settings.tier import Tier
 
 KINDS = ("hosted", "cache")
 """Pydantic puts the kind of a registry into the path; it is no key of the file."""
+
+SECRET = re.compile(r"(upstream-)?password-[^.]+$")
+"""The keys that hold secrets."""
 
 REMEDIES = {
     "extra_forbidden": "there is no such key here; remove it or correct its spelling",
@@ -35,6 +39,14 @@ def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> Ti
 
     Raises SettingsError with every error found, never only the first.
     """
+    tier, errors = check(data, secrets)
+    if tier is None or errors:
+        raise SettingsError(errors)
+    return tier
+
+
+def check(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> tuple[Tier | None, list[str]]:
+    """Like `parse`, for a caller that has more to check: the tier as far as its values are right, and every error."""
     errors = []
     tier = None
     try:
@@ -42,15 +54,12 @@ def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> Ti
     except ValidationError as found:
         errors = [_line(error) for error in found.errors() if not _follows(error)]
     errors += contradictions(data)
-    if tier is not None and secrets is not None:
-        errors += [
-            f"{key}: is required; set it with 'pulumi config set --secret {key}'"
-            for key in tier.secret_keys()
-            if key not in secrets
-        ]
-    if tier is None or errors:
-        raise SettingsError(errors)
-    return tier
+    errors += [
+        f"{key}: is required; set it with 'pulumi config set --secret {key}'"
+        for key in needed_secrets(data)
+        if secrets is not None and key not in secrets and key not in data
+    ]
+    return tier, errors
 
 
 def _follows(error: Any) -> bool:
@@ -60,18 +69,19 @@ def _follows(error: Any) -> bool:
 
 def _line(error: Any) -> str:
     path = ".".join(str(part) for part in error["loc"] if part not in KINDS)
+    if SECRET.match(path):
+        return f"{path}: stands in clear in the stack's file; choose another and 'pulumi config set --secret {path}'"
     rule = REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
-    value = "" if error["type"] in ("missing",) else f" = {_shown(error['input'])}"
+    value = "" if error["type"] in ("missing", "extra_forbidden") else f" = {_shown(error['input'])}"
     return f"{path}{value}: {rule}"
 
 
 def _shown(value: object) -> str:
     """The value as far as it may be shown: credentials in a URL are not."""
     if isinstance(value, str):
-        scheme, separator, rest = value.partition("://")
-        if separator and "@" in rest:
-            value = f"{scheme}://***@{rest.rpartition('@')[2]}"
-        return repr(value)
+        scheme, separator, _ = value.partition("://")
+        user, at, rest = value.rpartition("@")
+        return repr(f"{scheme}{separator}***@{rest}" if separator and at else f"***@{rest}" if user else value)
     if isinstance(value, bool | int | float) or value is None:
         return repr(value)
     return f"a {type(value).__name__}"

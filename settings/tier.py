@@ -10,6 +10,8 @@ from settings.values import (
     Address,
     BaseUrl,
     Duration,
+    Folder,
+    HostKey,
     ImageReference,
     Name,
     Network,
@@ -17,6 +19,7 @@ from settings.values import (
     RegistryName,
     Settings,
     Size,
+    UserName,
 )
 
 
@@ -29,7 +32,7 @@ class Ssh(Settings):
     host: Address | None = None
     """Where sshd answers; the host's `address` if absent."""
     port: Port = 22
-    host_key: str | None = Field(default=None, pattern=r"^(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/=]+$")
+    host_key: HostKey | None = None
     """The host's public key as `ssh-keyscan` prints it, without the name; looked up in `known_hosts` if absent."""
 
 
@@ -87,7 +90,7 @@ Registry = Annotated[HostedRegistry | CacheRegistry, Field(discriminator="kind")
 class User(Settings):
     """A user of the hosted endpoint; the password is the secret `password-<name>`."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: UserName
     role: Literal["pull", "push"]
     """`pull`: GET and HEAD. `push`: everything."""
 
@@ -139,7 +142,7 @@ class Containerd(Settings):
 
     max_concurrent_downloads: int | None = Field(default=None, ge=1, le=64)
     """Layers fetched at once for one pull; containerd's own 3 if absent."""
-    config_path: str = Field(default="/etc/containerd/certs.d", pattern=r"^/[A-Za-z0-9/._-]+$")
+    config_path: Folder = "/etc/containerd/certs.d"
     """The folder that holds a folder with hosts.toml for each registry."""
     fallback: bool = False
     """Whether the real registry is asked when the mirror fails. (dockerd always does: no setting turns that off.)"""
@@ -208,16 +211,6 @@ class Tier(Settings):
         if ports:
             ports |= set(self.firewall.extra_ports)
         return sorted(ports)
-
-    def secret_keys(self) -> list[str]:
-        """The secret configuration keys that this tier needs."""
-        users = [f"password-{user.name}" for user in self.proxy.users] if self.proxy else []
-        upstreams = [
-            f"upstream-password-{each.name}"
-            for each in self.registries
-            if isinstance(each, CacheRegistry) and each.upstream_user
-        ]
-        return users + upstreams
 
 
 def base_url(scheme: str, host: str, port: int) -> str:

@@ -19,8 +19,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def matching(pattern: str, rule: str) -> AfterValidator:
+    """A text that the pattern matches as a whole; `rule` says to a person what it must be."""
+
+    def checked(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {rule}")
+        return value
+
+    return AfterValidator(checked)
+
+
 def _network(value: str) -> str:
     try:
+        if "%" in value:
+            raise ValueError("an interface is another on each machine")
         return str(ipaddress.ip_network(value))
     except ValueError as wrong:
         raise ValueError(
@@ -29,12 +42,16 @@ def _network(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError as wrong:
-        if not HOST_NAME.fullmatch(value) or re.fullmatch(r"[0-9.]+", value):
-            raise ValueError("must be an IP address or a host name in lower case") from wrong
+    if not _is_address(value):
+        raise ValueError("must be an IP address or a host name in lower case")
     return value
+
+
+def _is_address(value: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(value)) and "%" not in value  # a zone is another on each machine
+    except ValueError:
+        return bool(HOST_NAME.fullmatch(value)) and not re.fullmatch(r"[0-9.]+", value)
 
 
 def _base_url(value: str) -> str:
@@ -45,8 +62,8 @@ def _base_url(value: str) -> str:
         raise ValueError(
             "must hold no credentials: take them out of the URL and set them with 'pulumi config set --secret'"
         )
-    if not parts.hostname:
-        raise ValueError("must name a host, such as https://registry-1.docker.io")
+    if not _is_address(parts.hostname or ""):
+        raise ValueError("must name a host by IP address or name, such as https://registry-1.docker.io")
     if parts.query or parts.fragment or parts.path not in ("", "/"):
         raise ValueError("must end behind the host and port: no path, query or fragment")
     try:
@@ -60,7 +77,7 @@ def _base_url(value: str) -> str:
 
 def _registry_name(value: str) -> str:
     host, _, port = value.partition(":")
-    if not HOST_NAME.fullmatch(host) or (port and not port.isdigit()) or "/" in value:
+    if not HOST_NAME.fullmatch(host) or (":" in value and not re.fullmatch(r"[1-9][0-9]{0,4}", port)):
         raise ValueError(
             "must be a registry's name as it stands in an image reference, such as docker.io or quay.io:443"
         )
@@ -85,9 +102,30 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RegistryName = Annotated[str, AfterValidator(_registry_name)]
 """A registry as image references name it."""
 ImageReference = Annotated[str, AfterValidator(_image)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+Name = Annotated[
+    str, matching(r"[a-z][a-z0-9-]{0,30}", "1 to 31 lower-case letters, digits and dashes, a letter first")
+]
 """A name of ours: lower case, digits and dashes, 31 characters at most."""
-Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")]
+Duration = Annotated[str, matching(r"[1-9][0-9]*[smhd]", "a whole number and s, m, h or d, such as 60s")]
 """A time as nginx and people write it: a number and s, m, h or d."""
-Size = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmg]$")]
+Size = Annotated[str, matching(r"[1-9][0-9]*[kmg]", "a whole number and k, m or g, such as 10g")]
 """A size as nginx writes it: a number and k, m or g."""
+Folder = Annotated[
+    str,
+    matching(
+        r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", "an absolute path without names that start with a dot, no slash last"
+    ),
+]
+"""A folder on a host."""
+UserName = Annotated[
+    str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "1 to 64 letters, digits, dots, dashes and underscores")
+]
+"""A user of a registry."""
+HostKey = Annotated[
+    str,
+    matching(
+        r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/=]+",
+        "a type and a key as ssh-keyscan prints them, such as ssh-ed25519 AAAA",
+    ),
+]
+"""A host's public SSH key, without its name."""

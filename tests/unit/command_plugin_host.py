@@ -78,8 +78,11 @@ class _Server(asyncssh.SSHServer):
 
 
 @asynccontextmanager
-async def ssh_host(*, kbdint: bool = False) -> AsyncIterator[Host]:
-    """A host that lets USER in by its key, PASSWORD or (with `kbdint`) the answers to two questions."""
+async def ssh_host(*, kbdint: bool = False, refuses: bool = False) -> AsyncIterator[Host]:
+    """A host that lets USER in by its key, PASSWORD or (with `kbdint`) the answers to two questions.
+
+    One that `refuses` ends every command at once with status 3, before it has read anything.
+    """
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     user_key = asyncssh.generate_private_key("ssh-ed25519")
     host = Host(0, host_key.export_public_key().decode(), user_key.export_private_key().decode())
@@ -88,6 +91,10 @@ async def ssh_host(*, kbdint: bool = False) -> AsyncIterator[Host]:
 
     async def run(process: asyncssh.SSHServerProcess[bytes]) -> None:
         host.commands.append(process.command or "")
+        if refuses:
+            process.stderr.write(b"refused\n")
+            process.exit(3)
+            return
         stdin = await process.stdin.read()
         child = await asyncio.create_subprocess_exec(
             "/bin/sh",

@@ -44,12 +44,13 @@ def copied(source: Value, remote: Path | str) -> None:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A folder with a file, a nested file and a link to a file."""
+    """A folder with a file, a nested file and links to a file."""
     folder = tmp_path / "source"
     (folder / "nested").mkdir(parents=True)
     (folder / "file").write_bytes(b"content\x00\xff")
     (folder / "nested" / "inner").write_text("inner")
-    (folder / "link").symlink_to("file")
+    (folder / "nested" / "link").symlink_to("../file")
+    (folder / "link").symlink_to(folder / "file")
     return folder
 
 
@@ -92,8 +93,19 @@ def test_a_folder_goes_below_the_remote_path_or_with_a_slash_into_it(
         (target / "other").write_text("stays")
     copied(Archive(path=f"{source}{slash}"), target)
     assert (target / beneath / "nested" / "inner").read_text() == "inner"
-    assert (target / beneath / "link").read_bytes() == b"content\x00\xff"
+    for link in (target / beneath / "link", target / beneath / "nested" / "link"):
+        assert not link.is_symlink()
+        assert link.read_bytes() == b"content\x00\xff"
     assert not exists or (target / "other").read_text() == "stays"
+
+
+def test_a_linked_file_is_copied_as_a_file_and_a_link_to_a_folder_refused(source: Path, tmp_path: Path) -> None:
+    copied(Asset(path=str(source / "link")), tmp_path / "target")
+    assert not (tmp_path / "target").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"content\x00\xff"
+    (source / "folder").symlink_to("nested")
+    with pytest.raises(ProviderError, match=r"failed to copy file .*/folder to .*is a directory"):
+        copied(Archive(path=str(source)), tmp_path / "other")
 
 
 def test_a_folder_does_not_replace_a_file(source: Path, tmp_path: Path) -> None:

@@ -144,6 +144,13 @@ def test_lines_of_the_chosen_streams_are_logged_as_status(logging: str | None, l
     assert all(severity == "INFO" and status for severity, _, status in log.messages)
 
 
+def test_a_line_is_of_one_stream() -> None:
+    place, log = context(KIND.token)
+    command = "printf ou; sleep 0.05; printf er >&2; sleep 0.05; echo t; echo r >&2"
+    asyncio.run(KIND.create(place, {"create": command}, False))
+    assert {message for _, message, _ in log.messages} == {"out", "err"}
+
+
 def test_blank_lines_are_logged_too() -> None:
     place, log = context(KIND.token)
     asyncio.run(KIND.create(place, {"create": "printf 'a\\n\\nb'"}, False))
@@ -226,7 +233,8 @@ def test_any_change_updates_and_only_whole_triggers_replace(old: Props, new: Pro
 
 def test_ignored_changes_are_no_changes() -> None:
     assert inputs_diff({"create": "a"}, {"create": "b"}, ["create"]).changes == {}
-    assert inputs_diff({"environment": {"A": "1"}}, {}, ["environment.A"]).changes == {}
+    changes = inputs_diff({"environment": {"B": "1"}}, {"environment": {"B": "2"}}, ["environment.A"]).changes
+    assert changes == {"environment.B": "UPDATE"}
 
 
 def test_refresh_gives_the_state_as_it_is() -> None:

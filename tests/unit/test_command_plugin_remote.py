@@ -74,6 +74,15 @@ def test_much_stdin_comes_back_whole() -> None:
     on_host(test)
 
 
+def test_a_command_that_ends_before_its_stdin_is_sent_fails_as_itself() -> None:
+    async def test(host: Host) -> None:
+        with pytest.raises(ProviderError) as failure:
+            await create({"create": "x", "stdin": "in", "connection": host.connection()})
+        assert str(failure.value) == 'Process exited with status 3: running "x":\nrefused\n'
+
+    on_host(test, refuses=True)
+
+
 def test_a_command_cut_off_is_a_failure() -> None:
     async def test(host: Host) -> None:
         running = asyncio.create_task(create({"create": "exec sleep 9", "connection": host.connection()}))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from toolchain.plugins.command.copy_to_remote import CopyToRemote
 from toolchain.plugins.command.local import LocalCommand
 from toolchain.plugins.shared.plugin import Plugin, sdk_version
 from toolchain.plugins.shared.resource import Context, Created, PartialFailure
-from toolchain.plugins.shared.server import handlers
+from toolchain.plugins.shared.server import Calls, handlers
 from toolchain.plugins.shared.values import (
     UNKNOWN,
     Archive,
@@ -57,9 +58,11 @@ class HalfMade(LocalCommand):
 
 
 @asynccontextmanager
-async def served(engine: Engine, kind: type[LocalCommand] = LocalCommand) -> AsyncIterator[Any]:
+async def served(
+    engine: Engine, kind: type[LocalCommand] = LocalCommand, calls: Calls | None = None
+) -> AsyncIterator[Any]:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((handlers(Plugin("command", [kind(), CopyToRemote()]), engine),))
+    server.add_generic_rpc_handlers((handlers(Plugin("command", [kind(), CopyToRemote()]), engine, calls),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -174,6 +177,34 @@ def test_a_half_made_resource_is_kept_in_the_state() -> None:
             assert b"pulumirpc.ErrorResourceInitFailed" in bytes(details)
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize("status", [0, 4])
+def test_a_call_goes_on_to_its_end_when_its_engine_is_gone(
+    tmp_path: Path, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, go_on, ended = tmp_path / "began", tmp_path / "go_on", tmp_path / "ended"
+    command = f"touch {began}; while [ ! -e {go_on} ]; do sleep 0.01; done; touch {ended}; exit {status}"
+
+    async def until(condition: Callable[[], bool]) -> None:
+        while not condition():
+            await asyncio.sleep(0.01)
+
+    async def test() -> None:
+        calls = Calls()
+        async with asyncio.timeout(10), served(Engine(), calls=calls) as stub:
+            call = stub.Create(provider_pb2.CreateRequest(urn=URN, properties=encode({"create": command})))
+            await until(began.exists)
+            call.cancel()
+            await asyncio.sleep(0.1)
+            assert calls.running
+            go_on.touch()
+            await until(lambda: not calls.running)
+            assert ended.exists()
+
+    asyncio.run(test())
+    gc.collect()
+    assert not caplog.records
 
 
 def test_the_staged_folder_starts_and_prints_its_port(tmp_path: Path) -> None:

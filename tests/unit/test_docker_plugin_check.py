@@ -151,6 +151,12 @@ def test_an_automatic_name_is_kept_and_an_explicit_one_is_not(kind: DockerType) 
         ),
         (
             Container(),
+            {"image": "x", "mounts": [{"type": "volume", "target": "/a", "tmpfsOptions": {"mode": 448.0}}]},
+            "mounts[0].tmpfsOptions",
+            "is only for mounts of type tmpfs, this one is of type volume",
+        ),
+        (
+            Container(),
             {"image": "x", "healthcheck": {"tests": ["CMD", "true"], "interval": "5"}},
             "healthcheck.interval",
             "is no duration",
@@ -182,6 +188,7 @@ def test_unknown_inputs_pass() -> None:
         "envs": UNKNOWN,
         "uploads": [{"file": UNKNOWN, "content": UNKNOWN}],
         "ports": UNKNOWN,
+        "mounts": [{"type": UNKNOWN, "target": "/a", "bindOptions": UNKNOWN}],
         "memory": UNKNOWN,
         "healthcheck": {"tests": UNKNOWN, "interval": UNKNOWN},
     }

@@ -56,8 +56,12 @@ class _Answers(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
-        answers = {"/version": {"ApiVersion": "1.43"}, "/v1.43/volumes/v": {"Name": "v"}}
-        if self.path.endswith("/slow"):
+        answers = {
+            "/version": {"ApiVersion": "1.43"},
+            "/v1.43/volumes/v": {"Name": "v"},
+            "/v1.43/containers/slow/wait": {"StatusCode": 0},
+        }
+        if "/slow" in self.path:
             time.sleep(0.3)
         found = answers.get(self.path)
         body = json.dumps(found or {"message": "get x: no such volume"}).encode()
@@ -66,6 +70,8 @@ class _Answers(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    do_POST = do_GET
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -97,6 +103,19 @@ def name_of_volume(daemon: Daemon, volume: str = "v") -> str:
 
 def test_a_unix_socket_and_the_daemons_own_api_version(socket_path: Path) -> None:
     assert name_of_volume(Daemon(Settings(host=f"unix://{socket_path}"))) == "v"
+
+
+def test_only_the_wait_for_a_containers_end_has_no_limit(socket_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolchain.plugins.docker.daemon.READ_SECONDS", 0.1)
+    daemon = Daemon(Settings(host=f"unix://{socket_path}"))
+
+    async def both() -> None:
+        assert (await daemon.call(lambda client: client.wait("slow")))["StatusCode"] == 0
+        with pytest.raises(DaemonError, match="timed out"):
+            await daemon.call(lambda client: client.inspect_volume("slow"))
+
+    with closing(daemon):
+        asyncio.run(both())
 
 
 def test_ssh_gets_its_options_and_few_connections(socket_path: Path) -> None:
@@ -186,6 +205,21 @@ def test_settings_come_as_the_engine_sends_them() -> None:
     assert parsed_settings({}, {"DOCKER_HOST": "tcp://h:1"}).host == "tcp://h:1"
     assert "'p'" not in repr(parsed_settings(config, {}))
     assert parsed_settings({"registryAuth": '[{"address": "r", "authDisabled": true}]'}, {}).registry_auth == ()
+
+
+def test_ssh_options_of_the_environment_count_where_the_program_gives_none() -> None:
+    environment = {"DOCKER_SSH_OPTS": "-i  /key -v"}
+    assert parsed_settings({"host": "ssh://h"}, environment).ssh_opts == ("-i", "/key", "-v")
+    assert parsed_settings({"sshOpts": '["-q"]'}, environment).ssh_opts == ("-q",)
+    assert parsed_settings({"sshOpts": "[]"}, environment).ssh_opts == ()
+
+
+def test_a_context_of_the_environment_is_refused_where_it_would_choose_the_daemon() -> None:
+    environment = {"DOCKER_CONTEXT": "far"}
+    with pytest.raises(ProviderError, match=r"\$DOCKER_CONTEXT is far, .* set the provider's `host` or \$DOCKER_HOST"):
+        parsed_settings({}, environment)
+    assert parsed_settings({"host": "ssh://h"}, environment).host == "ssh://h"
+    assert parsed_settings({}, {**environment, "DOCKER_HOST": "ssh://h"}).host == "ssh://h"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from toolchain.__main__ import export_lines, main
 from toolchain.build import MARKER, built_engine, engine_hash, pinned_version
 from toolchain.engine import Engine, ensure_engine, restore_interrupt, search_path
 from toolchain.errors import EngineError
+from toolchain.golang import go_environment
 from toolchain.locking import locked
 from toolchain.paths import CHECKOUT, Paths, paths
 from toolchain.plugin_install import files_hash, install_plugins, plugin_versions, staged_files
@@ -175,15 +176,39 @@ def test_without_go_the_error_names_the_remedy(places: Paths, monkeypatch: pytes
         built_engine(places, io.StringIO())
 
 
+def test_a_go_that_is_too_old_is_told_with_the_one_that_is_needed(
+    places: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", fake_go(tmp_path / "go", "echo 'go: go.mod requires go >= 1.26.6' >&2; exit 1"))
+    with pytest.raises(
+        EngineError, match=r"requires go >= 1\.26\.6; install Pulumi .* or Go 1\.26\.6 or newer"
+    ) as raised:
+        built_engine(places, io.StringIO())
+    assert "GOPROXY" not in str(raised.value)
+
+
+def test_go_has_folders_of_its_own_only_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOCACHE", raising=False)
+    monkeypatch.setenv("GOPATH", "/mine")
+    monkeypatch.setenv("GOWORK", "/some/go.work")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert go_environment(tmp_path) == {**os.environ, "GOWORK": "off"}
+    monkeypatch.delenv("HOME")
+    assert go_environment(tmp_path) == {**os.environ, "GOWORK": "off", "GOCACHE": str(tmp_path / "go-build")}
+    monkeypatch.delenv("GOPATH")
+    assert go_environment(tmp_path)["GOPATH"] == str(tmp_path / "go")
+
+
 def test_a_failed_build_shows_its_tail_and_leaves_no_engine(
     places: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", fake_go(tmp_path / "go", "echo 'go: cannot find x'; exit 1"))
+    monkeypatch.setenv("PATH", fake_go(tmp_path / "go", GO_WITHOUT_MODULES))
     with pytest.raises(EngineError, match=r"(?s)go build .* failed in .*cannot find x.*GOPROXY"):
         built_engine(places, io.StringIO())
     assert not (places.cache / f"engine-{engine_hash(places.go)}").exists()
 
 
+GO_WITHOUT_MODULES = '[ "$1" = list ] && exit 0; echo "go: cannot find x"; exit 1'
 GO_THAT_WORKS = """
 echo "$*" >> "$CALLS"
 if [ "$1" = list ]; then echo "$MODULE"; exit 0; fi

@@ -1,4 +1,4 @@
-"""Decides: a host belongs to one stack, survives being renamed in it, and `remove-all` takes back what no state knows."""
+"""Decides: a host belongs to one stack and may be renamed in it; `remove-all` takes back what no state knows."""
 
 from __future__ import annotations
 

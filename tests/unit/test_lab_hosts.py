@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 import lab
 from lab import capabilities, cgroups, machines, ssh
+
+if TYPE_CHECKING:
+    from lab.docker import Docker
 
 
 def test_names_and_addresses_are_unique_and_inside_their_network() -> None:
@@ -55,6 +59,20 @@ def test_only_a_host_with_a_route_gets_one() -> None:
     }
     assert list(machines.host_files(lab.host("hub"), "key\n")) == ["root/.ssh/authorized_keys"]
     assert machines.create_arguments(lab.host("outsider"), "i", [])[-1] == "lab-route.service"
+
+
+def test_a_host_made_anew_leaves_no_old_key_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_REGISTRY_LAB_DIR", str(tmp_path))
+    kept = ssh.host_key_file(lab.host("hub"))
+    kept.parent.mkdir()
+    kept.write_text("ssh-ed25519 OLD\n")
+
+    def interrupted(*arguments: str) -> str:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        machines.create(cast("Docker", interrupted), lab.host("hub"))
+    assert not kept.exists()
 
 
 def test_each_hierarchy_of_cgroups_v1_is_mounted_by_itself() -> None:

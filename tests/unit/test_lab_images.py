@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lab import archive, binaries, cache, images
+from lab.process import LabError
 
 
 def test_a_digest_follows_texts_and_files_and_their_order(tmp_path: Path) -> None:
@@ -32,7 +35,7 @@ def test_what_is_cached_is_built_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert (cache.cached(target, build) / "it").read_text() == "made"
     assert len(built) == 1
-    assert list(target.parent.iterdir()) == [target]
+    assert sorted(file.name for file in target.parent.iterdir()) == ["thing-1", "thing-1.lock"]
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
@@ -42,7 +45,28 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="no"):
         cache.cached(tmp_path / "thing-1", build)
-    assert list(tmp_path.iterdir()) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["thing-1.lock"]
+
+
+def test_what_a_killed_build_left_goes_with_the_next_one_only(tmp_path: Path) -> None:
+    left, other = tmp_path / ".thing-1-abc", tmp_path / ".thing-2-abc"
+    left.mkdir()
+    other.mkdir()
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(folder: Path) -> None:
+        assert not left.exists()
+        began.set()
+        assert go_on.wait(10)
+        (folder / "it").write_text("made")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cache.cached, tmp_path / "thing-1", slow)
+        assert began.wait(10)
+        second = pool.submit(cache.cached, tmp_path / "thing-1", lambda folder: pytest.fail("built twice"))
+        go_on.set()
+        assert (first.result() / "it").read_text() == (second.result() / "it").read_text() == "made"
+    assert other.is_dir()
 
 
 def test_a_placed_file_follows_its_source(tmp_path: Path) -> None:
@@ -52,6 +76,20 @@ def test_a_placed_file_follows_its_source(tmp_path: Path) -> None:
     for source in (first, first, second):
         cache.place(source, target)
         assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_go_that_is_too_old_is_told_with_the_one_that_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "bin" / "go"
+    go.parent.mkdir()
+    go.write_text("#!/bin/sh\necho 'go: go.mod requires go >= 1.26.0 (running go 1.20)' >&2\nexit 1\n")
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{go.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("HTTP_REGISTRY_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(LabError, match=r"(?s)requires go >= .*Install Go 1\.\d+\.\d+ or newer") as raised:
+        binaries.build(binaries.REGISTRY)
+    assert "GOPROXY" not in str(raised.value)
 
 
 def test_the_cache_folder_of_a_program_is_pinned_by_its_modules() -> None:
@@ -66,6 +104,16 @@ def _archive(folder: Path) -> Path:
     layer = archive.write_layer(folder / "layer.tar", entries, {"bin/busybox": 0o755})
     archive.write_archive(folder / "image.tar", archive.Image("library/x:1", command=("sh",)), [layer])
     return folder / "image.tar"
+
+
+def test_a_machine_of_another_architecture_has_its_own_entries_and_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made_on(machine: str) -> tuple[str, str]:
+        monkeypatch.setattr("platform.machine", lambda: machine)
+        configuration = json.loads(archive.configuration(archive.Image("x:1"), []))
+        return cache.entry("thing", ["a"]).name, configuration["architecture"]
+
+    assert made_on("x86_64") == (f"thing-{cache.digest(['a'])}", "amd64")
+    assert made_on("aarch64") == (f"thing-{cache.digest(['a', 'aarch64'])}", "arm64")
 
 
 def test_an_archive_is_the_same_each_time(tmp_path: Path) -> None:
