@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy refresh test unit lint lab-down clean
+.PHONY: help up preview destroy refresh forget test unit lint lab-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ refresh: $(VENV)/ready ## read what is there into the state
 destroy: $(VENV)/ready ## take everything back: each host as it was before
 	@$(PYTHON) -m ops destroy --stack $(STACK)
 
+forget: $(VENV)/ready ## drop a host that is gone for good from the state (HOST=name)
+	@$(PYTHON) -m ops forget --stack $(STACK) --host $(HOST)
+
 test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts
 	@$(PYTHON) -m ops.tiers
 
@@ -37,8 +40,8 @@ lab-down: $(VENV)/ready ## stop the lab and leave nothing behind
 clean: ## forget what was made here (the lab's Pulumi state too)
 	rm -rf .work $(VENV)
 
-$(VENV)/ready: requirements.txt
+$(VENV)/ready: requirements.txt constraints.txt
 	@echo "venv: installing requirements.txt"
 	@python3 -m venv $(VENV) 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv $(VENV); }
-	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements.txt
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@

@@ -41,7 +41,7 @@ def declare(loaded: Loaded) -> None:
     registry_hosts = {each.host for each in tier.registries}
     ready = runtimes(registry_hosts, after=[])
     bases = {
-        name: RegistryBase(f"{name}-registries", hosts[name], tier.image, loaded.archive)
+        name: RegistryBase(f"{name}-registries", hosts[name], tier.image, loaded.archive, after=ready.get(name, []))
         for name in sorted(registry_hosts)
     }
     registries: list[pulumi.Resource] = []
@@ -55,7 +55,7 @@ def declare(loaded: Loaded) -> None:
                 tier.behind_proxy(each),
                 loaded.upstream_password(each),
             ),
-            after=[*guards[each.host], *ready.get(each.host, [])],
+            after=guards[each.host],
         )
         registries.append(registry)
         documents.add(each.host, registry.documents)

@@ -15,7 +15,8 @@ from documents import firewall_rules
 class FirewallPolicyArgs:
     """`ports` of `host` are open to the networks in `allow`, to loopback and to the host itself, and to nobody else.
 
-    `ssh_port` is the admin's way in: a policy that would close it is refused.
+    A port that leaves `ports` stays guarded as long as somebody listens there. `ssh_port` is the admin's way in: a
+    policy that would close it is refused.
     """
 
     host: Host

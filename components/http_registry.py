@@ -13,10 +13,8 @@ import pulumi_docker as docker
 import settings
 from components.host import FOLDER, Host
 from documents import registry_config
+from documents.firewall_rules import OWN_BRIDGE
 from settings.tier import HostedRegistry, Registry
-
-BRIDGE = "http-registry0"
-"""The bridge of the registries' network; the firewall lets nobody route into it."""
 
 
 class RegistryBase(pulumi.ComponentResource):
@@ -34,10 +32,15 @@ class RegistryBase(pulumi.ComponentResource):
         image: settings.tier.Image,
         archive: tuple[Path, str] | None,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        after: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """`archive`: the file that holds the image and its SHA-256, or None to pull `image.reference`."""
+        """`archive`: the file that holds the image and its SHA-256, or None to pull `image.reference`.
+
+        `after`: what must be done with the host's Docker before.
+        """
         super().__init__("http-registry:index:RegistryBase", name, None, opts)
-        docker_opts = pulumi.ResourceOptions(parent=self, provider=host.docker)
+        docker_opts = pulumi.ResourceOptions(parent=self, provider=host.docker, depends_on=list(after))
         if archive is None:
             pulled = docker.RemoteImage(f"{name}-image", name=image.reference, keep_locally=True, opts=docker_opts)
             self.image_id = pulled.image_id
@@ -46,14 +49,14 @@ class RegistryBase(pulumi.ComponentResource):
             target = f"{FOLDER}/registry-{digest[:16]}.tar"
             copied = host.copy(f"{name}-archive", source, target, parent=self)
             loaded = host.run_unit(
-                "docker-image", {"archive": target, "image": image.reference}, self, depends_on=[copied]
+                "docker-image", {"archive": target, "image": image.reference}, self, depends_on=[copied, *after]
             )
             self.image_id = loaded.stdout.apply(lambda report: str(json.loads(report)["image_id"]))
         network = docker.Network(
             f"{name}-network",
             name="http-registry",
             driver="bridge",
-            options={"com.docker.network.bridge.name": BRIDGE},
+            options={"com.docker.network.bridge.name": OWN_BRIDGE},
             labels=[docker.NetworkLabelArgs(label=key, value=value) for key, value in host.labels.items()],
             opts=docker_opts,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hostctl.masking import masked
 from hostctl.unit import HEADER
 
 HEADER_LINE = f"# {HEADER}\n"
@@ -19,11 +18,6 @@ class Document:
     path: str
     text: str
     mode: int = 0o644
-
-    @property
-    def shown(self) -> str:
-        """The text for people: credentials replaced by stars."""
-        return masked(self.text)
 
     def as_wish(self) -> dict[str, Any]:
         """The file as a hostctl wish holds it."""

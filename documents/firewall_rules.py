@@ -4,6 +4,8 @@ The guard stands in the mangle table's PREROUTING: before Docker's DNAT a packet
 asked for, so one rule covers host processes, host networking and published ports; and neither Docker nor ufw writes
 there. Who routes to a container's own address asks no published port: FORWARD decides about that.
 Options stand in the order in which `iptables -S` prints them.
+
+What only the host knows is added there, by `hostctl.iptables.for_host`.
 """
 
 from __future__ import annotations
@@ -12,14 +14,20 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from documents.document import HEADER_LINE, Document
-from hostctl.iptables import BOOT_UNIT, FORWARD, FORWARD_CHAIN, GUARD_CHAIN, PREROUTING, PREROUTING_CHAIN, RULES
+from hostctl.iptables import (
+    BOOT_UNIT,
+    FORWARD,
+    FORWARD_CHAIN,
+    GUARD_CHAIN,
+    PREROUTING,
+    PREROUTING_CHAIN,
+    RULES,
+    bridge_rules,
+    port_rules,
+)
 
 OWN_BRIDGE = "http-registry0"
 """The bridge of the registries' network: reached by the host itself and through published ports only."""
-DOCKER_BRIDGES = ("docker+", "br-+")
-"""docker0, docker_gwbridge, and br- with a network's id. With a plus: every interface whose name starts so."""
-PORTS_IN_A_RULE = 15
-"""The multiport match takes no more."""
 PROGRAMS = {4: "iptables", 6: "ip6tables"}
 AFTER = "local-fs.target systemd-modules-load.service nftables.service netfilter-persistent.service ufw.service"
 
@@ -28,15 +36,15 @@ def render(ports: Sequence[int], allow: Sequence[str]) -> tuple[Document, ...]:
     """The rule sets of both families, and the boot unit. `ports`: TCP; `allow`: networks of either family."""
     networks = [ipaddress.ip_network(each) for each in allow]
     by_family = {family: [str(each) for each in networks if each.version == family] for family in PROGRAMS}
-    rules = (Document(RULES[PROGRAMS[family]], _rules(ports, some)) for family, some in by_family.items())
+    rules = (Document(RULES[PROGRAMS[family]], _rules(family, ports, some)) for family, some in by_family.items())
     return (*rules, Document(f"/etc/systemd/system/{BOOT_UNIT}", _boot_unit()))
 
 
-def _rules(ports: Sequence[int], allow: Sequence[str]) -> str:
+def _rules(family: int, ports: Sequence[int], allow: Sequence[str]) -> str:
     lines = [
         "*mangle",
         *(f":{chain} - [0:0]" for chain in (PREROUTING_CHAIN, GUARD_CHAIN, FORWARD_CHAIN)),
-        *_prerouting(ports),
+        *_prerouting(family, ports),
         *_guard(allow),
         *_forward(allow),
         "COMMIT",
@@ -44,13 +52,12 @@ def _rules(ports: Sequence[int], allow: Sequence[str]) -> str:
     return HEADER_LINE + "\n".join(lines) + "\n"
 
 
-def _prerouting(ports: Sequence[int]) -> Iterable[str]:
+def _prerouting(family: int, ports: Sequence[int]) -> Iterable[str]:
     yield f"-A {PREROUTING_CHAIN} -i lo -j RETURN"
-    for start in range(0, len(ports), PORTS_IN_A_RULE):
-        some = ",".join(map(str, ports[start : start + PORTS_IN_A_RULE]))
-        yield (
-            f"-A {PREROUTING_CHAIN} -p tcp -m multiport --dports {some} -m addrtype --dst-type LOCAL -j {GUARD_CHAIN}"
-        )
+    if family == 4:
+        # Docker < 28 sends what a neighbour routes to 127.0.0.1 into the container published there (moby#45610).
+        yield f"-A {PREROUTING_CHAIN} -d 127.0.0.0/8 -j DROP"
+    yield from port_rules(ports)
 
 
 def _guard(allow: Sequence[str]) -> Iterable[str]:
@@ -66,9 +73,8 @@ def _forward(allow: Sequence[str]) -> Iterable[str]:
     yield f"-A {FORWARD_CHAIN} -m conntrack --ctstate DNAT -j RETURN"
     yield f"-A {FORWARD_CHAIN} -i {OWN_BRIDGE} -j RETURN"
     yield f"-A {FORWARD_CHAIN} -o {OWN_BRIDGE} -j DROP"
-    yield from (f"-A {FORWARD_CHAIN} -i {each} -j RETURN" for each in DOCKER_BRIDGES)
     yield from (f"-A {FORWARD_CHAIN} {_from(each)}-j RETURN" for each in allow)
-    yield from (f"-A {FORWARD_CHAIN} -o {each} -j DROP" for each in DOCKER_BRIDGES)
+    yield from bridge_rules()
 
 
 def _from(network: str) -> str:

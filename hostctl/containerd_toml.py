@@ -75,6 +75,11 @@ def merge(base: Optional[bytes], wanted: Wanted, dialect: Dialect) -> Tuple[byte
     for path, value in wanted.settings(dialect):
         table = _find(document, path[:-1])
         before = None if table is None else _plain(table.get(path[-1]))
+        if path[-1] == "config_path" and before not in (None, "", value):
+            raise HostError(
+                f"{PATH}: config_path is {before!r}, and the hosts.toml files there would no longer be read; "
+                "set containerd.config_path of this host's runtimes to it, or empty it in the file"
+            )
         depth = sum(_find(document, path[:each]) is not None for each in range(1, len(path)))
         ours["keys"].append({"path": list(path), "set": value, "before": before, "tables": depth})
         _set(expected, path, value)

@@ -1,13 +1,16 @@
 """Our chains in the mangle table of one family: loaded and taken away in one step, and how they stand now.
 
+A rule set is rendered without knowing the host; `for_host` adds what only the host knows.
+
 `iptables-restore --noflush` commits all lines of its input or none; a chain that the input declares is emptied first.
 `-S` is compared, never `iptables-save`: that prints times and counters.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Dict, List, Sequence
+from typing import Dict, Iterable, List, Sequence, Set
 
 from hostctl.errors import HostError
 from hostctl.host import Host
@@ -19,9 +22,45 @@ CHAINS = (PREROUTING_CHAIN, FORWARD_CHAIN, GUARD_CHAIN)
 RULES = {"iptables": "/etc/http-registry/firewall.v4", "ip6tables": "/etc/http-registry/firewall.v6"}
 """The rule sets' files, by the program that reads them."""
 BOOT_UNIT = "http-registry-firewall.service"
-
+DOCKER_BRIDGES = ("docker+", "br-+")
+"""docker0, docker_gwbridge, and br- with a network's id. With a plus: every interface whose name starts so."""
+PORTS_IN_A_RULE = 15
+"""The multiport match takes no more."""
 WAIT = "60"
 """Seconds to wait for the lock that dockerd's own calls hold."""
+
+
+def port_rules(ports: Sequence[int]) -> List[str]:
+    """Who asks the host for one of these ports meets the guard."""
+    starts = range(0, len(ports), PORTS_IN_A_RULE)
+    lists = (",".join(map(str, ports[start : start + PORTS_IN_A_RULE])) for start in starts)
+    guard = f"-m addrtype --dst-type LOCAL -j {GUARD_CHAIN}"
+    return [f"-A {PREROUTING_CHAIN} -p tcp -m multiport --dports {each} {guard}" for each in lists]
+
+
+def bridge_rules(others: Sequence[str] = ()) -> List[str]:
+    """Only Docker's bridges open connections into Docker's bridges, and theirs go anywhere.
+
+    `others` are named like Docker's and are not: whatever goes there is left alone, and from there is outside.
+    """
+    return [
+        *(f"-A {FORWARD_CHAIN} -o {each} -j RETURN" for each in others),
+        *(f"-A {FORWARD_CHAIN} -i {each} -o {bridge} -j DROP" for each in others for bridge in DOCKER_BRIDGES),
+        *(f"-A {FORWARD_CHAIN} -i {bridge} -j RETURN" for bridge in DOCKER_BRIDGES),
+        *(f"-A {FORWARD_CHAIN} -o {bridge} -j DROP" for bridge in DOCKER_BRIDGES),
+    ]
+
+
+def for_host(rules: str, ports: Sequence[int], others: Sequence[str]) -> str:
+    """A rendered rule set that guards `ports` too and knows the bridges that aren't Docker's."""
+    rules = rules.replace(_text(bridge_rules()), _text(bridge_rules(others)))
+    return rules.replace("COMMIT\n", _text(port_rules(ports)) + "COMMIT\n")
+
+
+def guarded_ports(rules: Iterable[str]) -> Set[int]:
+    """The ports that `port_rules` were made for."""
+    found = (re.match(rf"-A {PREROUTING_CHAIN} .*--dports ([\d,]+) ", line) for line in rules)
+    return {int(port) for each in found if each for port in each[1].split(",")}
 
 
 @dataclass(frozen=True)
@@ -40,7 +79,7 @@ class Table:
     def load(self, rules: str) -> None:
         """Put the rules in place of ours, and the jumps to them before all other rules."""
         lines = [line for chain in JUMPS for line in self._jump_first(chain)]
-        self._restore(rules.replace("COMMIT\n", "".join(f"{line}\n" for line in lines) + "COMMIT\n"))
+        self._restore(rules.replace("COMMIT\n", _text(lines) + "COMMIT\n"))
 
     def clear(self) -> None:
         """Take our jumps and chains away."""
@@ -53,6 +92,11 @@ class Table:
     def ours(self) -> List[str]:
         """The jumps to our chains and the rules in them, as `-S` prints them."""
         return [line for line in self._listed() if any(word in CHAINS for word in line.split())]
+
+    def published(self) -> Set[int]:
+        """The TCP ports that the nat table sends elsewhere: all that shows of a published port without docker-proxy."""
+        nat = self.host.run(self.program, "-w", WAIT, "-t", "nat", "-S")
+        return set(map(int, re.findall(r"-p tcp .*--dport (\d+) .*-j DNAT", nat.output))) if nat.ok else set()
 
     def complaint(self, rules: str) -> str:
         """What differs from the rules and from jumps that stand first; empty where nothing does."""
@@ -88,6 +132,10 @@ class Table:
 
     def _restore(self, lines: str) -> None:
         self.host.must(f"{self.program}-restore", "--wait", WAIT, "--noflush", stdin=lines)
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _by_chain(lines: Sequence[str]) -> Dict[str, List[List[str]]]:

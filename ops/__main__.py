@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from lab.process import LabError
+from ops.configuration import write_known_hosts
+from ops.forget import forget as drop
 from ops.recovery import recover
 from ops.stack import LAB, PROJECT, StackError, selected
 from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+HostName = Annotated[str, typer.Option("--host", help="A host's name in the settings.")]
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
 
 
@@ -50,6 +53,7 @@ def refresh(stack: StackName = LAB) -> None:
     """Read what is there into the state."""
     with selected(stack) as chosen:
         recover(chosen)
+        write_known_hosts(stack)
         chosen.pulumi("refresh", "--yes", "--skip-preview")
 
 
@@ -58,7 +62,16 @@ def destroy(stack: StackName = LAB) -> None:
     """Take everything back: each host as it was before."""
     with selected(stack) as chosen:
         recover(chosen)
+        write_known_hosts(stack)
         chosen.pulumi("destroy", "--yes", "--skip-preview")
+
+
+@app.command()
+def forget(host: HostName, stack: StackName = LAB) -> None:
+    """Drop a host that is gone for good from the state; nobody asks it any more. Reaches no host."""
+    with selected(stack, asks_hosts=False) as chosen:
+        for name in drop(chosen, host):
+            print(f"forgotten: {name}", flush=True)
 
 
 def _run_lab(command: str) -> None:

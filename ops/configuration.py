@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import yaml
 
 from ops.stack import PROJECT, StackError
 from settings import SettingsError, Tier, parse
-from settings.known_hosts import host_keys
+from settings.known_hosts import host_keys, render
 
 PROJECT_NAME = "http-registry"
 
@@ -26,9 +28,17 @@ def tier_of(stack: str) -> Tier:
         raise StackError(str(wrong)) from None
 
 
-def keys_of(tier: Tier) -> dict[str, str]:
-    """Each host's public key by its name. Raises StackError that lists the hosts without one."""
+def write_known_hosts(stack: str) -> Path:
+    """Write the file with the hosts' keys that the `ssh` of Docker's connections reads; returns its path.
+
+    The program writes the same one, but `destroy` and `refresh` do not run it. Raises StackError that lists the hosts
+    without a key.
+    """
+    tier = tier_of(stack)
+    file = PROJECT / ".work" / f"known_hosts.{stack}"
     try:
-        return host_keys(tier, (PROJECT / tier.known_hosts).read_text() if tier.known_hosts else "")
+        known = (PROJECT / tier.known_hosts).read_text() if tier.known_hosts else ""
+        file.write_text(render(tier, host_keys(tier, known)))
     except (SettingsError, OSError) as wrong:
         raise StackError(str(wrong)) from None
+    return file

@@ -13,10 +13,9 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ops.configuration import PROJECT_NAME, keys_of, tier_of
+from ops.configuration import PROJECT_NAME, tier_of, write_known_hosts
 from ops.leftovers import wait_for_leftovers
-from ops.stack import PROJECT, Stack
-from settings.known_hosts import render
+from ops.stack import Stack
 from settings.tier import Host
 
 
@@ -38,14 +37,13 @@ def recover(stack: Stack) -> None:
         lock.unlink()
     known = {resource.get("id") for resource in state["deployment"].get("resources", [])}
     tier = tier_of(stack.name)
-    known_hosts = PROJECT / ".work" / f"known_hosts.{stack.name}"
-    known_hosts.write_text(render(tier, keys_of(tier)))
+    known_hosts = write_known_hosts(stack.name)
     for name in sorted({registry.host for registry in tier.registries}):
         _remove_strangers(stack, tier.host(name), known, known_hosts)
     if pending:
         print(f"{len(pending)} interrupted steps will be taken again.", flush=True)
         state["deployment"]["pending_operations"] = []
-        stack.pulumi("stack", "import", quiet=True, stdin=json.dumps(state))
+        stack.import_state(state)
 
 
 def _dead_locks(stack: Stack) -> list[Path]:

@@ -52,6 +52,10 @@ class Stack:
         loaded: dict[str, Any] = json.loads(self.pulumi("stack", "export", quiet=True))
         return loaded
 
+    def import_state(self, state: dict[str, Any]) -> None:
+        """Replace the state by one in the form that `state` gives."""
+        self.pulumi("stack", "import", quiet=True, stdin=json.dumps(state))
+
     def make(self) -> None:
         """Make the stack in its backend if it isn't there. Raises StackError where the backend can't be reached."""
         status, listed, errors = self._run("stack", "ls", "--json", quiet=True)

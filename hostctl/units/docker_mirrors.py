@@ -214,7 +214,7 @@ def _info_complaint(info: Mapping[str, Any], text: Mapping[str, Any]) -> Optiona
     shown = info["RegistryConfig"]
     if MIRRORS in text:
         mirrors = [same_item(each) for each in shown["Mirrors"] or []]
-        if mirrors != [same_item(each) for each in text[MIRRORS]]:
+        if list(dict.fromkeys(mirrors)) != list(dict.fromkeys(same_item(each) for each in text[MIRRORS])):
             return f"dockerd uses the mirrors {masked(str(mirrors))} in place of {masked(str(text[MIRRORS]))}"
     if INSECURE in text:
         insecure = {name for name, index in (shown["IndexConfigs"] or {}).items() if not index["Secure"]}

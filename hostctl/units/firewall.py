@@ -6,13 +6,14 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Set, Tuple
 
-from hostctl import wishes
+from hostctl import files, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
-from hostctl.iptables import BOOT_UNIT, RULES, Table
+from hostctl.iptables import BOOT_UNIT, RULES, Table, for_host, guarded_ports
+from hostctl.listeners import listeners
 from hostctl.transaction import wait_until
 from hostctl.unit import RELOAD, Change, OwnFile, Unit, Wish
 
@@ -34,25 +35,51 @@ class Firewall(Unit):
         refuse_lock_out(wish, os.environ.get("SSH_CONNECTION", ""))
         if not _has_ipv6(host):
             self.notes.append("this host has no IPv6: only IPv4 is guarded")
-        for name in sorted(each.name for each in host.path("/sys/class/net").glob("br-*")):
-            if not DOCKER_NETWORK.fullmatch(name):
-                self.notes.append(
-                    f"{name}: its name is like a Docker network's, and it is treated as one: networks outside of the "
-                    "allowlist can't open connections into it, and it may reach containers by their own addresses"
-                )
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
-        """The files as the controller rendered them."""
+        """The files as the controller rendered them, the rule sets with what only this host knows."""
+        wished = {wishes.text(each, "path"): each for each in wish.get("files") or []}
+        if wished.keys() != {*RULES.values(), UNIT_FILE}:
+            raise HostError(f"wish, files: must be {', '.join(RULES.values())} and {UNIT_FILE}")
+        ports, bridges = self._ports_in_use(host, wish), self._bridges_of_others(host)
         own = []
-        for each in wish.get("files") or []:
-            path = wishes.text(each, "path")
-            if path not in (*RULES.values(), UNIT_FILE):
-                raise HostError(f"wish, files: {path} is none of {', '.join(RULES.values())}, {UNIT_FILE}")
-            content = wishes.text(each, "content").encode()
-            own.append(OwnFile(path, FileState(content, wishes.count(each, "mode") or 0o644)))
-        if {each.path for each in own} != {*RULES.values(), UNIT_FILE}:
-            raise HostError("wish, files: must hold both rule sets and the boot unit")
+        for path, each in wished.items():
+            content = wishes.text(each, "content")
+            if path in RULES.values():
+                content = for_host(content, ports, bridges)
+            own.append(OwnFile(path, FileState(content.encode(), wishes.count(each, "mode") or 0o644)))
         return own
+
+    def _ports_in_use(self, host: Host, wish: Wish) -> List[int]:
+        """The ports that the wish no longer names and that are guarded until nobody listens there.
+
+        A stack changes its policy first: without this they would be everybody's until what listens there is stopped.
+        sshd goes on, and its port must not be closed to an admin whom the new allowlist does not hold.
+        """
+        _, ssh_ports = _ssh(wish, os.environ.get("SSH_CONNECTION", ""))
+        left = _ports_in_force(host) - set(wish.get("ports") or []) - ssh_ports
+        users = {port: sorted({each.name for each in listeners(port)}) for port in sorted(left)}
+        for table in _tables(host) if left else []:
+            for port in left & table.published():
+                users[port] = users[port] or ["a published port"]
+        kept = [port for port in users if users[port]]
+        self.notes += [
+            f"port {port}: no longer in the policy, but still used ({', '.join(users[port])}); it stays guarded until "
+            "the policy is applied while nobody uses it"
+            for port in kept
+        ]
+        return kept
+
+    def _bridges_of_others(self, host: Host) -> List[str]:
+        """The interfaces that the rules about Docker's bridges would hit by their names."""
+        names = sorted(each.name for each in host.path("/sys/class/net").glob("br-*"))
+        others = [name for name in names if not DOCKER_NETWORK.fullmatch(name)]
+        self.notes += [
+            f"{name}: not a Docker network's own name; connections into it are left alone, those from it into Docker's "
+            "networks are judged by the allowlist (where Docker does own it, its containers' addresses are unguarded)"
+            for name in others
+        ]
+        return others
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
         """`iptables-restore --test` on the coming rules."""
@@ -109,6 +136,13 @@ def _tables(host: Host) -> List[Table]:
     return [Table(host, program) for program in RULES if program == "iptables" or _has_ipv6(host)]
 
 
+def _ports_in_force(host: Host) -> Set[int]:
+    """Those of the files too: the next boot loads them, whoever has flushed the chains meanwhile."""
+    known = [files.read(host.path(path)) for path in RULES.values()]
+    lines = [line for state in known if state for line in state.content.decode(errors="replace").splitlines()]
+    return guarded_ports(lines + [line for table in _tables(host) for line in table.ours()])
+
+
 def _complaint(host: Host, change: Change) -> str:
     for table in _tables(host):
         rules = change.text(RULES[table.program])
@@ -120,11 +154,17 @@ def _complaint(host: Host, change: Change) -> str:
     return ""
 
 
+def _ssh(wish: Wish, connection: str) -> Tuple[str, Set[int]]:
+    """Where the admin comes from, empty at the console; and sshd's ports."""
+    words = connection.split()
+    client, port = (words[0], int(words[3])) if len(words) == 4 else ("", 0)
+    return client, {port, wish.get("ssh_port") or 0}
+
+
 def refuse_lock_out(wish: Wish, connection: str) -> None:
     """`connection`: $SSH_CONNECTION, the client's address and port and the server's."""
-    ports = set(wish.get("ports") or [])
-    client, _, _, port = connection.split() if len(connection.split()) == 4 else ("", "", "", "0")
-    guarded = sorted(ports & {wish.get("ssh_port"), int(port)})
+    client, ssh_ports = _ssh(wish, connection)
+    guarded = sorted(ssh_ports & set(wish.get("ports") or []))
     if not guarded or not client:
         return
     source: Any = ipaddress.ip_address(client.split("%")[0])

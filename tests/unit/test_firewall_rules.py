@@ -1,4 +1,4 @@
-"""Decides the text of the rendered rule sets, and which admin hostctl's firewall lets lock himself out: none.
+"""Decides the text of the rule sets, which ports hostctl reads out of rules, and which admin it locks out: none.
 
 What the rules do to packets is decided in test_firewall_packets. Cases are files.
 """
@@ -13,7 +13,8 @@ import yaml
 
 from documents import firewall_rules
 from hostctl.errors import HostError
-from hostctl.host import Host
+from hostctl.host import Finished, Host
+from hostctl.iptables import Table, for_host, guarded_ports
 from hostctl.units.firewall import Firewall, refuse_lock_out
 
 CASES = Path(__file__).parents[1] / "cases" / "firewall_rules"
@@ -25,6 +26,50 @@ def test_rules(case: Path) -> None:
     for each in documents[:2]:
         assert each.text == (case / Path(each.path).name).read_text()
     assert documents[2].text == (CASES / "http-registry-firewall.service").read_text()
+
+
+def test_a_host_adds_ports_and_bridges_and_changes_nothing_else() -> None:
+    rendered = firewall_rules.render([80, 443], ["10.0.0.0/8"])[0].text
+    assert for_host(rendered, [], []) == rendered
+    more = list(range(6000, 6020))
+    lines = for_host(rendered, more, ["br-ex", "br-lan"]).splitlines()
+    assert guarded_ports(lines) == {80, 443, *more}
+    assert [line for line in lines if line in rendered.splitlines()] == rendered.splitlines()
+    forward = [line.split(" ", 2)[2] for line in lines if line.startswith("-A HTTP-REGISTRY-FORWARD")]
+    assert forward[5:12] == [
+        "-o br-ex -j RETURN",
+        "-o br-lan -j RETURN",
+        "-i br-ex -o docker+ -j DROP",
+        "-i br-ex -o br-+ -j DROP",
+        "-i br-lan -o docker+ -j DROP",
+        "-i br-lan -o br-+ -j DROP",
+        "-i docker+ -j RETURN",
+    ]
+
+
+class Nat(Host):
+    """A host with a nat table as Docker fills it, or with none."""
+
+    status = 0
+
+    def run(self, *command: str, stdin: str | None = None, timeout: float = 60) -> Finished:
+        assert command[3:] == ("-t", "nat", "-S")
+        return Finished(
+            self.status,
+            "-A POSTROUTING -s 172.17.0.2/32 -d 172.17.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE\n"
+            "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 5500 -j DNAT --to-destination 172.17.0.2:80\n"
+            "-A DOCKER -d 127.0.0.1/32 ! -i br-1 -p tcp -m tcp --dport 5000 -j DNAT --to-destination 1.2.3.4\n"
+            "-A DOCKER ! -i docker0 -p udp -m udp --dport 53 -j DNAT --to-destination 172.17.0.2:53\n",
+        )
+
+
+class NoNat(Nat):
+    status = 3
+
+
+def test_published_tcp_ports_are_read_from_the_nat_table() -> None:
+    assert Table(Nat(), "iptables").published() == {5000, 5500}
+    assert Table(NoNat(), "ip6tables").published() == set()
 
 
 def wish(**changed: Any) -> dict[str, Any]:
