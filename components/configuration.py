@@ -90,7 +90,7 @@ def _split() -> tuple[dict[str, Any], set[str]]:
             continue
         if full_name in secret_names:
             secrets.add(key)
-        elif (decoded := _decoded(value)) not in ABSENT:
+        elif (decoded := _decoded(value)) not in ABSENT or key not in Tier.model_fields:
             data[key] = decoded
     return data, secrets
 

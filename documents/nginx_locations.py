@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from documents.nginx_text import Directive, block, directive
 from settings.tier import CacheRegistry, HostedRegistry, Registry
 
-DIGEST = "[a-z0-9+._-]+:[0-9a-fA-F]{32,}"
+DIGEST = "(?<http_registry_digest>[a-z0-9+._-]+:[0-9a-fA-F]{32,})"
+BLOB, MANIFEST = f"^/v2/.+/blobs/{DIGEST}$", f"^/v2/.+/manifests/{DIGEST}$"
+CHECK, CHECKED = "/.http-registry/check", "$http_registry_checked"
+"""Where nginx asks a hosted registry whether it has something, and the variable that holds the answer's status."""
+CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range")
+"""Request headers that turn an answer's 200 into another status."""
 FOR_GOOD = "365d"
 """What a digest names never changes; how long it stays is the zone's `inactive` and `max_size`."""
 SLOWEST_BLOB = "1h"
@@ -40,44 +45,87 @@ def mirror(registry: CacheRegistry, tag_lifetime: str) -> Sequence[Directive]:
     return (
         *_passing(),
         directive("proxy_set_header", "Accept", MANIFEST_TYPES),
-        # A HEAD must not fetch a whole blob.
-        directive("proxy_cache_convert_head", "off"),
-        directive("proxy_ignore_headers", "X-Accel-Expires", "Cache-Control", "Expires", "Set-Cookie", "Vary"),
         directive("proxy_cache_use_stale", "error", "timeout", *(f"http_{each}" for each in (429, 500, 502, 503, 504))),
         block("if", "($request_method", "!~", "^(GET|HEAD)$)", body=[directive("return", 405)]),
         _cached(
             registry,
-            f"^/v2/.+/blobs/(?<http_registry_digest>{DIGEST})$",
+            BLOB,
             FOR_GOOD,
-            *_one_fetch(SLOWEST_BLOB),
-            directive("proxy_cache_key", "blob $http_registry_digest"),
-            directive("proxy_force_ranges", "on"),
+            *_blob(),
             # It may be answered of a stored GET, but is not stored: that would be an empty blob.
             directive("proxy_no_cache", "$http_registry_head"),
         ),
-        _cached(registry, f"^/v2/.+/manifests/{DIGEST}$", FOR_GOOD, *manifest),
+        _cached(registry, MANIFEST, FOR_GOOD, *manifest),
         _cached(registry, "^/v2/.+/manifests/[^/]+$", tag_lifetime, *manifest),
         block("location", "/", body=[_to(registry)]),
     )
 
 
 def hosted(registry: HostedRegistry, pullers: str, pushers: str) -> Sequence[Directive]:
-    """Basic auth: `pullers` may GET and HEAD, `pushers` everything. Uploads stream through, however long they are."""
+    """Basic auth: `pullers` may GET and HEAD, `pushers` everything. Uploads stream through, however long they are.
+
+    Blobs and manifests by digest are answered from the cache once Basic auth is passed and the registry has said, for
+    this very request, that this repository has them and that the client accepts them: `auth_request` sends a HEAD of
+    the same path. It never refuses; without a 200 the request goes on to the registry past the cache, like every other.
+    """
+    any_user = [*_basic_auth(pullers), block("limit_except", "GET", body=_basic_auth(pushers))]
+    checked = [
+        *any_user,
+        directive("auth_request", CHECK),
+        directive("auth_request_set", CHECKED, "$status"),
+        directive("proxy_cache_bypass", "$http_registry_unsure"),
+    ]
     return (
         *_passing(),
         directive("client_max_body_size", 0),
         directive("client_body_timeout", "15m"),
         directive("proxy_request_buffering", "off"),
         directive("proxy_max_temp_file_size", 0),
-        block(
-            "location",
-            "/",
-            body=[*_basic_auth(pullers), block("limit_except", "GET", body=_basic_auth(pushers)), _to(registry)],
+        _cached(
+            registry,
+            BLOB,
+            FOR_GOOD,
+            *checked,
+            *_blob(),
+            directive("proxy_no_cache", "$http_registry_unsure", "$http_registry_head"),
         ),
+        _cached(
+            registry,
+            MANIFEST,
+            FOR_GOOD,
+            *checked,
+            *_one_fetch(SLOWEST_MANIFEST),
+            directive("proxy_cache_key", "manifest $request_method $http_registry_digest"),
+            directive("proxy_no_cache", "$http_registry_unsure"),
+        ),
+        block("location", "/", body=[*any_user, _to(registry)]),
+        *_check(registry),
     )
 
 
-def _cached(registry: CacheRegistry, pattern: str, lifetime: str, *body: Directive) -> Directive:
+def _check(registry: HostedRegistry) -> Sequence[Directive]:
+    """Status 200 where the registry has what is asked for, else 204: other statuses would end the request."""
+    return (
+        block(
+            "location",
+            "=",
+            CHECK,
+            body=[
+                directive("internal"),
+                directive("proxy_method", "HEAD"),
+                directive("proxy_set_body", ""),
+                *_headers(),
+                *(directive("proxy_set_header", each, "") for each in CONDITIONS),
+                directive("proxy_intercept_errors", "on"),
+                directive("error_page", 400, 404, 429, 500, 502, 503, 504, "=204", "@unsure"),
+                directive("proxy_pass", f"http://http-registry-{registry.name}$request_uri"),
+            ],
+        ),
+        block("location", "@unsure", body=[directive("return", 204)]),
+    )
+
+
+def _cached(registry: Registry, pattern: str, lifetime: str, *body: Directive) -> Directive:
     return block(
         "location",
         "~",
@@ -85,10 +133,21 @@ def _cached(registry: CacheRegistry, pattern: str, lifetime: str, *body: Directi
         body=[
             directive("proxy_cache", f"http-registry-{registry.name}"),
             directive("proxy_cache_valid", 200, lifetime),
+            # A HEAD must not fetch a whole blob.
+            directive("proxy_cache_convert_head", "off"),
+            directive("proxy_ignore_headers", "X-Accel-Expires", "Cache-Control", "Expires", "Set-Cookie", "Vary"),
             *body,
             _to(registry),
         ],
     )
+
+
+def _blob() -> list[Directive]:
+    return [
+        *_one_fetch(SLOWEST_BLOB),
+        directive("proxy_cache_key", "blob $http_registry_digest"),
+        directive("proxy_force_ranges", "on"),
+    ]
 
 
 def _basic_auth(users: str) -> list[Directive]:
@@ -109,7 +168,7 @@ def _to(registry: Registry) -> Directive:
 
 
 def _passing() -> list[Directive]:
-    """How a request goes on. distribution builds its Location headers of Host and the X-Forwarded headers."""
+    """How a request goes on."""
     return [
         directive("proxy_http_version", "1.1"),
         directive("proxy_connect_timeout", "5s"),
@@ -117,6 +176,16 @@ def _passing() -> list[Directive]:
         directive("proxy_send_timeout", "15m"),
         directive("proxy_buffer_size", "32k"),
         directive("proxy_buffers", 16, "128k"),
+        *_headers(),
+        # Once, and on nginx's own answers as well: clients know a registry by it.
+        directive("proxy_hide_header", "Docker-Distribution-Api-Version"),
+        directive("add_header", "Docker-Distribution-Api-Version", "registry/2.0", "always"),
+    ]
+
+
+def _headers() -> list[Directive]:
+    """distribution builds its Location headers of Host and the X-Forwarded headers."""
+    return [
         directive("proxy_set_header", "Connection", ""),
         directive("proxy_set_header", "Host", "$http_host"),
         directive("proxy_set_header", "X-Real-IP", "$remote_addr"),
@@ -126,7 +195,4 @@ def _passing() -> list[Directive]:
         # distribution would believe this one before the others.
         directive("proxy_set_header", "Forwarded", ""),
         directive("proxy_set_header", "Authorization", ""),
-        # Once, and on nginx's own answers as well: clients know a registry by it.
-        directive("proxy_hide_header", "Docker-Distribution-Api-Version"),
-        directive("add_header", "Docker-Distribution-Api-Version", "registry/2.0", "always"),
     ]

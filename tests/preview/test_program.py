@@ -1,0 +1,76 @@
+"""Decides what `pulumi preview` says of the program itself, where no host could be reached."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from toolchain.engine import engine_environment, ensure_engine
+
+pytestmark = pytest.mark.engine
+
+PROJECT = Path(__file__).parents[2]
+DEV = PROJECT / "stacks" / "Pulumi.dev.yaml"
+WRONG = PROJECT / "tests" / "cases" / "settings" / "everything-at-once.yaml"
+
+
+def preview(state: Path, config: Path, fails: bool = False) -> str:
+    """A preview of the stack `dev` with another file's settings; its state is in a folder of the test's."""
+    environment = {
+        **engine_environment(ensure_engine()),
+        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+    }
+    environment.pop("SSH_AUTH_SOCK", None)
+    init = ["pulumi", "stack", "init", "dev", "--no-select", "--non-interactive"]
+    subprocess.run(init, cwd=PROJECT, env=environment, check=True, capture_output=True)
+    done = subprocess.run(
+        ["pulumi", "preview", "--diff", "--stack", "dev", "--config-file", str(config), "--non-interactive"],
+        cwd=PROJECT, env={**environment, "NO_COLOR": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_new_stack_is_shown_without_any_host(tmp_path: Path) -> None:
+    text = preview(tmp_path, DEV)
+    assert "18 to create" in text
+    assert "registry-mirrors        : [\n" in text
+    assert "http://10.20.0.10:5001" in text
+    assert "-A HTTP-REGISTRY-GUARD -s 10.20.0.0/16 -j RETURN" in text
+
+
+def test_bad_settings_are_all_listed_at_once_and_nothing_is_planned(tmp_path: Path) -> None:
+    case = yaml.safe_load(WRONG.read_text())
+    config = tmp_path / "Pulumi.dev.yaml"
+    settings = {f"http-registry:{key}": each for key, each in case["settings"].items()}
+    config.write_text(yaml.safe_dump({"config": settings}))
+    text = preview(tmp_path, config, fails=True)
+    assert f"settings: {len(case['errors'])} errors, nothing was touched" in text
+    for error in case["errors"]:
+        assert error in text
+    assert "geheim" not in text
+    assert "Traceback" not in text
+    assert "to create" not in text.replace("1 to create", "")
+
+
+def test_a_stack_without_settings_is_told_what_it_needs(tmp_path: Path) -> None:
+    config = tmp_path / "Pulumi.dev.yaml"
+    config.write_text("config: {}\n")
+    text = preview(tmp_path, config, fails=True)
+    for key in ("hosts", "image", "registries", "firewall"):
+        assert f"{key}: is required; add it" in text
+
+
+def test_a_missing_file_and_a_missing_secret_are_listed_together(tmp_path: Path) -> None:
+    settings = yaml.safe_load((PROJECT / "stacks" / "Pulumi.lab.yaml").read_text())["config"]
+    plain = {key: each for key, each in settings.items() if "password" not in key}
+    plain["http-registry:known_hosts"] = ".work/nowhere"
+    config = tmp_path / "Pulumi.dev.yaml"
+    config.write_text(yaml.safe_dump({"config": plain}))
+    text = preview(tmp_path, config, fails=True)
+    assert "password-pusher: is required; set it with 'pulumi config set --secret password-pusher'" in text
+    assert "known_hosts = '.work/nowhere': must be a file below the project folder" in text
