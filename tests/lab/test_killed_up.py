@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import time
 
 import pytest
 
 from ops.proof import prove
 from ops.recovery import recover
-from ops.stack import PROJECT, Stack
+from ops.stack import LAB_STATE, PROJECT, Stack
 from tests.lab.hosts import HOSTS, must, pulumi, snapshot
 
 pytestmark = pytest.mark.lab
@@ -26,8 +28,8 @@ UP = (
 DOWN = ("containerd1-containerd-mirrors deleting", "hosted-container deleting", "registry-firewall deleting")
 
 
-def killed(stack: Stack, command: str, moment: str) -> bool:
-    """Run pulumi and SIGKILL it as soon as it prints `moment`; False where it never does."""
+def killed(stack: Stack, command: str, moment: str, later: float = 0) -> bool:
+    """Run pulumi and SIGKILL it `later` seconds after it prints `moment`; False where it never does."""
     process = subprocess.Popen(
         ["pulumi", command, "--yes", "--skip-preview", "--stack", stack.name, "--non-interactive", "--color", "never"],
         cwd=PROJECT, env=stack.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -35,6 +37,7 @@ def killed(stack: Stack, command: str, moment: str) -> bool:
     with process, process.stdout or open("/dev/null") as lines:
         for line in lines:
             if f" {moment} " in line:
+                time.sleep(later)
                 process.kill()
                 return True
     return False
@@ -61,3 +64,26 @@ def test_up_and_destroy_converge_after_each_kill(stack: Stack) -> None:
     finally:
         recover(stack)
         pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
+
+
+def test_destroy_takes_back_what_a_killed_up_has_left(stack: Stack) -> None:
+    """The proxy's site comes to be after the kill, and no state knows of it."""
+    pulumi(stack, "destroy", "--yes", "--skip-preview")
+    before = {name: snapshot(name) for name in HOSTS}
+    try:
+        assert killed(stack, "up", "registry-nginx-proxy creating", later=0.4)
+        recover(stack)
+        assert "/etc/nginx/conf.d/http-registry.conf" in "\n".join(snapshot("registry"))
+        pulumi(stack, "destroy", "--yes", "--skip-preview")
+        assert {name: snapshot(name) for name in HOSTS} == before
+    finally:
+        recover(stack)
+        pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
+
+
+def test_up_goes_on_where_the_state_was_lost(stack: Stack) -> None:
+    shutil.rmtree(LAB_STATE / ".pulumi")
+    stack.make()
+    recover(stack)
+    assert "created" in pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
+    assert prove(stack)

@@ -38,9 +38,9 @@ def preview(state: Path, config: Path, fails: bool = False) -> str:
 def test_a_new_stack_is_shown_without_any_host(tmp_path: Path) -> None:
     text = preview(tmp_path, DEV)
     assert "18 to create" in text
-    assert "registry-mirrors        : [\n" in text
+    assert "/etc/docker/daemon.json" in text
     assert "http://10.20.0.10:5001" in text
-    assert "-A HTTP-REGISTRY-GUARD -s 10.20.0.0/16 -j RETURN" in text
+    assert "/etc/http-registry/firewall.v4" in text
 
 
 def test_bad_settings_are_all_listed_at_once_and_nothing_is_planned(tmp_path: Path) -> None:

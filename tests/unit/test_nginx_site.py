@@ -52,6 +52,7 @@ def test_every_file_says_whose_it_is() -> None:
 def test_arguments_are_quoted_where_nginx_would_end_them() -> None:
     body = [directive("a", "plain$x"), directive("b", ""), directive("c", 'say "x"'), directive("d", "it's;")]
     body += [directive("e", "x{2}\\.y"), directive("f", "both ' and \""), directive("g", "line\nend")]
+    body += [directive("~^a key$", "h")]
     assert text([block("http", body=body)]).splitlines() == [
         "",
         "http {",
@@ -62,5 +63,6 @@ def test_arguments_are_quoted_where_nginx_would_end_them() -> None:
         '    e "x{2}\\\\.y";',
         '    f "both \' and \\"";',
         '    g "line\\nend";',
+        '    "~^a key$" h;',
         "}",
     ]

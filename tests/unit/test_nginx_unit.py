@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hostctl import bcrypt_hash, htpasswd, nginx_conf
 from hostctl.errors import HostError
+from hostctl.host import Host
 from hostctl.listeners import listeners
+from hostctl.nginx_probe import has_ipv6, probes_for
+from hostctl.units.nginx_proxy import NginxProxy
 
 MAIN = """
 user "www-data" adm; # user nobody;
@@ -100,3 +104,40 @@ def test_who_listens_on_a_port_is_found() -> None:
         assert [each.pid for each in listeners(port)] == [os.getpid()]
         assert [each.parent for each in listeners(port)] == [os.getppid()]
     assert listeners(port) == []
+
+
+@pytest.mark.parametrize(
+    ("build", "missing"),
+    [
+        ("--with-http_ssl_module", "auth_request"),
+        ("--with-http_auth_request_module --without-http_geo_module", "geo"),
+        ("--with-http_auth_request_module --without-http-cache", "cache"),
+        ("--with-http_auth_request_module", None),
+    ],
+)
+def test_an_nginx_without_what_the_site_needs_is_refused(
+    build: str, missing: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nginx").write_text(f"#!/bin/sh\necho 'configure arguments: {build}' >&2\n")
+    (tmp_path / "nginx").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    said = f"was built without {missing}" if missing else "nginx.conf: there is none"
+    with pytest.raises(HostError, match=said):
+        NginxProxy().preflight(Host(tmp_path), {})
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("registry.example.org", ["127.0.0.1", "::1"]),
+        ("198.51.100.1", ["127.0.0.1", "::1"]),
+        ("[2001:db8::1]", ["127.0.0.1", "::1"]),
+        ("127.0.0.1", ["127.0.0.1"]),
+        pytest.param("[::1]", ["::1"], marks=pytest.mark.skipif(not has_ipv6(), reason="this kernel has no IPv6")),
+    ],
+)
+def test_a_site_is_asked_at_its_own_address_where_the_host_has_it(host: str, asked: list[str]) -> None:
+    assert [(each.port, each.host, each.address) for each in probes_for(80, host, True)] == [
+        (80, host, each) for each in asked
+    ]
+    assert [each.address for each in probes_for(80, "registry.example.org", False)] == ["127.0.0.1"]
