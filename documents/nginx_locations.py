@@ -47,14 +47,7 @@ def mirror(registry: CacheRegistry, tag_lifetime: str) -> Sequence[Directive]:
         directive("proxy_set_header", "Accept", MANIFEST_TYPES),
         directive("proxy_cache_use_stale", "error", "timeout", *(f"http_{each}" for each in (429, 500, 502, 503, 504))),
         block("if", "($request_method", "!~", "^(GET|HEAD)$)", body=[directive("return", 405)]),
-        _cached(
-            registry,
-            BLOB,
-            FOR_GOOD,
-            *_blob(),
-            # It may be answered of a stored GET, but is not stored: that would be an empty blob.
-            directive("proxy_no_cache", "$http_registry_head"),
-        ),
+        _cached(registry, BLOB, FOR_GOOD, *_blob()),
         _cached(registry, MANIFEST, FOR_GOOD, *manifest),
         _cached(registry, "^/v2/.+/manifests/[^/]+$", tag_lifetime, *manifest),
         block("location", "/", body=[_to(registry)]),
@@ -66,7 +59,7 @@ def hosted(registry: HostedRegistry, pullers: str, pushers: str) -> Sequence[Dir
 
     Blobs and manifests by digest are answered from the cache once Basic auth is passed and the registry has said, for
     this very request, that this repository has them and that the client accepts them: `auth_request` sends a HEAD of
-    the same path. It never refuses; without a 200 the request goes on to the registry past the cache, like every other.
+    the same path. It refuses nobody; without a 200 the request passes the cache by and has the registry's own answer.
     """
     any_user = [*_basic_auth(pullers), block("limit_except", "GET", body=_basic_auth(pushers))]
     checked = [
@@ -75,29 +68,18 @@ def hosted(registry: HostedRegistry, pullers: str, pushers: str) -> Sequence[Dir
         directive("auth_request_set", CHECKED, "$status"),
         directive("proxy_cache_bypass", "$http_registry_unsure"),
     ]
+    manifest = [
+        *_one_fetch(SLOWEST_MANIFEST),
+        directive("proxy_cache_key", "manifest $request_method $http_registry_digest"),
+    ]
     return (
         *_passing(),
         directive("client_max_body_size", 0),
         directive("client_body_timeout", "15m"),
         directive("proxy_request_buffering", "off"),
         directive("proxy_max_temp_file_size", 0),
-        _cached(
-            registry,
-            BLOB,
-            FOR_GOOD,
-            *checked,
-            *_blob(),
-            directive("proxy_no_cache", "$http_registry_unsure", "$http_registry_head"),
-        ),
-        _cached(
-            registry,
-            MANIFEST,
-            FOR_GOOD,
-            *checked,
-            *_one_fetch(SLOWEST_MANIFEST),
-            directive("proxy_cache_key", "manifest $request_method $http_registry_digest"),
-            directive("proxy_no_cache", "$http_registry_unsure"),
-        ),
+        _cached(registry, BLOB, FOR_GOOD, *checked, *_blob()),
+        _cached(registry, MANIFEST, FOR_GOOD, *checked, *manifest),
         block("location", "/", body=[*any_user, _to(registry)]),
         *_check(registry),
     )
@@ -147,6 +129,8 @@ def _blob() -> list[Directive]:
         *_one_fetch(SLOWEST_BLOB),
         directive("proxy_cache_key", "blob $http_registry_digest"),
         directive("proxy_force_ranges", "on"),
+        # It may be answered of a stored GET, but is not stored: that would be an empty blob.
+        directive("proxy_no_cache", "$http_registry_head"),
     ]
 
 

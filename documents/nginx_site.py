@@ -1,7 +1,8 @@
 """The nginx site before the registries: who may ask what, and what is answered from the cache.
 
-Hosted registries are not cached: distribution keeps their blobs on the same disk, and a blob or manifest that was
-deleted must be gone for the next request (OCI distribution-spec, "Content Management").
+Each endpoint has a cache of its own: what one user may pull from a hosted registry is nobody's by way of a mirror. A
+blob or manifest that was deleted from a hosted registry must be gone for the next request (OCI distribution-spec,
+"Content Management"): its endpoint asks the registry before each answer from the cache.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from documents.document import HEADER_LINE, Document
-from documents.nginx_locations import hosted, mirror
+from documents.nginx_locations import CHECKED, hosted, mirror
 from documents.nginx_text import Directive, block, directive, text
 from hostctl.nginx_conf import MARKER, OURS, SITE
 from settings.tier import CacheRegistry, Endpoint, Tier, User
 
 CACHES = "/var/cache/nginx/http-registry"
 ACCESS_LOG = "/var/log/nginx/http-registry.access.log"
-LOOPBACK = ("127.0.0.0/8", "::1")
+LOOPBACK = "127.0.0.0/8"
 
 PATH_SEGMENT = "[A-Za-z0-9_][A-Za-z0-9._:+=~-]*"
 """Names, tags, digests and upload ids of the distribution spec; none starts with a dot or needs an escape."""
@@ -88,7 +89,6 @@ class NginxSite:
 def render(tier: Tier) -> NginxSite:
     """The site of a tier that has a proxy."""
     assert tier.proxy is not None
-    caches = [each for each in tier.registries if _behind(tier, each.name) and isinstance(each, CacheRegistry)]
     listening = tuple((_listen_ipv6(port), "ipv6") for port in sorted({each.port for each in tier.proxy.endpoints}))
     threads = Document(f"{OURS}/threads/on.conf", HEADER_LINE + text([directive("aio", "threads")]))
     optional = (*listening, (threads, "threads"))
@@ -99,14 +99,10 @@ def render(tier: Tier) -> NginxSite:
         optional,
         generation,
         tier.proxy.endpoints,
-        tuple(f"{CACHES}/{each.name}" for each in caches),
+        tuple(f"{CACHES}/{each.registry}" for each in tier.proxy.endpoints),
         tier.proxy.users,
         tier.proxy.bcrypt_cost,
     )
-
-
-def _behind(tier: Tier, registry: str) -> bool:
-    return tier.behind_proxy(tier.registry(registry))
 
 
 def _digest(texts: Iterable[str]) -> str:
@@ -120,17 +116,17 @@ def _listen_ipv6(port: int) -> Document:
 
 def _site(tier: Tier, generation: str) -> str:
     assert tier.proxy is not None
-    shared = [_log_format(), _loopback(), _plain_paths(), _heads()]
+    shared = [_log_format(), *_clients(tier), _plain_paths(), _heads(), _unsure()]
     upstreams, zones, servers = [], [], []
     for endpoint in tier.proxy.endpoints:
         registry = tier.registry(endpoint.registry)
         upstreams.append(_upstream(registry.name, registry.port))
+        zones.append(_zone(registry.name, tier.proxy.cache.size, tier.proxy.cache.unused))
         if isinstance(registry, CacheRegistry):
-            zones.append(_zone(registry.name, tier.proxy.cache.size, tier.proxy.cache.unused))
             locations = mirror(registry, tier.proxy.cache.tag_lifetime)
         else:
             locations = hosted(registry, f"{OURS}/pull.htpasswd", f"{OURS}/push.htpasswd")
-        servers.append(_server(endpoint, _allowed(tier), generation, locations))
+        servers.append(_server(endpoint, generation, locations))
     return HEADER_LINE + text([*zones, *shared, *upstreams, *servers])
 
 
@@ -151,12 +147,34 @@ def _log_format() -> Directive:
     return directive("log_format", "http-registry", "escape=json", f"{{{fields}}}")
 
 
-def _loopback() -> Directive:
-    return block(
-        "geo",
-        "$http_registry_from_loopback",
-        body=[directive("default", 0), *(directive(each, 1) for each in LOOPBACK)],
+def _clients(tier: Tier) -> Iterable[Directive]:
+    """Who asks: `itself` is this host, which comes to an address of its own from that address; empty is a stranger."""
+    yield block("geo", "$http_registry_listed", body=[directive(each, "listed") for each in _listed(tier)])
+    yield block(
+        "map",
+        "$remote_addr $server_addr",
+        "$http_registry_client",
+        body=[directive("default", "$http_registry_listed"), directive(r"~^(\S+) \1$", "itself")],
     )
+
+
+def _listed(tier: Tier) -> Iterable[str]:
+    """The allowlist, loopback and those of the host's own addresses that the settings tell.
+
+    The last two since the host comes to 127.0.1.1 from 127.0.0.1, and to a second IPv4 address from its first one.
+    """
+    assert tier.proxy is not None
+    names = [tier.host(tier.proxy.host).address, *(each.server_name for each in tier.proxy.endpoints)]
+    networks = [*tier.firewall.allow, LOOPBACK, *filter(_is_address, names)]
+    return dict.fromkeys(str(ipaddress.ip_network(each)) for each in networks)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain_paths() -> Directive:
@@ -174,6 +192,11 @@ def _heads() -> Directive:
     return block("map", "$request_method", "$http_registry_head", body=[directive("default", 0), directive("HEAD", 1)])
 
 
+def _unsure() -> Directive:
+    """Whether the registry has not said that it has what is asked for."""
+    return block("map", CHECKED, "$http_registry_unsure", body=[directive("default", 1), directive("200", 0)])
+
+
 def _upstream(name: str, port: int) -> Directive:
     return block(
         "upstream",
@@ -182,28 +205,12 @@ def _upstream(name: str, port: int) -> Directive:
     )
 
 
-def _allowed(tier: Tier) -> list[str]:
-    """The allowlist, loopback, and those of the host's own addresses that the settings tell."""
-    assert tier.proxy is not None
-    names = [tier.host(tier.proxy.host).address, *(each.server_name for each in tier.proxy.endpoints)]
-    own = [name for name in dict.fromkeys(names) if _is_address(name)]
-    return [*tier.firewall.allow, *LOOPBACK, *own]
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 def _server_name(name: str) -> str:
     """An IPv6 address stands in brackets in the Host header."""
     return f"[{name}]" if ":" in name else name
 
 
-def _server(endpoint: Endpoint, allowed: Sequence[str], generation: str, locations: Sequence[Directive]) -> Directive:
+def _server(endpoint: Endpoint, generation: str, locations: Sequence[Directive]) -> Directive:
     return block(
         "server",
         body=[
@@ -217,9 +224,8 @@ def _server(endpoint: Endpoint, allowed: Sequence[str], generation: str, locatio
             directive("tcp_nopush", "on"),
             directive("include", f"{OURS}/threads/*.conf"),
             directive("send_timeout", "15m"),
-            *(directive("allow", each) for each in allowed),
-            directive("deny", "all"),
             *(directive("error_page", *status.split(), f"@{name}") for status, (name, _, _) in ERRORS.items()),
+            block("if", "($http_registry_client", "=", "", ")", body=[directive("return", 403)]),
             block("if", "($http_registry_plain_path", "=", "0)", body=[directive("return", 404)]),
             _marker(generation),
             *locations,
@@ -229,7 +235,7 @@ def _server(endpoint: Endpoint, allowed: Sequence[str], generation: str, locatio
 
 
 def _marker(generation: str) -> Directive:
-    """`return` runs before allow and deny, so the address is asked for here."""
+    """Which site is live, for hostctl on this host."""
     return block(
         "location",
         "=",
@@ -237,7 +243,7 @@ def _marker(generation: str) -> Directive:
         body=[
             directive("access_log", "off"),
             directive("default_type", "text/plain"),
-            block("if", "($http_registry_from_loopback", "=", "0)", body=[directive("return", 404)]),
+            block("if", "($http_registry_client", "!=", "itself)", body=[directive("return", 404)]),
             directive("return", 200, generation),
         ],
     )

@@ -22,7 +22,7 @@ class Directive:
 
     def lines(self) -> Iterable[str]:
         """The text's lines, without line ends."""
-        head = " ".join([self.name, *map(quoted, self.args)])
+        head = " ".join(map(quoted, [self.name, *self.args]))
         if self.block is None:
             yield f"{head};"
             return

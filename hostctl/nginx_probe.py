@@ -1,13 +1,15 @@
-"""Asking the running nginx, over loopback, what it serves; and what it complained of."""
+"""Asking the running nginx what it serves; and what it complained of."""
 
 from __future__ import annotations
 
 import http.client
+import ipaddress
+import re
 import socket
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 from hostctl.host import Host
 from hostctl.nginx_conf import MARKER, error_log
@@ -20,7 +22,7 @@ NOBODY = "Basic " + b64encode(b"http-registry-probe:").decode()
 
 @dataclass(frozen=True)
 class Probe:
-    """A server of ours, by the port and name that its clients use, and the loopback address to ask at."""
+    """A server of ours, by the port and name that its clients use, and the address of this host to ask at."""
 
     port: int
     host: str
@@ -28,7 +30,10 @@ class Probe:
 
     def get(self, path: str, authorization: str = "") -> Tuple[int, str]:
         """Status and body; status 0 and the reason where there is no answer."""
-        connection = http.client.HTTPConnection(self.address, self.port, timeout=SECONDS)
+        # From the same address: that is how the site knows its own host.
+        connection = http.client.HTTPConnection(
+            self.address, self.port, timeout=SECONDS, source_address=(self.address, 0)
+        )
         headers = {"Host": self.host, **({"Authorization": authorization} if authorization else {})}
         try:
             connection.request("GET", path, headers=headers)
@@ -38,6 +43,33 @@ class Probe:
             return 0, str(failure) or type(failure).__name__
         finally:
             connection.close()
+
+
+def probes_for(port: int, host: str, ipv6: bool) -> List[Probe]:
+    """Where to ask for a server: at its name if that is an address of this host, as its clients do; else at loopback.
+
+    Another site of the same nginx may listen on the one and not on the other, and takes its clients there.
+    """
+    name = host.strip("[]")
+    addresses = [name] if _is_own(name) else ["127.0.0.1", *(["::1"] if ipv6 else [])]
+    return [Probe(port, host, each) for each in addresses]
+
+
+def _is_own(name: str) -> bool:
+    """Whether it is an address of this host. (That it can be bound is no proof: see net.ipv4.ip_nonlocal_bind.)"""
+    ipv4 = re.findall(r"\|-- (\S+)\n +/32 host LOCAL", _text("/proc/net/fib_trie"))
+    ipv6 = [int(line.split()[0], 16) for line in _text("/proc/net/if_inet6").splitlines()]
+    try:
+        return ipaddress.ip_address(name) in {*map(ipaddress.IPv4Address, ipv4), *map(ipaddress.IPv6Address, ipv6)}
+    except ValueError:
+        return False
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
 
 
 def complaint(probe: Probe, generation: str) -> Optional[str]:
@@ -53,7 +85,7 @@ def complaint(probe: Probe, generation: str) -> Optional[str]:
 def still_there(probe: Probe, generation: str) -> Optional[str]:
     """What is wrong where the site is expected to be gone."""
     if probe.get(MARKER) == (200, generation):
-        return f"nginx still serves the site on port {probe.port} for {probe.host}"
+        return f"nginx still serves the site on port {probe.port} for {probe.host} ({probe.address})"
     return None
 
 
@@ -61,7 +93,10 @@ def password_complaint(probe: Probe) -> Optional[str]:
     """A user that nobody has gets 401 where passwords are asked for, if nginx's workers can read the files."""
     status, _ = probe.get("/v2/", NOBODY)
     if status in (403, 500):
-        return f"nginx on port {probe.port} for {probe.host} can't read its password files (status {status})"
+        return (
+            f"nginx on port {probe.port} for {probe.host} ({probe.address}) can't read its password files "
+            f"(status {status})"
+        )
     return None
 
 

@@ -21,7 +21,7 @@ from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.listeners import listeners
 from hostctl.nginx_conf import OURS, SITE
-from hostctl.nginx_probe import ErrorLog, Probe, complaint, has_ipv6, password_complaint, still_there
+from hostctl.nginx_probe import ErrorLog, Probe, complaint, has_ipv6, password_complaint, probes_for, still_there
 from hostctl.nginx_trial import refuse_bad_configuration
 from hostctl.systemd import Service, restart, service
 from hostctl.transaction import wait_until
@@ -29,7 +29,9 @@ from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
 
 SERVICE = "nginx"
 PULLERS, PUSHERS = f"{OURS}/pull.htpasswd", f"{OURS}/push.htpasswd"
-MODULES = ("access", "auth_basic", "geo", "map", "proxy", "rewrite", "upstream_keepalive")
+MODULES = ("auth_basic", "geo", "map", "proxy", "rewrite", "upstream_keepalive")
+OPTIONAL_MODULES = ("auth_request",)
+"""Those that nginx has only where it was built with them."""
 DEFAULT_COST = 10
 
 
@@ -52,6 +54,7 @@ class NginxProxy(Unit):
             raise HostError("nginx: not installed on this host; install it (Debian: apt-get install nginx-light)")
         build = _build(host)
         without = [each for each in MODULES if f"--without-http_{each}_module" in build]
+        without += [each for each in OPTIONAL_MODULES if f"--with-http_{each}_module" not in build]
         if without or "--without-http-cache" in build or "--without-pcre" in build:
             raise HostError(
                 f"nginx: was built without {', '.join(without) or 'cache or pcre'}; install one that has them "
@@ -140,7 +143,7 @@ class NginxProxy(Unit):
             self.forget(host, change.facts_before)
 
     def verify(self, host: Host, change: Change, patience: float) -> None:
-        """The marker is answered over loopback as it must be; after a removal, by nobody."""
+        """The marker is answered as it must be where clients ask; after a removal, by nobody."""
         facts, gone = change.facts, change.facts_before
         try:
             wait_until(lambda: _complaint(host, facts) if facts else _still_there(host, gone), patience)
@@ -185,8 +188,7 @@ def _probes(wish: Wish) -> List[Probe]:
 
 
 def _places(facts: Mapping[str, Any]) -> List[Probe]:
-    addresses = ["127.0.0.1", "::1"] if facts["ipv6"] else ["127.0.0.1"]
-    return [Probe(port, name, address) for port, name in facts["probes"] for address in addresses]
+    return [each for port, name in facts["probes"] for each in probes_for(port, name, facts["ipv6"])]
 
 
 def _first(complaints: Iterable[Optional[str]]) -> Optional[str]:

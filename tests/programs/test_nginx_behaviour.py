@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,8 +34,12 @@ from tests.programs.nginx import nginx
 BLOB = os.urandom(3_000_000)
 DIGEST = "sha256:" + "ab" * 32
 API_VERSION = "Docker-Distribution-Api-Version"
-ALLOWED, STRANGER = "127.0.0.1", "127.0.0.9"
+HERE, SECOND, FOREIGN = "127.0.0.1", "127.0.0.8", "127.0.0.6"
+"""Addresses of the host itself: two where the site listens, and one that another site has taken."""
+NEIGHBOUR, STRANGER = "127.0.0.7", "127.0.0.9"
 PUSHER, PULLER = ("pusher", "secret-1"), ("puller", "secret-2")
+OCI = "application/vnd.oci.image.manifest.v1+json"
+ACCEPT, ACCEPT_NOT = {"Accept": OCI}, {"Accept": "text/plain"}
 
 
 class Backend:
@@ -47,12 +51,20 @@ class Backend:
         self.uploaded: list[int] = []
         self.tag = b"first"
         self.broken = False
+        self.dead = False
+        self.missing: set[str] = set()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
     def port(self) -> int:
         return int(self.server.server_address[1])
+
+    def die(self) -> None:
+        """No answer on old connections, no new ones."""
+        self.dead = True
+        self.server.shutdown()
+        self.server.server_close()
 
     def _handler(backend) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
@@ -65,8 +77,17 @@ class Backend:
                 path = self.path.split("?")[0]
                 backend.asked[self.command, path] += 1
                 backend.headers.append(dict(self.headers))
-                if backend.broken:
+                self.rfile.read(int(self.headers["Content-Length"] or 0))
+                if backend.dead:
+                    self.close_connection = True
+                elif backend.broken:
                     self.answer(503, b"broken")
+                elif self.headers["If-None-Match"] and DIGEST in path:
+                    self.answer(304, b"")  # distribution says so of a manifest that it does not have, too
+                elif path in backend.missing:
+                    self.answer(404, b'{"errors":[{"code":"GONE"}]}')
+                elif "/manifests/sha256:" in path and OCI not in str(self.headers.get_all("Accept")):
+                    self.answer(404, b'{"errors":[{"code":"NOT_ACCEPTED"}]}')
                 elif "/blobs/" in path and path.endswith("ab"):
                     self.answer(200, BLOB, slow=True)
                 elif "/manifests/" in path and "missing" not in path:
@@ -78,6 +99,7 @@ class Backend:
 
             do_HEAD = do_GET
             do_DELETE = do_GET
+            do_PUT = do_GET
 
             def do_PATCH(self) -> None:
                 backend.asked[self.command, self.path] += 1
@@ -95,6 +117,7 @@ class Backend:
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Set-Cookie", "a=b")
                 self.send_header("Cache-Control", "private")
+                self.send_header("ETag", f'"{DIGEST}"')
                 self.end_headers()
                 if self.command == "HEAD":
                     return
@@ -132,15 +155,16 @@ class Site:
         *,
         host: str = "mirror.test",
         user: tuple[str, str] | None = None,
-        source: str = ALLOWED,
+        source: str = HERE,
+        at: str = HERE,
         body: Any = None,
         **headers: str,
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20, source_address=(source, 0))
+        connection = http.client.HTTPConnection(at, self.port, timeout=20, source_address=(source, 0))
         sent = {"Host": host, **headers}
         if user:
             sent["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode()
-        connection.request(method, path, body, sent, encode_chunked=body is not None)
+        connection.request(method, path, body, sent)
         response = connection.getresponse()
         seen: dict[str, list[str]] = {}
         for name, value in response.getheaders():
@@ -187,9 +211,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
         CACHES: str(tmp_path / "cache"),
         OURS: str(tmp_path / "etc"),
         "/var/log/nginx": str(tmp_path),
-        f"listen {port};": f"listen 127.0.0.1:{port};",
+        f"listen {port};": f"listen {HERE}:{port}; listen {SECOND}:{port};",
         f"listen [::]:{port};": f"listen [::1]:{port};",
-        "127.0.0.0/8": ALLOWED,
+        "127.0.0.0/8": f"{NEIGHBOUR}/32",
     }
 
     def moved(text: str) -> str:
@@ -214,7 +238,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
         f"error_log {tmp_path}/error.log; events {{}}\n"
         f"http {{ access_log off; client_body_temp_path {tmp_path}/body; proxy_temp_path {tmp_path}/proxy;\n"
         f"fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;\n"
-        f"include {tmp_path}/site.conf; }}\n"
+        f"include {tmp_path}/site.conf;\n"
+        f"server {{ listen {FOREIGN}:{port}; server_name hosted.test mirror.test; return 200 foreign; }} }}\n"
     )
     server = subprocess.Popen([nginx(), "-c", str(main), "-p", str(tmp_path), "-e", str(tmp_path / "error.log")])
     try:
@@ -230,8 +255,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         server.terminate()
         server.wait(timeout=10)
         for backend in (hosted, cache):
-            backend.server.shutdown()
-            backend.server.server_close()
+            backend.die()
 
 
 def blob_of(repository: str = "app") -> str:
@@ -249,8 +273,7 @@ def test_eight_cold_pulls_are_one_fetch_and_warm_ones_need_no_registry(site: Sit
     partly = site.ask("GET", blob_of(), Range="bytes=10-19")
     assert (partly.status, partly.body) == (206, BLOB[10:20])
     assert sum(site.cache.asked.values()) == 1
-    site.cache.server.shutdown()
-    site.cache.server.server_close()
+    site.cache.die()
     assert site.ask("GET", blob_of() + "?ns=docker.io").body == BLOB
 
 
@@ -343,19 +366,29 @@ def test_strangers_get_nothing(site: Site) -> None:
     for host in ("hosted.test", "mirror.test"):
         answer = site.ask("GET", "/v2/", host=host, user=PUSHER, source=STRANGER)
         assert (answer.status, answer.code(), answer.headers[API_VERSION]) == (403, "DENIED", ["registry/2.0"])
-        assert site.ask("GET", MARKER, host=host, source=STRANGER).status == 404
-        assert site.ask("GET", MARKER, host=host).body.decode() == site.generation
+        assert site.ask("GET", MARKER, host=host, source=STRANGER).status == 403
+        assert site.ask("GET", blob_of(), host=host, user=PUSHER, source=STRANGER, at=SECOND).status == 403
     assert not site.hosted.asked
+    assert not site.cache.asked
+
+
+def test_the_host_itself_passes_at_each_of_its_addresses_and_alone_sees_the_marker(site: Site) -> None:
+    for address in (HERE, SECOND):
+        assert site.ask("GET", "/v2/", source=address, at=address).status == 200
+        assert site.ask("GET", MARKER, source=address, at=address).body.decode() == site.generation
+    assert site.ask("GET", "/v2/", source=NEIGHBOUR).status == 200
+    assert site.ask("GET", MARKER, source=NEIGHBOUR).status == 404
 
 
 def test_the_marker_tells_which_site_is_live(site: Site) -> None:
-    for address in ["127.0.0.1", *(["::1"] if has_ipv6() else [])]:
+    for address in [HERE, SECOND, *(["::1"] if has_ipv6() else [])]:
         probe = Probe(site.port, "mirror.test", address)
         assert complaint(probe, site.generation) is None
         assert "an older site" in str(complaint(probe, "another"))
-        assert still_there(probe, site.generation)
+        assert f"({address})" in str(still_there(probe, site.generation))
         assert still_there(probe, "another") is None
     assert "refused" in str(complaint(Probe(1, "mirror.test"), site.generation))
+    assert f"({FOREIGN}): an older site" in str(complaint(Probe(site.port, "mirror.test", FOREIGN), site.generation))
 
 
 def test_the_stranger_gets_no_cached_blob(site: Site) -> None:
@@ -384,11 +417,119 @@ def test_pull_users_read_and_push_users_write(site: Site) -> None:
     assert site.ask("DELETE", "/v2/app/manifests/1", host="hosted.test", user=PUSHER).status == 200
 
 
-def test_a_hosted_registry_is_asked_each_time(site: Site) -> None:
-    for path in ("/v2/app/manifests/1", f"/v2/app/manifests/{DIGEST}", blob_of()):
+MANIFEST = f"/v2/app/manifests/{DIGEST}"
+
+
+def pull(
+    site: Site,
+    path: str,
+    method: str = "GET",
+    user: tuple[str, str] | None = PULLER,
+    headers: Mapping[str, str] = ACCEPT,
+) -> Answer:
+    return site.ask(method, path, host="hosted.test", user=user, **headers)
+
+
+def test_hosted_tags_and_lists_are_asked_for_each_time(site: Site) -> None:
+    for path in ("/v2/", "/v2/app/tags/list", "/v2/app/manifests/1"):
+        for method in ("GET", "HEAD"):
+            for _ in range(2):
+                assert pull(site, path, method).status == 200
+            assert site.hosted.asked[method, path] == 2
+
+
+def test_a_hosted_blob_is_fetched_once_and_asked_about_each_time(site: Site) -> None:
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda number: pull(site, blob_of(f"app{number % 2}")), range(8)))
+    assert [each.body == BLOB for each in answers] == [True] * 8
+    partly = pull(site, blob_of("app0"), headers={"Range": "bytes=10-19"})
+    assert (partly.status, partly.body) == (206, BLOB[10:20])
+    head = pull(site, blob_of("app1"), "HEAD")
+    assert (head.status, head.headers["Content-Length"]) == (200, [str(len(BLOB))])
+    assert pull(site, blob_of("app0"), headers={"If-None-Match": f'"{DIGEST}"'}).status == 304
+    asked = Counter({method: 0 for method in ("GET", "HEAD")})
+    for (method, _), times in site.hosted.asked.items():
+        asked[method] += times
+    assert asked == {"GET": 1, "HEAD": 11}
+
+
+def test_a_hosted_manifest_is_fetched_once_and_only_for_those_that_accept_it(site: Site) -> None:
+    for _ in range(2):
+        assert pull(site, MANIFEST).body == b"first"
+        assert pull(site, MANIFEST, "HEAD").headers["Content-Length"] == ["5"]
+    assert site.hosted.asked == {("GET", MANIFEST): 1, ("HEAD", MANIFEST): 5}
+    for method in ("GET", "HEAD"):
+        assert pull(site, MANIFEST, method, headers=ACCEPT_NOT).status == 404
+    assert pull(site, MANIFEST, headers=ACCEPT_NOT).code() == "NOT_ACCEPTED"
+    # dockerd sends a line for each type; nginx 1.22 itself sees the first only
+    assert pull(site, MANIFEST, headers={**ACCEPT_NOT, "accept": OCI}).body == b"first"
+    assert site.hosted.asked["GET", MANIFEST] == 3
+
+
+@pytest.mark.parametrize("path", [blob_of(), MANIFEST])
+def test_what_a_hosted_repository_does_not_have_is_at_once_not_found(site: Site, path: str) -> None:
+    elsewhere = path.replace("app", "elsewhere")
+    site.hosted.missing.add(elsewhere)
+    assert pull(site, elsewhere).code() == "GONE"
+    assert pull(site, path).status == 200
+    for gone in (elsewhere, path):
+        site.hosted.missing.add(gone)
+        assert pull(site, gone).code() == "GONE"
+        for headers in ({}, {"Range": "bytes=0-1"}, {"If-None-Match": f'"{DIGEST}"'}, {"Registry-Checked": "200"}):
+            assert pull(site, gone, headers={**ACCEPT, **headers}).status == 404
+            assert pull(site, gone, "HEAD", headers={**ACCEPT, **headers}).status == 404
+    site.hosted.missing.clear()
+    assert pull(site, path).status == 200
+
+
+@pytest.mark.parametrize("path", [blob_of(), MANIFEST])
+def test_the_password_comes_before_the_cache_and_before_the_registry(site: Site, path: str) -> None:
+    def refused() -> None:
+        for user in (None, ("puller", "wrong")):
+            for method in ("GET", "HEAD", "PUT", "DELETE"):
+                assert pull(site, path, method, user).status == 401
+        assert pull(site, path, user=None).code() == "UNAUTHORIZED"
+        for method in ("PUT", "PATCH", "POST", "DELETE"):
+            assert pull(site, path, method, PULLER).status == 401
+
+    refused()
+    assert not site.hosted.asked
+    assert pull(site, path).status == 200
+    asked = site.hosted.asked.copy()
+    refused()
+    assert site.hosted.asked == asked
+
+
+@pytest.mark.parametrize("path", [blob_of(), MANIFEST])
+def test_pushers_write_by_digest_whether_it_is_there_or_not(site: Site, path: str) -> None:
+    site.hosted.missing.add(path)
+    for method in ("PUT", "DELETE"):
+        answer = site.ask(method, path, host="hosted.test", user=PUSHER, body=b"manifest")
+        assert (answer.status, answer.code()) == (404, "GONE")
+    site.hosted.missing.clear()
+    for method in ("PUT", "DELETE"):
         for _ in range(2):
-            assert site.ask("GET", path, host="hosted.test", user=PULLER).status == 200
-        assert site.hosted.asked["GET", path] == 2
+            assert site.ask(method, path, host="hosted.test", user=PUSHER, Accept=OCI, body=b"new").status == 200
+        assert site.hosted.asked[method, path] == 3
+
+
+def test_a_cold_head_of_a_hosted_blob_fetches_no_blob_and_poisons_nothing(site: Site) -> None:
+    head = pull(site, blob_of(), "HEAD")
+    assert (head.status, head.headers["Content-Length"]) == (200, [str(len(BLOB))])
+    assert site.hosted.asked["GET", blob_of()] == 0
+    assert pull(site, blob_of(), headers={"Range": "bytes=2000000-2000009"}).body == BLOB[2000000:2000010]
+    assert pull(site, blob_of()).body == BLOB
+
+
+def test_a_body_that_comes_with_a_get_is_no_harm(site: Site) -> None:
+    for _ in range(2):
+        assert site.ask("GET", blob_of(), host="hosted.test", user=PULLER, body=b"odd").body == BLOB
+
+
+def test_two_endpoints_share_nothing(site: Site) -> None:
+    assert pull(site, blob_of()).body == BLOB
+    site.cache.missing.add(blob_of())
+    assert site.ask("GET", blob_of()).code() == "GONE"
 
 
 def test_an_upload_streams_through(site: Site) -> None:
@@ -416,22 +557,31 @@ def test_the_registry_learns_where_its_clients_are_and_no_password(site: Site) -
     )
     seen = site.hosted.headers[-1]
     assert seen["Host"] == seen["X-Forwarded-Host"] == "hosted.test"
-    assert (seen["X-Forwarded-For"], seen["X-Forwarded-Proto"]) == (ALLOWED, "http")
+    assert (seen["X-Forwarded-For"], seen["X-Forwarded-Proto"]) == (HERE, "http")
     assert not {"Authorization", "Forwarded"} & seen.keys()
 
 
-def test_a_dead_registry_is_a_502_in_json(site: Site) -> None:
-    site.hosted.server.shutdown()
-    site.hosted.server.server_close()
-    answer = site.ask("GET", "/v2/", host="hosted.test", user=PULLER)
-    assert (answer.status, answer.code()) == (502, "UNAVAILABLE")
+def test_a_broken_registry_has_the_word_and_a_dead_one_is_a_502_in_json(site: Site) -> None:
+    paths = ("/v2/", blob_of(), MANIFEST)
+    assert pull(site, blob_of()).status == 200
+    site.hosted.broken = True
+    assert [pull(site, path, method).status for path in paths for method in ("GET", "HEAD")] == [503] * 6
+    site.hosted.die()
+    for path in paths:
+        answer = pull(site, path)
+        assert (answer.status, answer.code()) == (502, "UNAVAILABLE")
+        assert pull(site, path, "HEAD").status == 502
 
 
 def test_the_access_log_tells_about_the_cache_and_no_secret(site: Site) -> None:
     for _ in range(2):
         site.ask("GET", blob_of())
     site.ask("GET", "/v2/", host="hosted.test", user=PULLER)
-    lines = [json.loads(line) for line in site.log.read_text().splitlines()]
+    for _ in range(100):
+        lines = [json.loads(line) for line in site.log.read_text().splitlines()]
+        if len(lines) == 3:  # a line may come after the answer
+            break
+        time.sleep(0.05)
     assert [line["cache"] for line in lines] == ["MISS", "HIT", ""]
     assert int(lines[0]["upstream_bytes"]) >= len(BLOB)
     assert (lines[1]["upstream_bytes"], lines[1]["status"], lines[2]["user"]) == ("", "200", "puller")
