@@ -6,18 +6,15 @@ nothing behind; no secret is in the output or in clear in the state.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.lab.docker_plugin_host import IMAGE, docker, ensure_image, host_under_test
-from toolchain.engine import engine_environment, ensure_engine
+from tests.pulumi_stack import Stack, new_stack
+from toolchain.engine import ensure_engine
 
 pytestmark = pytest.mark.lab
 
@@ -73,69 +70,14 @@ pulumi.export("port", container.ports[0].external)
 """
 
 
-@dataclass(frozen=True)
-class Stack:
-    """A stack of PROGRAM in a folder of its own."""
-
-    folder: Path
-    environment: dict[str, str]
-    host: str
-
-    def pulumi(self, *arguments: str, fails: bool = False) -> str:
-        result = subprocess.run(
-            ["pulumi", *arguments, "--stack", "dev", "--non-interactive", "--color", "never"],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        text = result.stdout + result.stderr
-        assert (result.returncode != 0) == fails, text
-        assert SECRET not in text
-        return text
-
-    def up(self, fails: bool = False) -> str:
-        return self.pulumi("up", "--yes", "--skip-preview", fails=fails)
-
-    def refresh(self) -> str:
-        return self.pulumi("refresh", "--yes", "--skip-preview")
-
-    def set(self, name: str, value: str, secret: bool = False) -> None:
-        subprocess.run(
-            ["pulumi", "config", "set", name, "--stack", "dev", "--secret" if secret else "--plaintext"],
-            cwd=self.folder,
-            env=self.environment,
-            input=value,
-            text=True,
-            check=True,
-            capture_output=True,
-        )
-
-    def state(self) -> dict[str, Any]:
-        """Each resource of the state, by name."""
-        exported = json.loads(self.pulumi("stack", "export"))
-        return {item["urn"].split("::")[-1]: item for item in exported["deployment"]["resources"]}
-
-
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """The stack `dev`, not yet up, on the test's host; taken down in the end whatever happened."""
     host = host_under_test()
-    engine = ensure_engine()
-    if engine.kind == "official":
+    if ensure_engine().kind == "official":
         pytest.skip("the official plugin is in use")
     ensure_image(host)
-    (tmp_path / "state").mkdir()
-    (tmp_path / "Pulumi.yaml").write_text("name: docker-plugin-test\nruntime: python\n")
-    (tmp_path / "__main__.py").write_text(PROGRAM)
-    environment = {
-        **engine_environment(engine),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-    }
-    made = Stack(tmp_path, environment, host)
-    made.pulumi("stack", "init")
+    made = new_stack(tmp_path, PROGRAM, (SECRET,))
     for name, value in {"tag": f"dp{time.time_ns() % 10**9}", "host": host, "image": IMAGE}.items():
         made.set(name, value)
     made.set("password", SECRET, secret=True)
@@ -152,8 +94,8 @@ def test_a_stacks_life(stack: Stack) -> None:
     assert stack.pulumi("stack", "output", "address").strip() == "10.231.9.9"
     assert int(stack.pulumi("stack", "output", "port")) > 0
     tag = stack.pulumi("config", "get", "tag").strip()
-    assert docker(stack.host, "exec", f"{tag}-web", "cat", "/etc/app.conf") == SECRET
-    assert docker(stack.host, "exec", f"{tag}-web", "stat", "-c", "%a", "/etc/app.conf") == "600"
+    assert docker(host_under_test(), "exec", f"{tag}-web", "cat", "/etc/app.conf") == SECRET
+    assert docker(host_under_test(), "exec", f"{tag}-web", "stat", "-c", "%a", "/etc/app.conf") == "600"
     assert SECRET not in (stack.folder / "state" / ".pulumi/stacks/docker-plugin-test/dev.json").read_text()
 
     assert "6 unchanged" in stack.pulumi("preview")
@@ -171,7 +113,7 @@ def test_a_stacks_life(stack: Stack) -> None:
     assert "port" not in difference
     assert "1 updated" in stack.up()
     assert stack.state()["web"]["id"] == container
-    assert docker(stack.host, "inspect", "-f", "{{.HostConfig.Memory}}", container) == str(256 * 1024 * 1024)
+    assert docker(host_under_test(), "inspect", "-f", "{{.HostConfig.Memory}}", container) == str(256 * 1024 * 1024)
     stack.refresh()
     assert "6 unchanged" in stack.pulumi("preview")
 
@@ -187,17 +129,17 @@ def test_a_stacks_life(stack: Stack) -> None:
 def test_drift_is_found_and_undone(stack: Stack) -> None:
     stack.up()
     container = stack.state()["web"]["id"]
-    docker(stack.host, "update", "--restart", "always", container)
-    docker(stack.host, "stop", "-t", "0", container)
+    docker(host_under_test(), "update", "--restart", "always", container)
+    docker(host_under_test(), "stop", "-t", "0", container)
     stack.refresh()
     state = stack.state()["web"]["outputs"]
     assert (state["mustRun"], state["restart"]) == (False, "always")
     assert "mustRun" in stack.pulumi("preview", "--diff")
     assert "1 updated" in stack.up()
-    assert docker(stack.host, "inspect", "-f", "{{.State.Running}}", container) == "true"
+    assert docker(host_under_test(), "inspect", "-f", "{{.State.Running}}", container) == "true"
     assert "6 unchanged" in stack.up()
 
-    docker(stack.host, "rm", "-f", container)
+    docker(host_under_test(), "rm", "-f", container)
     stack.refresh()
     assert "web" not in stack.state()
     assert "1 created" in stack.up()
@@ -228,8 +170,8 @@ def test_a_preview_needs_no_daemon(stack: Stack) -> None:
     stack.set("host", "unix:///nonexistent/docker.sock")
     assert "6 to create" in stack.pulumi("preview")
     assert "Error pinging Docker server" in stack.up(fails=True)
-    stack.set("host", stack.host)
+    stack.set("host", host_under_test())
     assert "created" in stack.up()
     stack.set("host", "unix:///nonexistent/docker.sock")
     assert "5 unchanged" in stack.pulumi("preview")
-    stack.set("host", stack.host)
+    stack.set("host", host_under_test())

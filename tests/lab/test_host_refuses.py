@@ -52,10 +52,10 @@ def kept(path: str, spoil: str) -> tuple[str, str]:
 
 def full_disk(folder: str) -> tuple[str, str]:
     """`folder` on a file system of its own that has no room, and how to undo that."""
-    mount = (
-        f"cp -a {folder} /tmp/full && mount -t tmpfs -o size=200k,mode=700 tmpfs {folder} && cp -a /tmp/full/. {folder}"
-    )
-    return f"{mount} && {{ cat /dev/zero > {folder}/fill 2>/dev/null || true; }}", f"umount {folder}; rm -rf /tmp/full"
+    small = f"mount -t tmpfs -o size=4m,mode=700 tmpfs {folder}"
+    fill = f"{{ cat /dev/zero > {folder}/fill 2>/dev/null || true; }}"
+    full = f"cp -a {folder} /tmp/full && {small} && cp -a /tmp/full/. {folder} && {fill}"
+    return full, f"umount {folder}; rm -rf /tmp/full"
 
 
 ASK_DOCKER = "docker info"

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 import pytest
 
-from toolchain.engine import engine_environment, ensure_engine
+from tests.pulumi_stack import Stack, new_stack
+from toolchain.engine import ensure_engine
 
 pytestmark = pytest.mark.engine
 
@@ -47,44 +45,6 @@ remote.CopyToRemote(
 pulumi.export("stdout", written.stdout)
 """
 CONTENT = "s3cret-content"
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A stack of PROGRAM in a folder of its own."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def pulumi(self, *arguments: str, fails: bool = False) -> str:
-        result = subprocess.run(
-            ["pulumi", *arguments, "--stack", "dev", "--non-interactive", "--color", "never"],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (result.returncode != 0) == fails, result.stdout + result.stderr
-        return result.stdout + result.stderr
-
-    def up(self, fails: bool = False) -> str:
-        return self.pulumi("up", "--yes", "--skip-preview", fails=fails)
-
-    def set(self, name: str, value: str, secret: bool = False) -> None:
-        subprocess.run(
-            ["pulumi", "config", "set", name, "--stack", "dev", "--secret" if secret else "--plaintext"],
-            cwd=self.folder,
-            env=self.environment,
-            input=value,
-            text=True,
-            check=True,
-        )
-
-    def state(self) -> dict[str, Any]:
-        """Each resource of the state, by name."""
-        exported = json.loads(self.pulumi("stack", "export"))
-        return {item["urn"].split("::")[-1]: item for item in exported["deployment"]["resources"]}
 
 
 class _Host(asyncssh.SSHServer):
@@ -146,18 +106,8 @@ def host() -> Iterator[tuple[int, str, str]]:
 @pytest.fixture
 def stack(tmp_path: Path, host: tuple[int, str, str]) -> Stack:
     """The stack `dev`, configured and not yet up."""
-    (tmp_path / "state").mkdir()
     (tmp_path / "host").mkdir()
-    (tmp_path / "Pulumi.yaml").write_text("name: engine-test\nruntime: python\n")
-    (tmp_path / "__main__.py").write_text(PROGRAM)
-    environment = {
-        **engine_environment(ensure_engine()),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-    }
-    environment.pop("SSH_AUTH_SOCK", None)
-    made = Stack(tmp_path, environment)
-    made.pulumi("stack", "init")
+    made = new_stack(tmp_path, PROGRAM)
     port, host_key, user_key = host
     for name, value in {"port": str(port), "hostKey": host_key, "folder": f"{tmp_path}/host"}.items():
         made.set(name, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,3 +141,13 @@ def context(type: str, name: str = "thing") -> tuple[Context, SilentLog]:
     """A resource's context and the log that it writes to."""
     log = SilentLog()
     return Context(urn=f"urn:pulumi:dev::project::{type}::{name}", log=log), log
+
+
+def on_host(test: Callable[[Host], Coroutine[Any, Any, None]], **options: bool) -> None:
+    """Run a test with an SSH host."""
+
+    async def run() -> None:
+        async with ssh_host(**options) as host:
+            await test(host)
+
+    asyncio.run(run())

@@ -8,14 +8,13 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 import pytest
 
-from tests.unit.command_plugin_host import PASSWORD, Host, context, ssh_host
+from tests.unit.command_plugin_host import PASSWORD, Host, context, on_host, ssh_host
 from toolchain.plugins.command import dial
 from toolchain.plugins.command.remote import RemoteCommand
 from toolchain.plugins.shared.log import SilentLog
@@ -52,14 +51,6 @@ def ssh_agent(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     for agent in agents:
         agent.terminate()
         agent.wait()
-
-
-def on_host(test: Callable[[Host], Coroutine[Any, Any, None]], **options: bool) -> None:
-    async def run() -> None:
-        async with ssh_host(**options) as host:
-            await test(host)
-
-    asyncio.run(run())
 
 
 async def create(inputs: Props, log: SilentLog | None = None) -> Props:

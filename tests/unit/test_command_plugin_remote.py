@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import asyncssh
 import pytest
 from asyncssh.channel import SSHServerChannel
 
-from tests.unit.command_plugin_host import Host, context, ssh_host
+from tests.unit.command_plugin_host import Host, context, on_host
 from toolchain.plugins.command.connection import checked_connection, parsed_connection
 from toolchain.plugins.command.remote import RemoteCommand
 from toolchain.plugins.shared.log import SilentLog
@@ -23,14 +21,6 @@ KIND = RemoteCommand()
 @pytest.fixture(autouse=True)
 def _no_agent_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-
-
-def on_host(test: Callable[[Host], Coroutine[Any, Any, None]], **options: bool) -> None:
-    async def run() -> None:
-        async with ssh_host(**options) as host:
-            await test(host)
-
-    asyncio.run(run())
 
 
 async def create(inputs: Props, log: SilentLog | None = None) -> Props:

@@ -72,6 +72,12 @@ class DockerType(ResourceType):
         """The state after an update that left the daemon's outputs as they were."""
         return self.state(inputs, {name: old_state[name] for name in sorted(self.outputs & old_state.keys())})
 
+    async def update(
+        self, context: Context, id: str, old_state: Props, old_inputs: Props, new: Props, preview: bool
+    ) -> Props:
+        """For a type without `in_place` properties: nothing but a change that is none to Docker comes here."""
+        return self.updated(old_state, new)
+
     def refreshed(self, inputs: Props, observed: Props) -> Props:
         """`inputs` with what drifted: observed values that are not what the program gave.
 

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from toolchain.plugins.docker.daemon import Client, Daemon, DaemonError, Inspected, daemon_of
+from toolchain.plugins.docker.daemon import Client, DaemonError, Inspected, daemon_of
 from toolchain.plugins.docker.fields import BOOL, LABELS, MAP, STRING, Field
 from toolchain.plugins.docker.kind import DockerType
 from toolchain.plugins.docker.labels import label_list, label_map
 from toolchain.plugins.docker.masking import masked
+from toolchain.plugins.docker.removal import removed
 from toolchain.plugins.shared.resource import Context, Created, ProviderError, Read
 from toolchain.plugins.shared.values import Props, Value, plain
 
@@ -91,15 +91,11 @@ class Network(DockerType):
         now = self.refreshed(inputs, observed) if inputs else self.imported(observed)
         return Read(found["Id"], self.state(now, _outputs(found)), now)
 
-    async def update(
-        self, context: Context, id: str, old_state: Props, old_inputs: Props, new: Props, preview: bool
-    ) -> Props:
-        """Nothing changes in place; here after a change that is none to Docker."""
-        return self.updated(old_state, new)
-
     async def delete(self, context: Context, id: str, state: Props) -> None:
         """Remove it; waits for its last endpoints to go."""
-        await _removed(daemon_of(context), id)
+        await removed(
+            daemon_of(context), f"network {id}", lambda client: client.remove_network(id), "has active endpoints"
+        )
 
     def matches(self, name: str, given: Value, observed: Value) -> bool:
         """The daemon adds a gateway to each subnet and options of its own: only what was given counts."""
@@ -114,21 +110,6 @@ def _holds(observed: Value, given: Value) -> bool:
     if not isinstance(observed, dict) or not isinstance(given, dict):
         return observed == given
     return all(observed.get(name) == value for name, value in given.items())
-
-
-async def _removed(daemon: Daemon, id: str) -> None:
-    deadline = asyncio.get_running_loop().time() + REMOVE_SECONDS
-    while True:
-        try:
-            await daemon.call(lambda client: client.remove_network(id))
-            return
-        except DaemonError as failure:
-            if failure.gone:
-                return
-            busy = "has active endpoints" in str(failure)
-            if not busy or asyncio.get_running_loop().time() > deadline:
-                raise ProviderError(f"Unable to remove network {id}: {failure}") from None
-        await asyncio.sleep(1)
 
 
 def _ipam(given: dict[str, Any]) -> IPAMConfig:

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, ClassVar, Final, cast
 
-from toolchain.plugins.docker.daemon import Client, Daemon, DaemonError, Inspected, daemon_of
+from toolchain.plugins.docker.daemon import Client, DaemonError, Inspected, daemon_of
 from toolchain.plugins.docker.fields import LABELS, MAP, STRING
 from toolchain.plugins.docker.kind import DockerType
 from toolchain.plugins.docker.labels import label_list, label_map
 from toolchain.plugins.docker.masking import masked
+from toolchain.plugins.docker.removal import removed
 from toolchain.plugins.shared.resource import Context, Created, ProviderError, Read
 from toolchain.plugins.shared.values import Props, plain
 
@@ -61,30 +61,11 @@ class Volume(DockerType):
         now = self.refreshed(inputs, observed) if inputs else self.imported(observed)
         return Read(found["Name"], self.state(now, _outputs(found)), now)
 
-    async def update(
-        self, context: Context, id: str, old_state: Props, old_inputs: Props, new: Props, preview: bool
-    ) -> Props:
-        """Nothing changes in place; here after a change that is none to Docker."""
-        return self.updated(old_state, new)
-
     async def delete(self, context: Context, id: str, state: Props) -> None:
         """Remove it and its content; waits while a container uses it."""
-        await _removed(daemon_of(context), id)
-
-
-async def _removed(daemon: Daemon, id: str) -> None:
-    deadline = asyncio.get_running_loop().time() + REMOVE_SECONDS
-    while True:
-        try:
-            await daemon.call(lambda client: client.remove_volume(id, force=True))
-            return
-        except DaemonError as failure:
-            if failure.gone:
-                return
-            in_use = "volume is in use" in str(failure)
-            if not in_use or asyncio.get_running_loop().time() > deadline:
-                raise ProviderError(f"Unable to remove volume {id}: {failure}") from None
-        await asyncio.sleep(1)
+        await removed(
+            daemon_of(context), f"volume {id}", lambda client: client.remove_volume(id, force=True), "volume is in use"
+        )
 
 
 def _outputs(found: Inspected) -> Props:
