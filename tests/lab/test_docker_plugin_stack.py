@@ -96,7 +96,7 @@ def test_a_stacks_life(stack: Stack) -> None:
     tag = stack.pulumi("config", "get", "tag").strip()
     assert docker(host_under_test(), "exec", f"{tag}-web", "cat", "/etc/app.conf") == SECRET
     assert docker(host_under_test(), "exec", f"{tag}-web", "stat", "-c", "%a", "/etc/app.conf") == "600"
-    assert SECRET not in (stack.folder / "state" / ".pulumi/stacks/docker-plugin-test/dev.json").read_text()
+    assert SECRET not in (stack.folder / "state" / ".pulumi/stacks/engine-test/dev.json").read_text()
 
     assert "6 unchanged" in stack.pulumi("preview")
     assert "6 unchanged" in stack.refresh()
