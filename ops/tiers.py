@@ -42,7 +42,7 @@ TIERS = (
     Tier("up", "make up, and its proof", ((*OPS, "up"),), needs=("engine", "hosts")),
     Tier("lab", "the stack and the plugins on real hosts", ((*PYTEST, "tests/lab"),), needs=("up",)),
 )
-LAB_DOWN = Tier("down", "the lab, which these tests had started", (("lab/down",),))
+LAB_DOWN = Tier("down", "the lab, stopped again without a trace", (("lab/down",), (*PYTEST, "tests/down")))
 
 
 def main() -> int:
