@@ -17,26 +17,33 @@ DEV = PROJECT / "stacks" / "Pulumi.dev.yaml"
 WRONG = PROJECT / "tests" / "cases" / "settings" / "everything-at-once.yaml"
 
 
-def preview(state: Path, config: Path, fails: bool = False) -> str:
-    """A preview of the stack `dev` with another file's settings; its state is in a folder of the test's."""
+def preview(folder: Path, config: str, fails: bool = False) -> str:
+    """A preview of the program with these settings, as the stack `dev` of a project that is the test's own."""
+    for each in ("Pulumi.yaml", "__main__.py", "components", "documents", "hostctl", "settings", ".venv"):
+        (folder / each).symlink_to(PROJECT / each)
+    (folder / "stacks").mkdir()
+    (folder / "stacks" / "Pulumi.dev.yaml").write_text(config)
+    (folder / "state").mkdir()
     environment = {
         **engine_environment(ensure_engine()),
-        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_BACKEND_URL": f"file://{folder}/state",
         "PULUMI_CONFIG_PASSPHRASE": "test",
+        "NO_COLOR": "1",
     }
     environment.pop("SSH_AUTH_SOCK", None)
-    init = ["pulumi", "stack", "init", "dev", "--no-select", "--non-interactive"]
-    subprocess.run(init, cwd=PROJECT, env=environment, check=True, capture_output=True)
-    done = subprocess.run(
-        ["pulumi", "preview", "--diff", "--stack", "dev", "--config-file", str(config), "--non-interactive"],
-        cwd=PROJECT, env={**environment, "NO_COLOR": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+
+    def pulumi(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["pulumi", *arguments, "--non-interactive"]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+    assert pulumi("stack", "init", "dev").returncode == 0
+    done = pulumi("preview", "--diff", "--stack", "dev")
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def test_a_new_stack_is_shown_without_any_host(tmp_path: Path) -> None:
-    text = preview(tmp_path, DEV)
+    text = preview(tmp_path, DEV.read_text())
     assert "18 to create" in text
     assert "/etc/docker/daemon.json" in text
     assert "http://10.20.0.10:5001" in text
@@ -45,10 +52,8 @@ def test_a_new_stack_is_shown_without_any_host(tmp_path: Path) -> None:
 
 def test_bad_settings_are_all_listed_at_once_and_nothing_is_planned(tmp_path: Path) -> None:
     case = yaml.safe_load(WRONG.read_text())
-    config = tmp_path / "Pulumi.dev.yaml"
     settings = {f"http-registry:{key}": each for key, each in case["settings"].items()}
-    config.write_text(yaml.safe_dump({"config": settings}))
-    text = preview(tmp_path, config, fails=True)
+    text = preview(tmp_path, yaml.safe_dump({"config": settings}), fails=True)
     assert f"settings: {len(case['errors'])} errors, nothing was touched" in text
     for error in case["errors"]:
         assert error in text
@@ -58,9 +63,7 @@ def test_bad_settings_are_all_listed_at_once_and_nothing_is_planned(tmp_path: Pa
 
 
 def test_a_stack_without_settings_is_told_what_it_needs(tmp_path: Path) -> None:
-    config = tmp_path / "Pulumi.dev.yaml"
-    config.write_text("config: {}\n")
-    text = preview(tmp_path, config, fails=True)
+    text = preview(tmp_path, "config: {}\n", fails=True)
     for key in ("hosts", "image", "registries", "firewall"):
         assert f"{key}: is required; add it" in text
 
@@ -69,8 +72,6 @@ def test_a_missing_file_and_a_missing_secret_are_listed_together(tmp_path: Path)
     settings = yaml.safe_load((PROJECT / "stacks" / "Pulumi.lab.yaml").read_text())["config"]
     plain = {key: each for key, each in settings.items() if "password" not in key}
     plain["http-registry:known_hosts"] = ".work/nowhere"
-    config = tmp_path / "Pulumi.dev.yaml"
-    config.write_text(yaml.safe_dump({"config": plain}))
-    text = preview(tmp_path, config, fails=True)
+    text = preview(tmp_path, yaml.safe_dump({"config": plain}), fails=True)
     assert "password-pusher: is required; set it with 'pulumi config set --secret password-pusher'" in text
     assert "known_hosts = '.work/nowhere': must be a file below the project folder" in text
