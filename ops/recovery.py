@@ -51,12 +51,16 @@ def _dead_locks(stack: Stack) -> list[Path]:
     if url.scheme != "file":
         return []
     folder = Path(url.path, ".pulumi", "locks", "organization", PROJECT_NAME, stack.name)
-    return [lock for lock in folder.glob("*.json") if _is_dead(json.loads(lock.read_text()))]
+    return [lock for lock in folder.glob("*.json") if _is_dead(lock)]
 
 
-def _is_dead(lock: dict[str, object]) -> bool:
-    if lock["hostname"] != socket.gethostname():
-        return False
+def _is_dead(file: Path) -> bool:
+    try:
+        lock = json.loads(file.read_text())
+        if lock["hostname"] != socket.gethostname():
+            return False
+    except (ValueError, KeyError):
+        return True  # its process was killed while it wrote this
     command = Path(f"/proc/{lock['pid']}/comm")
     return not command.exists() or command.read_text().strip() != "pulumi"
 
