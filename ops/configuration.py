@@ -6,11 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from ops.checkpoint import PROJECT_NAME
 from ops.stack import PROJECT, StackError
 from settings import SettingsError, Tier, parse
 from settings.known_hosts import host_keys, render
-
-PROJECT_NAME = "http-registry"
 
 
 def tier_of(stack: str) -> Tier:

@@ -33,7 +33,7 @@ def wait_for_leftovers(stack: Stack) -> None:
     """
     deadline = time.monotonic() + PATIENCE
     said = False
-    while found := list(_leftovers(stack.environment.get("PULUMI_BACKEND_URL", ""))):
+    while found := list(_leftovers(stack.backend)):
         for each in found:
             if "language" in each.program:
                 os.kill(each.pid, signal.SIGTERM)

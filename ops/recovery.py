@@ -11,9 +11,9 @@ import os
 import socket
 import subprocess
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from ops.configuration import PROJECT_NAME, tier_of, write_known_hosts
+from ops.checkpoint import PROJECT_NAME, local_folder
+from ops.configuration import tier_of, write_known_hosts
 from ops.leftovers import wait_for_leftovers
 from ops.stack import Stack
 from settings.tier import Host
@@ -47,11 +47,9 @@ def recover(stack: Stack) -> None:
 
 
 def _dead_locks(stack: Stack) -> list[Path]:
-    url = urlsplit(stack.environment.get("PULUMI_BACKEND_URL", ""))
-    if url.scheme != "file":
-        return []
-    folder = Path(url.path, ".pulumi", "locks", "organization", PROJECT_NAME, stack.name)
-    return [lock for lock in folder.glob("*.json") if _is_dead(lock)]
+    folder = local_folder(stack.backend)
+    locks = (folder / "locks" / "organization" / PROJECT_NAME / stack.name).glob("*.json") if folder else []
+    return [lock for lock in locks if _is_dead(lock)]
 
 
 def _is_dead(file: Path) -> bool:

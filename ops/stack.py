@@ -14,6 +14,7 @@ from typing import Any
 import lab
 from lab.paths import work_dir
 from ops import ssh_agent
+from ops.checkpoint import mend
 from toolchain.engine import engine_environment, ensure_engine
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -32,6 +33,11 @@ class Stack:
 
     name: str
     environment: dict[str, str]
+
+    @property
+    def backend(self) -> str:
+        """The URL of the backend; empty where pulumi's own login decides."""
+        return self.environment.get("PULUMI_BACKEND_URL", "")
 
     def pulumi(self, *arguments: str, quiet: bool = False, stdin: str | None = None) -> str:
         """Run pulumi on this stack. Raises StackError where it fails; with `quiet` its output is returned."""
@@ -57,7 +63,11 @@ class Stack:
         self.pulumi("stack", "import", quiet=True, stdin=json.dumps(state))
 
     def make(self) -> None:
-        """Make the stack in its backend if it isn't there. Raises StackError where the backend can't be reached."""
+        """Make the stack in its backend if it isn't there, and readable if a crash has left it otherwise.
+
+        Raises StackError where the backend can't be reached.
+        """
+        mend(self.backend, self.name)
         status, listed, errors = self._run("stack", "ls", "--json", quiet=True)
         if status != 0:
             raise StackError(f"pulumi can't reach its backend; set PULUMI_BACKEND_URL or 'pulumi login':\n{errors}")
