@@ -1,4 +1,4 @@
-"""Programs built from Go modules: the registry, and crictl for the hosts. Versions are pinned in lab/go."""
+"""Programs built from Go modules: the registry, crictl, and newer runtimes than Debian's. lab/go pins the versions."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from lab.progress import step
 from toolchain.golang import go_environment, go_missing, go_needed
 
 REMEDY = "Check that Go's module proxy answers: go env GOPROXY"
+FOLDER = "/usr/local/bin"
+"""Where a host has programs of ours; it is before Debian's folders on every PATH."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program of a Go module; lab/go/<name> pins the module and everything it needs."""
+    """Programs of one Go module; lab/go/<name> pins the module and everything it needs."""
 
     name: str
-    package: str
+    packages: tuple[str, ...]
+    """A binary each, named by the last word."""
     variables: tuple[str, ...]
     """`import/path.Name=value`, set by the linker, so that the program knows its version."""
+    without: tuple[str, ...] = ()
+    """Debian's files that a plain install of this version does not have; they go from a host that runs it."""
 
     @property
     def folder(self) -> Path:
@@ -29,42 +34,68 @@ class Program:
         return SOURCES / "go" / self.name
 
     @property
+    def files(self) -> dict[str, Path]:
+        """What a host needs to run it in place of Debian's, by the path below /: lab/programs/<name>."""
+        root = SOURCES / "programs" / self.name
+        return {str(path.relative_to(root)): path for path in sorted(root.rglob("*")) if path.is_file()}
+
+    @property
     def target(self) -> Path:
-        """The cache folder of the built program."""
+        """The cache folder of the built binaries."""
         pinned = [self.folder / "go.mod", self.folder / "go.sum"]
-        return entry(self.name, [*pinned, self.package, *self.variables])
+        return entry(self.name, [*pinned, *self.packages, *self.variables])
 
 
 REGISTRY = Program(
     "registry",
-    "github.com/distribution/distribution/v3/cmd/registry",
+    ("github.com/distribution/distribution/v3/cmd/registry",),
     ("github.com/distribution/distribution/v3/version.version=v3.1.2",),
 )
 CRICTL = Program(
     "crictl",
-    "sigs.k8s.io/cri-tools/cmd/crictl",
+    ("sigs.k8s.io/cri-tools/cmd/crictl",),
     ("sigs.k8s.io/cri-tools/pkg/version.Version=v1.34.0",),
 )
+CONTAINERD = Program(
+    "containerd",
+    (
+        "github.com/containerd/containerd/v2/cmd/containerd",
+        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+        "github.com/containerd/containerd/v2/cmd/ctr",
+    ),
+    ("github.com/containerd/containerd/v2/version.Version=v2.4.2",),
+    without=("/etc/containerd/config.toml",),
+)
+DOCKERD = Program(
+    "dockerd",
+    # Debian's docker-proxy is too old for this dockerd: it does not take its socket over (-use-listen-fd).
+    ("github.com/moby/moby/v2/cmd/dockerd", "github.com/moby/moby/v2/cmd/docker-proxy"),
+    # The module has no other name for the engine's version than what its developers' builds say.
+    (
+        "github.com/moby/moby/v2/dockerversion.Version=29.0.0-dev",
+        "github.com/moby/moby/v2/dockerversion.GitCommit=v2.0.0-beta.24",
+    ),
+)
+PROGRAMS = {program.name: program for program in (CRICTL, REGISTRY, CONTAINERD, DOCKERD)}
 
 
 def build(program: Program) -> Path:
-    """The program's static binary, built when the cache has none."""
+    """The folder with the program's static binaries, built when the cache has none."""
 
     def compile_into(folder: Path) -> None:
         link = " ".join(["-s", "-w", *(f"-X {variable}" for variable in program.variables)])
-        output = str(folder / program.name)
-        command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", output]
+        command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", f"{folder}/"]
         env = {**go_environment(cache_dir()), "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
         missing = go_missing(program.folder, env)
         if missing:
             raise LabError(f"building {program.name}: {missing}\nInstall Go {go_needed(program.folder)} or newer.")
         with step(f"building {program.name} from Go modules"):
             run(
-                [*command, program.package],
+                [*command, *program.packages],
                 what=f"building {program.name}",
                 remedy=REMEDY,
                 env=env,
                 cwd=program.folder,
             )
 
-    return cached(program.target, compile_into) / program.name
+    return cached(program.target, compile_into)

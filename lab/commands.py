@@ -7,9 +7,10 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 from lab import (
     binaries,
@@ -68,6 +69,20 @@ def _alone() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _building(names: Iterable[str]) -> Iterator[Callable[[str], Path]]:
+    """Build programs of lab/go, one after the other, beside the caller's work; gives what waits for a program's folder.
+
+    When the caller fails, those that have not begun are dropped.
+    """
+    pool = ThreadPoolExecutor(1)
+    builds = {name: pool.submit(binaries.build, binaries.PROGRAMS[name]) for name in dict.fromkeys(names)}
+    try:
+        yield lambda name: builds[name].result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def up(arguments: Sequence[str]) -> int:
     """Start the lab, or what is missing of it."""
     argparse.ArgumentParser("lab/up", description=up.__doc__).parse_args(arguments)
@@ -76,23 +91,26 @@ def up(arguments: Sequence[str]) -> int:
         ssh.private_key()
         engine = daemon.ensure()
         found = machines.containers(engine)
-        with ThreadPoolExecutor(1) as pool:
-            crictl = pool.submit(binaries.build, binaries.CRICTL)
-            registry = pool.submit(binaries.build, binaries.REGISTRY)
-            missing = len(found) < len(HOSTS) and not hostimage.loaded(engine)
-            if missing or not images.registry_target().exists():
+        new = machines.missing(found)
+        with _building(["crictl", "registry", *(name for each in new for name in each.programs)]) as built:
+
+            def crictl() -> Path:
+                return built("crictl") / "crictl"
+
+            unloaded = bool(new) and not hostimage.loaded(engine)
+            if unloaded or not images.registry_target().exists():
                 if not hostimage.target().exists():
                     packages.need(BUILT_WITH)
-                rootfs = hostimage.rootfs(crictl.result)
-                if missing:
+                rootfs = hostimage.rootfs(crictl)
+                if unloaded:
                     hostimage.load(engine, rootfs)
             networks.ensure(engine)
-            machines.ensure(engine, found)
+            machines.ensure(engine, found, built)
             ssh.publish()
-            tar = images.registry(registry.result(), hostimage.target() / hostimage.ROOTFS)
+            tar = images.registry(built("registry") / "registry", hostimage.target() / hostimage.ROOTFS)
         cache.place(tar, work_dir() / "registry.tar")
         if not hub.ready(engine):
-            hub.fill(engine, tar, lambda: images.tests(hostimage.rootfs(crictl.result)))
+            hub.fill(engine, tar, lambda: images.tests(hostimage.rootfs(crictl)))
     say(f"the lab {machines.lab_id()} is up: {', '.join(h.name for h in HOSTS)}")
     return 0
 

@@ -48,6 +48,8 @@ class Host:
     second: tuple[Network, str] | None = None
     """A second network and the host's address in it."""
     route: Route | None = None
+    programs: tuple[str, ...] = ()
+    """Programs of lab/go that the host's services run in place of Debian's older ones."""
 
     @property
     def container(self) -> str:
@@ -70,6 +72,8 @@ HOSTS = (
     Host("registry", "192.168.1.11", INSIDE, (*DOCKER, "nginx.service"), second=(OUTSIDE, "192.168.2.11")),
     Host("docker1", "192.168.1.21", INSIDE, DOCKER),
     Host("containerd1", "192.168.1.22", INSIDE, CONTAINERD),
+    Host("containerd2", "192.168.1.23", INSIDE, CONTAINERD, programs=("containerd",)),
+    Host("docker2", "192.168.1.24", INSIDE, DOCKER, programs=("containerd", "dockerd")),
     Host("outsider", "192.168.2.31", OUTSIDE, DOCKER, route=Route("192.168.1.0/24", "192.168.2.11")),
 )
 

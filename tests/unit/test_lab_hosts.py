@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 import lab
-from lab import capabilities, cgroups, machines, ssh
+from lab import capabilities, cgroups, hostimage, machines, networks, ssh
+from lab.binaries import PROGRAMS
+from lab.machines import Container
 
 if TYPE_CHECKING:
     from lab.docker import Docker
@@ -71,8 +74,82 @@ def test_a_host_made_anew_leaves_no_old_key_behind(tmp_path: Path, monkeypatch: 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        machines.create(cast("Docker", interrupted), lab.host("hub"))
+        machines.create(cast("Docker", interrupted), lab.host("hub"), Path)
     assert not kept.exists()
+
+
+DOCKER_DROP_IN = "etc/systemd/system/docker.service.d/lab.conf"
+CONTAINERD_DROP_IN = "etc/systemd/system/containerd.service.d/lab.conf"
+
+
+def test_a_host_with_programs_of_its_own_runs_them_in_place_of_debians() -> None:
+    assert [host.name for host in lab.HOSTS if host.programs] == ["containerd2", "docker2"]
+    own = {name: machines.host_files(lab.host(name), "key\n") for name in ("containerd2", "docker2")}
+    assert list(own["containerd2"]) == ["root/.ssh/authorized_keys", CONTAINERD_DROP_IN]
+    assert list(own["docker2"]) == [
+        "root/.ssh/authorized_keys",
+        CONTAINERD_DROP_IN,
+        "etc/docker/daemon.json",
+        DOCKER_DROP_IN,
+    ]
+    assert json.loads(own["docker2"]["etc/docker/daemon.json"]) == {"features": {"time-namespaces": False}}
+    for files in own.values():
+        assert "ExecStart=\nExecStart=/usr/local/bin/containerd\n" in files[CONTAINERD_DROP_IN]
+    assert "ExecStart=\nExecStart=/usr/local/bin/dockerd " in own["docker2"][DOCKER_DROP_IN]
+
+
+def test_what_debian_ships_for_an_older_program_goes_before_the_first_boot_only() -> None:
+    for name in ("containerd2", "docker2"):
+        arguments = machines.create_arguments(lab.host(name), "i", [])
+        script = '[ -e /etc/lab-booted ] || rm -f /etc/containerd/config.toml; exec "$@"'
+        command = arguments[arguments.index("i") + 1 :]
+        assert command == ["sh", "-c", script, "sh", machines.BOOT, *lab.host(name).services]
+
+
+def test_programs_are_on_a_host_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_REGISTRY_LAB_DIR", str(tmp_path))
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(ssh, "public_key", lambda: "key\n")
+    machines.create(cast("Docker", lambda *call: calls.append(call)), lab.host("docker2"), lambda name: tmp_path / name)
+    container = lab.host("docker2").container
+    assert [call[0] for call in calls] == ["create", "cp", "cp", "cp", "start"]
+    assert calls[2:4] == [
+        ("cp", f"{tmp_path}/containerd/.", f"{container}:/usr/local/bin/"),
+        ("cp", f"{tmp_path}/dockerd/.", f"{container}:/usr/local/bin/"),
+    ]
+
+
+def test_a_host_made_from_another_image_or_other_programs_is_outdated(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = hostimage.tag()
+    made = machines.create_arguments(lab.host("docker2"), now, [])
+    label = next(word for word in made if word.startswith("http-registry-lab.programs="))
+    assert all(f"{PROGRAMS[name].target.name}-" in label for name in ("containerd", "dockerd"))
+    listed = [
+        ("hub", now, ""),
+        ("registry", "http-registry-lab/host:older", ""),
+        ("docker1", now, ",maintainer=a=b"),
+        ("containerd2", now, ",http-registry-lab.programs=containerd-older"),
+        ("docker2", now, f",{label}"),
+    ]
+    lines = [
+        {
+            "Names": lab.host(name).container,
+            "State": "running",
+            "Image": image,
+            "Labels": networks.label() + labels,
+        }
+        for name, image, labels in listed
+    ]
+    found = machines.containers(cast("Docker", lambda *_: "\n".join(map(json.dumps, lines))))
+    assert [name for name, container in found.items() if container.outdated] == ["registry", "containerd2"]
+
+
+def test_a_host_that_never_ran_is_made_anew() -> None:
+    found = {host.name: Container("exited" if host.name == "hub" else "running") for host in lab.HOSTS}
+    assert machines.missing(found) == []
+    found["docker2"] = Container("created")
+    del found["registry"]
+    assert [host.name for host in machines.missing(found)] == ["registry", "docker2"]
 
 
 def test_each_hierarchy_of_cgroups_v1_is_mounted_by_itself() -> None:

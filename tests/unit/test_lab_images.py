@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tarfile
 import threading
 import zlib
@@ -14,6 +15,7 @@ import pytest
 
 from lab import archive, binaries, cache, images
 from lab.process import LabError
+from toolchain.golang import in_go_mod
 
 
 def test_a_digest_follows_texts_and_files_and_their_order(tmp_path: Path) -> None:
@@ -97,9 +99,18 @@ def test_a_go_that_is_too_old_is_told_with_the_one_that_is_needed(
 
 
 def test_the_cache_folder_of_a_program_is_pinned_by_its_modules() -> None:
-    for program in (binaries.REGISTRY, binaries.CRICTL):
+    for name, program in binaries.PROGRAMS.items():
         assert (program.folder / "go.sum").is_file()
-        assert program.target.name.startswith(f"{program.name}-")
+        assert program.target.name.startswith(f"{name}-")
+
+
+def test_a_program_says_the_version_that_its_go_mod_pins_and_tools_go_names_what_is_built() -> None:
+    for program in binaries.PROGRAMS.values():
+        module, version = in_go_mod(program.folder, r"^require (\S+ \S+)$").split()
+        assert any(variable == f"{variable.split('=')[0]}={version}" for variable in program.variables)
+        assert all(variable.startswith(f"{module}/") for variable in program.variables)
+        tools = (program.folder / "tools.go").read_text()
+        assert sorted(program.packages) == sorted(re.findall(r'_ "([^"]+)"', tools))
 
 
 def _archive(folder: Path) -> Path:
