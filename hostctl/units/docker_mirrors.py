@@ -111,7 +111,7 @@ class DockerMirrors(Unit):
             return []
         state = change.after[PATH] or change.before[PATH]
         assert state is not None
-        text = daemon_json.with_empty_lists(_text(change.after), gone)
+        text = daemon_json.with_values(_text(change.after), {key: [] for key in gone})
         return [replace(change, after={PATH: state.with_content(text)})]
 
     def activate(self, host: Host, change: Change, level: str) -> None:
