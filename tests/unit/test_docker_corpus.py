@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS, PATH, Wanted, merge, unmerge
+from hostctl.docker_engine import LOOPBACK
 from hostctl.errors import HostError
 from hostctl.json_text import JsonText
 
-LOOPBACK = ("::1/128", "127.0.0.0/8")
 CORPUS = Path(__file__).parents[1] / "cases" / "docker_corpus"
 FILES = {path.stem: path for path in sorted(CORPUS.glob("*.json"))}
 REFUSED = {name: path.with_suffix(".error").read_text().strip() for name, path in FILES.items() if "refused" in name}

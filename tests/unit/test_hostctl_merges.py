@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from hostctl import containerd_toml, daemon_json
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS
+from hostctl.docker_engine import LOOPBACK
 from hostctl.errors import HostError
 from hostctl.masking import masked
 
 settings.register_profile("merges", deadline=None)
 settings.load_profile("merges")
 
-LOOPBACK = ("::1/128", "127.0.0.0/8")
 CASES = Path(__file__).parent.parent / "cases"
 DIALECT = containerd_toml.dialect_of("containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3")
 
