@@ -40,9 +40,9 @@ class RuntimeMirrorConfig(pulumi.ComponentResource):
         super().__init__("http-registry:index:RuntimeMirrorConfig", name, None, opts)
         documents: dict[str, str] = {}
         if args.runtime.docker:
-            keys = docker_mirrors.keys(args.runtime.docker, args.mirrors, args.hosted)
-            documents[docker_mirrors.PATH] = docker_mirrors.shown(keys)
-            args.host.run_unit("docker-mirrors", keys, self, depends_on=after)
+            docker = docker_mirrors.render(args.runtime.docker, args.mirrors, args.hosted)
+            documents |= docker.shown()
+            args.host.run_unit("docker-mirrors", docker.wish(), self, depends_on=after)
         if args.runtime.containerd:
             wanted = containerd_mirrors.render(args.runtime.containerd, args.mirrors, args.hosted)
             documents |= wanted.shown()

@@ -1,31 +1,73 @@
-"""The keys of ours in Docker's daemon.json.
+"""What is ours in Docker's configuration: keys of daemon.json, and hosts.toml files.
 
-Source: docs.docker.com/reference/cli/dockerd. `registry-mirrors` counts for docker.io only.
+Which of them count is known on the host only. Sources: docs.docker.com/reference/cli/dockerd, whose `registry-mirrors`
+counts for docker.io only, and docs.docker.com/engine/daemon/configure-registry: Docker with the containerd image store
+reads hosts.toml, and where that names two endpoints, not daemon.json.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from documents import hosts_toml
+from documents.document import Document
 from settings.tier import Docker
 
 PATH = "/etc/docker/daemon.json"
+CERTS = "/etc/docker/certs.d"
 DOCKER_HUB = "docker.io"
+WITH_HOSTS_TOML = "Docker 28 and newer with the containerd image store"
 
 
-def keys(wanted: Docker, mirrors: Mapping[str, str], hosted: Sequence[str]) -> dict[str, Any]:
-    """The wish for hostctl's unit docker-mirrors; hosted registries over HTTP have to be named as insecure."""
-    return {
-        "registry_mirrors": [mirrors[DOCKER_HUB]] if DOCKER_HUB in mirrors else [],
-        "insecure_registries": [urlsplit(url).netloc for url in hosted if url.startswith("http://")],
-        "max_concurrent_downloads": wanted.max_concurrent_downloads,
-    }
+@dataclass(frozen=True)
+class DockerMirrors:
+    """Both forms of the same mirrors: hostctl takes the one that the host's Docker reads.
+
+    `mirrors`: a mirror's URL by the registry that it stands for. `insecure`: what is spoken to over HTTP by its own
+    name; logins need that in daemon.json on every Docker.
+    """
+
+    mirrors: Mapping[str, str]
+    insecure: tuple[str, ...]
+    files: tuple[Document, ...]
+    max_concurrent_downloads: int | None
+    debug: bool
+
+    def wish(self) -> dict[str, Any]:
+        """The wish for hostctl's unit docker-mirrors."""
+        return {
+            "registry_mirrors": [self.mirrors[DOCKER_HUB]] if DOCKER_HUB in self.mirrors else [],
+            "other_mirrors": {name: url for name, url in self.mirrors.items() if name != DOCKER_HUB},
+            "insecure_registries": list(self.insecure),
+            "max_concurrent_downloads": self.max_concurrent_downloads,
+            "debug": self.debug,
+            "files": [each.as_wish() for each in self.files],
+        }
+
+    def shown(self) -> dict[str, str]:
+        """Path to text, for people; daemon.json as the keys that are ours, each form with where it counts."""
+        wish = self.wish()
+        keys = ("registry_mirrors", "insecure_registries", "max_concurrent_downloads", "debug")
+        ours = json.dumps({key.replace("_", "-"): wish[key] for key in keys if wish[key]}, indent=2) + "\n"
+        if wish["registry_mirrors"]:
+            ours = f"# registry-mirrors: not on {WITH_HOSTS_TOML}, where hosts.toml says it.\n{ours}"
+        return {PATH: ours, **{each.path: f"# Only on {WITH_HOSTS_TOML}.\n{each.text}" for each in self.files}}
 
 
-def shown(wish: Mapping[str, Any]) -> str:
-    """The keys as they will stand in daemon.json among the keys of others."""
-    ours = {key.replace("_", "-"): value for key, value in wish.items() if value}
-    return json.dumps(ours, indent=2) + "\n"
+def render(wanted: Docker, mirrors: Mapping[str, str], hosted: Sequence[str]) -> DockerMirrors:
+    """The keys, and a hosts.toml for each mirrored registry and for each hosted one over HTTP."""
+    plain = [url for url in hosted if url.startswith("http://")]
+    named = [*plain, *(url for name, url in mirrors.items() if name != DOCKER_HUB and url.startswith("http://"))]
+    texts = {name: hosts_toml.mirror(url, fallback=wanted.fallback) for name, url in mirrors.items()}
+    texts |= {urlsplit(url).netloc: hosts_toml.hosted(url) for url in plain}
+    return DockerMirrors(
+        mirrors,
+        tuple(urlsplit(url).netloc for url in named),
+        tuple(Document(f"{CERTS}/{name}/hosts.toml", text) for name, text in texts.items()),
+        wanted.max_concurrent_downloads,
+        wanted.debug,
+    )

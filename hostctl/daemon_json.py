@@ -6,27 +6,45 @@ docker/cli's docs/reference/dockerd.md; dockerd matches key names exactly and re
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+import codecs
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from hostctl.json_text import JsonText
 
 PATH = "/etc/docker/daemon.json"
-MIRRORS, INSECURE, DOWNLOADS = "registry-mirrors", "insecure-registries", "max-concurrent-downloads"
+MIRRORS, INSECURE = "registry-mirrors", "insecure-registries"
+DOWNLOADS, DEBUG = "max-concurrent-downloads", "debug"
 NEW_FILE = b"{}\n"
 
 
 class Wanted(NamedTuple):
-    """What we want in daemon.json; an empty list and None want nothing."""
+    """What we want in daemon.json; an empty list and None want nothing.
+
+    `loopback` joins `insecure` where the key is new: what dockerd takes for insecure only while nobody names any.
+    """
 
     mirrors: Tuple[str, ...] = ()
     insecure: Tuple[str, ...] = ()
     downloads: Optional[int] = None
+    debug: Optional[bool] = None
+    loopback: Tuple[str, ...] = ()
 
     @property
     def lists(self) -> Dict[str, List[str]]:
         """The wanted items of the keys that hold lists, without doubles."""
         wanted = {MIRRORS: self.mirrors, INSECURE: self.insecure}
         return {key: _distinct(items) for key, items in wanted.items() if items}
+
+    @property
+    def values(self) -> Dict[str, Any]:
+        """The wanted values of the other keys."""
+        wanted = {DOWNLOADS: self.downloads, DEBUG: self.debug}
+        return {key: value for key, value in wanted.items() if value is not None}
+
+    @property
+    def keys(self) -> List[str]:
+        """The keys that we set."""
+        return [*self.lists, *self.values]
 
 
 def same_item(item: str) -> str:
@@ -35,25 +53,27 @@ def same_item(item: str) -> str:
 
 
 def merge(base: Optional[bytes], wanted: Wanted) -> Tuple[bytes, Dict[str, Any]]:
-    """The base with our items first and our number set, and what of it is ours. Raises HostError for a bad base."""
+    """The base with our items first and our values set, and what of it is ours. Raises HostError for a bad base."""
     document = JsonText(PATH, base or NEW_FILE)
-    ours: Dict[str, Any] = {"created": base is None, "lists": {}, "numbers": {}}
-    for key in (MIRRORS, INSECURE):
-        there = _list(document, key)
-        items = wanted.lists.get(key)
-        if items is None:
-            continue
+    ours: Dict[str, Any] = {"created": base is None, "mark": document.had_mark, "lists": {}, "values": {}}
+    if base is not None and not document.keys:
+        ours["empty"] = base.decode("utf-8-sig")
+    there = {key: _checked(document, key) for key in (MIRRORS, INSECURE, DOWNLOADS, DEBUG)}
+    for key, items in wanted.lists.items():
+        before = there[key]
+        if key == INSECURE and before is None:
+            items = _distinct((*items, *wanted.loopback))
+        known = {same_item(each) for each in before or []}
         taken = {same_item(each) for each in items}
-        known = {same_item(each) for each in there or []}
         ours["lists"][key] = {
             "added": [each for each in items if same_item(each) not in known],
-            "before": there,
+            "before": before,
+            "source": document.source(key),
         }
-        document.set(key, items + [each for each in there or [] if same_item(each) not in taken])
-    before = _number(document, DOWNLOADS)
-    if wanted.downloads is not None:
-        ours["numbers"][DOWNLOADS] = {"set": wanted.downloads, "before": before}
-        document.set(DOWNLOADS, wanted.downloads)
+        document.set(key, items + [each for each in before or [] if same_item(each) not in taken])
+    for key, value in wanted.values.items():
+        ours["values"][key] = {"set": value, "before": there[key], "source": document.source(key)}
+        document.set(key, value)
     return document.encoded(), ours
 
 
@@ -62,23 +82,24 @@ def unmerge(current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List
     document = JsonText(PATH, current or NEW_FILE)
     notes: List[str] = []
     for key, mine in ours["lists"].items():
-        there = _list(document, key)
+        there = _checked(document, key)
         present = {same_item(each) for each in there or []}
         gone = [each for each in mine["added"] if same_item(each) not in present]
         if gone:
             notes.append(f"{PATH}: somebody has taken {', '.join(gone)} out of {key} since")
         if there is not None:
             added = {same_item(each) for each in mine["added"]}
-            _put_back(document, key, [each for each in there if same_item(each) not in added], mine["before"])
-    for key, mine in ours["numbers"].items():
-        value = _number(document, key)
+            _put_list_back(document, key, [each for each in there if same_item(each) not in added], mine)
+    # `numbers`: as records of an earlier hostctl call them.
+    for key, mine in {**ours.get("numbers", {}), **ours.get("values", {})}.items():
+        value = _checked(document, key)
         if value != mine["set"]:
             notes.append(f"{PATH}: somebody has changed {key} from {mine['set']} to {value} since; theirs stays")
         elif mine["before"] is None:
             document.delete(key)
         else:
-            document.set(key, mine["before"])
-    return (None if ours["created"] and not document.keys else document.encoded()), notes
+            _put_back(document, key, mine)
+    return _as_it_was(document, ours), notes
 
 
 def values(text: Optional[bytes]) -> Dict[str, Any]:
@@ -86,33 +107,49 @@ def values(text: Optional[bytes]) -> Dict[str, Any]:
     return JsonText(PATH, text or NEW_FILE).values
 
 
-def with_empty_lists(text: Optional[bytes], keys: List[str]) -> bytes:
-    """The text with those keys, which it lacks, as empty lists."""
+def with_values(text: Optional[bytes], values: Mapping[str, Any]) -> bytes:
+    """The text with those keys, which it lacks, at its end."""
     document = JsonText(PATH, text or NEW_FILE)
-    for key in keys:
-        document.set(key, [])
+    for key, value in values.items():
+        document.set(key, value)
     return document.encoded()
 
 
-def _put_back(document: JsonText, key: str, rest: List[str], before: Optional[List[str]]) -> None:
+def _put_list_back(document: JsonText, key: str, rest: List[str], mine: Dict[str, Any]) -> None:
+    before = mine["before"]
     if before is not None and {same_item(each) for each in rest} == {same_item(each) for each in before}:
-        document.set(key, before)
+        _put_back(document, key, mine)
     elif rest or before is not None:
         document.set(key, rest)
     else:
         document.delete(key)
 
 
-def _list(document: JsonText, key: str) -> Optional[List[str]]:
-    value = document.values.get(key)
-    if key in document.keys and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
-        raise document.error(key, "must be a list of strings")
-    return value
+def _put_back(document: JsonText, key: str, mine: Dict[str, Any]) -> None:
+    document.set(key, mine["before"])
+    if mine.get("source") is not None:
+        document.write(key, mine["source"])
 
 
-def _number(document: JsonText, key: str) -> Optional[int]:
-    value = document.values.get(key)
-    if key in document.keys and (isinstance(value, bool) or not isinstance(value, int)):
+def _as_it_was(document: JsonText, ours: Dict[str, Any]) -> Optional[bytes]:
+    if not document.keys and ours["created"]:
+        return None
+    mark = codecs.BOM_UTF8 if ours.get("mark") else b""
+    return mark + (document.encoded() if document.keys else ours.get("empty", document.text).encode())
+
+
+def _checked(document: JsonText, key: str) -> Any:
+    """The value of one of our keys, None where it is absent. Raises HostError where dockerd would refuse its type."""
+    if key not in document.keys:
+        return None
+    value = document.values[key]
+    if key in (MIRRORS, INSECURE):
+        if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+            raise document.error(key, "must be a list of strings")
+    elif key == DEBUG:
+        if not isinstance(value, bool):
+            raise document.error(key, "must be true or false")
+    elif isinstance(value, bool) or not isinstance(value, int):
         raise document.error(key, "must be a whole number")
     return value
 

@@ -6,7 +6,7 @@ import codecs
 import json
 import re
 from json.decoder import JSONDecodeError, JSONDecoder
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from hostctl.errors import HostError
 
@@ -28,8 +28,9 @@ class JsonText:
     def __init__(self, path: str, raw: bytes) -> None:
         self.path = path
         self.text = ""
+        self.had_mark = raw.startswith(codecs.BOM_UTF8)
         try:
-            self.text = raw[len(codecs.BOM_UTF8) :].decode() if raw.startswith(codecs.BOM_UTF8) else raw.decode()
+            self.text = raw[len(codecs.BOM_UTF8) if self.had_mark else 0 :].decode()
         except UnicodeDecodeError as broken:
             raise HostError(f"{path}: is not UTF-8 (byte {broken.start}); write it again as UTF-8") from broken
         if not self.text.strip():
@@ -51,6 +52,16 @@ class JsonText:
         """A complaint about the value of one member."""
         line, column = self._place(self._members[key].value)
         return HostError(f"{self.path}, line {line}, column {column}: {key} {rule}; correct it and try again")
+
+    def source(self, key: str) -> Optional[str]:
+        """A member's value as it is written, or None."""
+        member = self._members.get(key)
+        return None if member is None else self.text[member.value : member.end]
+
+    def write(self, key: str, source: str) -> None:
+        """Replace a member's value by JSON that is written already."""
+        member = self._members[key]
+        self._splice(member.value, member.end, source)
 
     def set(self, key: str, value: Any) -> None:
         """Replace a member's value, or add the member at the end."""
@@ -92,7 +103,13 @@ class JsonText:
                 "correct it and try again"
             ) from broken
         except RecursionError as deep:
-            raise HostError(f"{self.path}: is nested too deeply to be a configuration") from deep
+            raise HostError(
+                f"{self.path}: is nested too deeply to be a configuration; put a working file in its place"
+            ) from deep
+        except ValueError as long:
+            raise HostError(
+                f"{self.path}: holds a number with more digits than any option takes; correct it and try again"
+            ) from long
         if not isinstance(self.values, dict):
             raise HostError(f"{self.path}, line 1, column 1: must hold an object {{…}}; correct it and try again")
         self._members = self._walk()

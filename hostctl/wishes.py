@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from hostctl.errors import HostError
 from hostctl.unit import Wish
@@ -24,6 +24,14 @@ def texts(wish: Wish, key: str) -> List[str]:
     return value
 
 
+def pairs(wish: Wish, key: str) -> Dict[str, str]:
+    """Strings by name; empty where the wish has none."""
+    value = wish.get(key) or {}
+    if not isinstance(value, dict) or not all(isinstance(each, str) and each for each in value.values()):
+        raise HostError(f"wish, {key}: must be strings by name")
+    return value
+
+
 def count(wish: Wish, key: str) -> Optional[int]:
     """A whole number above 0, or None."""
     value = wish.get(key)
@@ -31,4 +39,12 @@ def count(wish: Wish, key: str) -> Optional[int]:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise HostError(f"wish, {key}: must be a whole number above 0, or null")
+    return value
+
+
+def flag(wish: Wish, key: str) -> bool:
+    """True or false; false where the wish does not say."""
+    value = wish.get(key, False)
+    if not isinstance(value, bool):
+        raise HostError(f"wish, {key}: must be true or false")
     return value

@@ -131,10 +131,15 @@ class Proxy(Settings):
 
 
 class Docker(Settings):
-    """Docker on a host: daemon.json."""
+    """Docker on a host: daemon.json, and hosts.toml where the engine reads it."""
 
     max_concurrent_downloads: int | None = Field(default=None, ge=1, le=64)
     """Layers fetched at once for one pull; Docker's own 3 if absent."""
+    debug: bool = False
+    """Whether dockerd logs at level debug, without a restart; false leaves it as the host has it."""
+    fallback: bool = False
+    """Whether the real registry is asked when the mirror fails. Only Docker 28 and newer with the containerd image
+    store can be told not to."""
 
 
 class Containerd(Settings):

@@ -1,38 +1,37 @@
-"""`docker-mirrors`: our keys in daemon.json, taken over by SIGHUP, and seen in what the engine itself says.
+"""`docker-mirrors`: our keys in daemon.json and, where the engine reads them, hosts.toml files.
 
-Behaviour of dockerd (moby daemon/reload.go and daemon/config/config.go): SIGHUP takes over the three keys; one of the
-two lists that is absent from the file is left as it was, so its removal goes through an empty list; a key that is a
-command-line flag as well makes the reload fail, and the old configuration stays. The engine shows mirrors and insecure
-registries in GET /info; max-concurrent-downloads it tells only in the `reload` event that follows a SIGHUP.
+dockerd takes our keys over by SIGHUP (moby daemon/reload.go), but one of the lists, or debug, that is absent from the
+file is left as it was, so its removal goes through a stage that says the default. A key that is a command-line flag as
+well makes reload and start fail. With the containerd image store, /etc/docker/certs.d/<registry>/hosts.toml counts at
+the next pull, and where it names two endpoints, as ours do, daemon.json's lists do not count for that registry: so
+docker.io's mirror stands in one of the two places only. Logins go by insecure-registries in any case.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import posixpath
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from hostctl import daemon_json, wishes
-from hostctl.daemon_json import DOWNLOADS, INSECURE, MIRRORS, PATH, Wanted, same_item
+from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS, PATH, Wanted
+from hostctl.docker_engine import HOSTS_TOML_SINCE, Engine, installed, running
+from hostctl.docker_flags import CONFIG_FILE, excluded, flags
+from hostctl.docker_restart import Taking, reload_notes, restart_note, restart_reason
+from hostctl.docker_state import ignores_downloads, info_complaint, refusal, reload_complaint
 from hostctl.errors import HostError
+from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.masking import masked
-from hostctl.systemd import journal, restart, service
+from hostctl.start_command import StartCommand, start_command
+from hostctl.systemd import restart, service
 from hostctl.transaction import wait_until
 from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, SharedFile, Unit, Wish
 
 SERVICE = "docker"
-FLAGS = {
-    MIRRORS: "--registry-mirror",
-    INSECURE: "--insecure-registry",
-    DOWNLOADS: "--max-concurrent-downloads",
-}
-ALWAYS_INSECURE = ("127.0.0.0/8", "::1/128")
-REFUSAL = re.compile(r'level=(?:error|fatal) msg="(.*onfigur.*)"')
-"""dockerd's line about a refused reload: it says "unable to configure …" or "Error reconfiguring …"."""
+CERTS = "/etc/docker/certs.d"
 
 
 class _DaemonJson(SharedFile):
@@ -46,72 +45,116 @@ class _DaemonJson(SharedFile):
 
 
 class DockerMirrors(Unit):
-    """Wish: `registry_mirrors` and `insecure_registries` (lists), `max_concurrent_downloads` (number or null)."""
+    """Wish: `registry_mirrors` (of docker.io) and `insecure_registries` (lists), `max_concurrent_downloads` (number or
+    null), `debug`, `other_mirrors` (URL by registry: what only hosts.toml can say), `files` (the hosts.toml files of
+    all mirrors, each: path, content, mode).
+    """
 
     name = "docker-mirrors"
 
     def __init__(self) -> None:
         super().__init__()
         self._signalled: Optional[float] = None
+        self._stopped = 0
+        self._engine: Optional[Engine] = None
+        self._start: Optional[StartCommand] = None
 
     def preflight(self, host: Host, wish: Wish) -> None:
-        """Docker is there, reads the file that we write, and has none of our keys as a flag."""
-        if not host.has("dockerd"):
+        """Docker is there, of a known version, reads the file that we write, and has none of our keys as a flag."""
+        if not host.has(self._start_on(host).program):
             raise HostError(
                 "dockerd: not installed on this host; install Docker (Debian: apt-get install docker.io), "
                 "or take the host out of the Docker mirrors"
             )
-        wanted = _wanted(wish)
-        flags = _flags(service(host, SERVICE).arguments())
-        if flags.get("--config-file", PATH) != PATH:
+        engine = self._engine_on(host)
+        self.notes += [engine.note] if engine.note else []
+        upcoming = self._upcoming(host)
+        if upcoming.get(CONFIG_FILE, PATH) != PATH:
+            raise HostError(f"dockerd reads {upcoming[CONFIG_FILE]} in place of {PATH} ({CONFIG_FILE}); drop that flag")
+        clash = excluded(self._wanted(host, wish).keys, upcoming)
+        if clash:
             raise HostError(
-                f"dockerd reads {flags['--config-file']} in place of {PATH} (--config-file); drop that flag"
+                f"dockerd is started with {', '.join(clash.values())}, and would not start with {', '.join(clash)} in "
+                f"{PATH} as well; move the flag's value from the service ('systemctl cat docker', /etc/default/docker) "
+                "to that file, run 'systemctl daemon-reload' and try again"
             )
-        keys = [*wanted.lists, *([DOWNLOADS] if wanted.downloads else [])]
-        for key in keys:
-            if FLAGS[key] in flags:
-                raise HostError(
-                    f"dockerd was started with {FLAGS[key]}, which excludes {key} in {PATH}; move the flag's value "
-                    "from the service ('systemctl cat docker', /etc/default/docker) to that file and restart docker"
-                )
+        self._tell_unmirrored(engine, wish)
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
-        """None: daemon.json has keys of others."""
-        return []
+        """The hosts.toml files as the controller rendered them, unless this engine has no use for them."""
+        if self._engine_on(host).reads_hosts_toml is False:
+            return []
+        own = []
+        for each in wish.get("files") or []:
+            path = wishes.text(each, "path")
+            if posixpath.normpath(path) != path or not path.startswith(CERTS + "/"):
+                raise HostError(f"wish, files: {path} is not below {CERTS}")
+            _refuse_shadow(host, posixpath.dirname(path))
+            content = wishes.text(each, "content").encode()
+            own.append(OwnFile(path, FileState(content, wishes.count(each, "mode") or 0o644)))
+        return own
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
-        """daemon.json."""
-        return [_DaemonJson(_wanted(wish))]
+        """daemon.json, where we want something in it."""
+        wanted = self._wanted(host, wish)
+        return [_DaemonJson(wanted)] if wanted.keys else []
 
     def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
-        """Our items and our number out of daemon.json."""
+        """Our items and our values out of daemon.json."""
         return daemon_json.unmerge(current, ours)
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
-        """`dockerd --validate`, which Engine 20.10 does not have; there the types that the merge checked must do."""
-        if change.wish is None or PATH not in candidates:
+        """`dockerd --validate` with the flags of the next start; before Engine 23, the types that the merge checked."""
+        if change.wish is None or PATH not in candidates or not self._engine_on(host).validates:
             return
-        done = host.run("dockerd", "--validate", f"--config-file={candidates[PATH]}")
-        if not done.ok and "unknown flag" not in done.output:
-            raise HostError(f"{PATH}: dockerd would refuse it: {masked(done.tail(3))}")
+        start = self._start_on(host)
+        done = host.run(start.program, *start.arguments, "--validate", f"{CONFIG_FILE}={candidates[PATH]}")
+        if not done.ok:
+            said = masked(done.tail(3)).replace(str(candidates[PATH]), PATH)
+            raise HostError(f"{PATH}: dockerd would refuse it: {said}")
 
     def activation(self, host: Host, change: Change) -> str:
-        """RELOAD; NONE where dockerd is stopped; RESTART where it failed."""
+        """NONE for hosts.toml alone; RELOAD; RESTART where dockerd failed, or where a reload would not do."""
         docker = service(host, SERVICE)
         if not docker.wanted:
-            self.notes.append("docker is not running; it reads daemon.json when it is started")
+            self.notes.append("docker is not running; it reads its configuration when it is started")
             return NONE
-        return RELOAD if docker.runs else RESTART
+        if not docker.runs:
+            self.notes.append("docker had failed; it is started again")
+            return RESTART
+        before, after = (daemon_json.values(end) for end in (_text(change.before), _text(change.after)))
+        info = _info(host)
+        if PATH not in change.changed and not info_complaint(info, after):
+            return NONE
+        taking = Taking(
+            self._engine_on(host),
+            flags(docker.arguments()),
+            self._upcoming(host),
+            before,
+            after,
+            info["ContainersRunning"],
+            info["LiveRestoreEnabled"],
+        )
+        reason = restart_reason(taking)
+        if reason is None:
+            self.notes += reload_notes(taking)
+            return RELOAD
+        self._stopped = taking.stopped
+        self.notes.append(restart_note(reason, taking))
+        return RESTART
 
     def stages(self, host: Host, change: Change, level: str) -> List[Change]:
-        """One with empty lists in place of those that go away: SIGHUP does not reset a list that is absent."""
+        """One with the defaults in place of what goes away: SIGHUP leaves as it was what is absent."""
         before, after = (daemon_json.values(end) for end in (_text(change.before), _text(change.after)))
-        gone = [key for key in (MIRRORS, INSECURE) if key in before and key not in after]
+        gone = [key for key in (MIRRORS, INSECURE, DEBUG) if key in before and key not in after]
         if level != RELOAD or not gone:
             return []
-        state = change.after[PATH] or change.before[PATH]
+        defaults: Dict[str, Any] = {MIRRORS: [], DEBUG: False}
+        if INSECURE in gone:
+            defaults[INSECURE] = list(self._engine_on(host).loopback)
+        state = change.after.get(PATH) or change.before[PATH]
         assert state is not None
-        text = daemon_json.with_empty_lists(_text(change.after), gone)
+        text = daemon_json.with_values(_text(change.after), {key: defaults[key] for key in gone})
         return [replace(change, after={PATH: state.with_content(text)})]
 
     def activate(self, host: Host, change: Change, level: str) -> None:
@@ -120,13 +163,14 @@ class DockerMirrors(Unit):
             return
         docker = service(host, SERVICE)
         if level == RESTART or not docker.runs:
+            self._signalled = None
             restart(host, SERVICE)
             return
         self._signalled = time.time()
         host.must("systemctl", "kill", "-s", "HUP", "--kill-who=main", f"{SERVICE}.service")
 
     def verify(self, host: Host, change: Change, patience: float) -> None:
-        """GET /info shows the text's lists; after a SIGHUP, the engine's reload event shows its number.
+        """GET /info shows the text's values; after a SIGHUP, the engine's reload event shows its number.
 
         On the way back a refused reload is no failure: the engine refuses the file that was there before us, so it
         has refused ours as well, and never left its old configuration.
@@ -136,32 +180,95 @@ class DockerMirrors(Unit):
         text = daemon_json.values(_text(change.after))
         wait_until(lambda: self._complaint(host, text, change.back), patience)
 
-    def _complaint(self, host: Host, text: Mapping[str, Any], back: bool) -> Optional[str]:
-        from hostctl import docker_api  # an HTTP client, which `observe` has no use for
+    def report(self, host: Host, change: Change) -> Dict[str, Any]:
+        """Notes on what became of the containers, and on what this engine does not heed."""
+        notes = []
+        text = daemon_json.values(_text(change.after))
+        if self._stopped:
+            now = _info(host)["ContainersRunning"]
+            notes.append(f"after the restart {now} containers run; before it {self._stopped} did")
+        if self._signalled and DOWNLOADS in text and ignores_downloads(host, SERVICE, self._signalled):
+            notes.append(f"dockerd says that its containerd image store does not heed {DOWNLOADS} in this version")
+        hub = f"{CERTS}/docker.io/hosts.toml"
+        theirs = _mirrors(host) if change.after.get(hub) and self._engine_on(host).reads_hosts_toml else []
+        if theirs:
+            notes.append(f"somebody's {MIRRORS} ({masked(', '.join(theirs))}) does not count beside {hub}")
+        return {"notes": notes}
 
+    def observe(self, host: Host) -> Dict[str, str]:
+        """daemon.json and every hosts.toml, credentials masked."""
+        folder = host.path(CERTS)
+        found = {PATH: host.path(PATH)} if host.path(PATH).exists() else {}
+        for each in sorted(folder.glob("*/hosts.toml")):
+            found[f"{CERTS}/{each.relative_to(folder)}"] = each
+        return {name: masked(path.read_bytes().decode(errors="replace")) for name, path in found.items()}
+
+    def _complaint(self, host: Host, text: Mapping[str, Any], back: bool) -> Optional[str]:
         since = self._signalled
-        complaint = None if since is None else _reload_complaint(host, text, since)
+        complaint = None if since is None else reload_complaint(host, text, since)
         if complaint and since is not None:
-            refused = _refusal(host, since)
+            refused = refusal(host, SERVICE, since)
             if not refused:
                 return complaint
             if back:
                 return None
-            raise HostError(f"dockerd keeps its old configuration: {refused}")
-        return _info_complaint(docker_api.get(host, "/info"), text)
+            raise HostError(f"dockerd keeps its old configuration: {masked(refused)}")
+        return info_complaint(_info(host), text)
 
-    def observe(self, host: Host) -> Dict[str, str]:
-        """daemon.json, credentials masked."""
-        path = host.path(PATH)
-        return {"daemon.json": masked(path.read_bytes().decode(errors="replace")) if path.exists() else ""}
+    def _engine_on(self, host: Host) -> Engine:
+        if self._engine is None:
+            runs = service(host, SERVICE).runs
+            self._engine = running(host) if runs else installed(host, self._start_on(host).program)
+        return self._engine
+
+    def _start_on(self, host: Host) -> StartCommand:
+        """How dockerd is started; where a script of somebody's starts it, with the flags of the running process."""
+        if self._start is None:
+            self._start = start_command(host, SERVICE)
+            if posixpath.basename(self._start.program) != "dockerd":
+                self._start = StartCommand("dockerd", tuple(service(host, SERVICE).arguments()))
+        return self._start
+
+    def _upcoming(self, host: Host) -> Dict[str, str]:
+        return flags(self._start_on(host).arguments)
+
+    def _wanted(self, host: Host, wish: Wish) -> Wanted:
+        engine = self._engine_on(host)
+        mirrors = wishes.texts(wish, "registry_mirrors")
+        return Wanted(
+            () if engine.reads_hosts_toml else tuple(mirrors),
+            tuple(wishes.texts(wish, "insecure_registries")),
+            wishes.count(wish, "max_concurrent_downloads"),
+            wishes.flag(wish, "debug") or None,
+            engine.loopback,
+        )
+
+    def _tell_unmirrored(self, engine: Engine, wish: Wish) -> None:
+        """Say which mirrors this engine can't use, and what to use instead; an error where nothing else is wanted."""
+        others = wishes.pairs(wish, "other_mirrors")
+        if not others or engine.reads_hosts_toml is not False:
+            return
+        names = [url.split("://", 1)[-1] for url in others.values()]
+        text = (
+            f"Docker {engine.name} can't mirror {', '.join(others)}: its registry-mirrors counts for docker.io alone. "
+            f"Pull by the mirror's own name ({', '.join(f'{name}/…' for name in names)}), or use containerd, or "
+            f"Docker {HOSTS_TOML_SINCE} or newer with the containerd image store"
+        )
+        keys = ("registry_mirrors", "max_concurrent_downloads", "debug")
+        if not any(wish.get(key) for key in keys) and set(wishes.texts(wish, "insecure_registries")) <= set(names):
+            raise HostError(f"{text}; or take the host out of the Docker mirrors")
+        self.notes.append(text)
 
 
-def _wanted(wish: Wish) -> Wanted:
-    return Wanted(
-        tuple(wishes.texts(wish, "registry_mirrors")),
-        tuple(wishes.texts(wish, "insecure_registries")),
-        wishes.count(wish, "max_concurrent_downloads"),
-    )
+def _info(host: Host) -> Dict[str, Any]:
+    from hostctl import docker_api  # an HTTP client, which `observe` has no use for
+
+    info: Dict[str, Any] = docker_api.get(host, "/info")
+    return info
+
+
+def _mirrors(host: Host) -> List[str]:
+    return list(_info(host)["RegistryConfig"]["Mirrors"] or [])
 
 
 def _text(files: Mapping[str, Any]) -> Optional[bytes]:
@@ -169,68 +276,9 @@ def _text(files: Mapping[str, Any]) -> Optional[bytes]:
     return None if state is None else state.content
 
 
-def _flags(arguments: List[str]) -> Dict[str, str]:
-    flags = {}
-    for place, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        following = arguments[place + 1] if place + 1 < len(arguments) else ""
-        flags[name] = value if equals else following
-    return flags
-
-
-def _refusal(host: Host, since: float) -> str:
-    """What dockerd said about a reload that it refused since then; empty while it has said nothing."""
-    if time.time() - since < 0.3:
-        return ""
-    found = [REFUSAL.search(line) for line in journal(host, SERVICE, since)]
-    return " | ".join(each.group(1) for each in found if each)
-
-
-def _reload_complaint(host: Host, text: Mapping[str, Any], since: float) -> Optional[str]:
-    """Whether the engine's event stream tells of the reload, and with our number."""
-    from hostctl import docker_api
-
-    events = docker_api.call(
-        host,
-        "GET",
-        "/events",
-        {
-            "since": f"{since:.6f}",
-            "until": f"{time.time():.6f}",
-            "filters": json.dumps({"type": ["daemon"], "event": ["reload"]}),
-        },
-    )
-    lines = [json.loads(line) for line in events.body.splitlines() if line.strip()] if events.status == 200 else []
-    if not lines:
-        return "dockerd has not taken over daemon.json after SIGHUP; look at 'journalctl -u docker'"
-    told = lines[-1]["Actor"]["Attributes"].get(DOWNLOADS)
-    if DOWNLOADS in text and told is not None and told != str(text[DOWNLOADS]):
-        return f"dockerd uses {DOWNLOADS} {told} in place of {text[DOWNLOADS]}"
-    return None
-
-
-def _info_complaint(info: Mapping[str, Any], text: Mapping[str, Any]) -> Optional[str]:
-    """What /info shows other than the text says; a key that the text lacks may be a flag and is not looked at."""
-    shown = info["RegistryConfig"]
-    if MIRRORS in text:
-        mirrors = [same_item(each) for each in shown["Mirrors"] or []]
-        if list(dict.fromkeys(mirrors)) != list(dict.fromkeys(same_item(each) for each in text[MIRRORS])):
-            return f"dockerd uses the mirrors {masked(str(mirrors))} in place of {masked(str(text[MIRRORS]))}"
-    if INSECURE in text:
-        insecure = {name for name, index in (shown["IndexConfigs"] or {}).items() if not index["Secure"]}
-        insecure |= set(shown["InsecureRegistryCIDRs"] or []) - set(ALWAYS_INSECURE)
-        wanted = {_insecure_name(each) for each in text[INSECURE]} - set(ALWAYS_INSECURE)
-        if insecure != wanted:
-            return f"dockerd takes {sorted(insecure)} for insecure registries in place of {sorted(wanted)}"
-    return None
-
-
-def _insecure_name(item: str) -> str:
-    """dockerd strips a scheme, and shows a network by its first address."""
-    from ipaddress import ip_network
-
-    name = item.split("://", 1)[-1].rstrip("/")
-    try:
-        return str(ip_network(name, strict=False)) if "/" in name else name
-    except ValueError:
-        return name
+def _refuse_shadow(host: Host, folder: str) -> None:
+    """dockerd looks into `host_port_` before `host:port`, and then not into the latter."""
+    name, colon, port = posixpath.basename(folder).rpartition(":")
+    shadow = f"{CERTS}/{name}_{port}_"
+    if colon and host.path(shadow).exists():
+        raise HostError(f"{shadow}: dockerd looks there and then not into {folder}, which is ours; move it away")

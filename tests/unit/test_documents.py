@@ -1,4 +1,4 @@
-"""The small renderers: hosts.toml, the registry's config.yml, the keys of daemon.json. Cases are files. Pure.
+"""The small renderers: hosts.toml, the registry's config.yml, Docker's and containerd's files. Cases are files. Pure.
 
 What the real programs make of them is decided in tests/lab.
 """
@@ -54,7 +54,45 @@ def test_containerd_gets_a_folder_for_each_registry() -> None:
     assert wanted.wish()["max_concurrent_downloads"] == 6
 
 
-def test_only_a_mirror_of_docker_hub_and_only_http_registries_enter_daemon_json() -> None:
-    keys = docker_mirrors.keys(Docker(), {"quay.io": "http://m"}, ["http://10.0.0.1:81", "https://r"])
-    assert keys == {"registry_mirrors": [], "insecure_registries": ["10.0.0.1:81"], "max_concurrent_downloads": None}
-    assert docker_mirrors.shown(keys) == '{\n  "insecure-registries": [\n    "10.0.0.1:81"\n  ]\n}\n'
+def test_docker_gets_both_forms_of_every_mirror() -> None:
+    wanted = docker_mirrors.render(
+        Docker(max_concurrent_downloads=6, debug=True),
+        {"docker.io": "http://m:5080", "quay.io": "http://m:5081", "ghcr.io": "https://g"},
+        ["http://10.0.0.1:81", "https://r"],
+    )
+    wish = wanted.wish()
+    assert [each["path"] for each in wish.pop("files")] == [
+        "/etc/docker/certs.d/docker.io/hosts.toml",
+        "/etc/docker/certs.d/quay.io/hosts.toml",
+        "/etc/docker/certs.d/ghcr.io/hosts.toml",
+        "/etc/docker/certs.d/10.0.0.1:81/hosts.toml",
+    ]
+    assert wish == {
+        "registry_mirrors": ["http://m:5080"],
+        "other_mirrors": {"quay.io": "http://m:5081", "ghcr.io": "https://g"},
+        "insecure_registries": ["10.0.0.1:81", "m:5081"],
+        "max_concurrent_downloads": 6,
+        "debug": True,
+    }
+
+
+def test_a_docker_mirror_stands_in_for_the_real_registry_unless_told_otherwise() -> None:
+    mirrors = {"docker.io": "http://m:5080"}
+    alone, before = (docker_mirrors.render(Docker(fallback=each), mirrors, []).files[0] for each in (False, True))
+    assert alone.text == hosts_toml.mirror("http://m:5080", fallback=False)
+    assert before.text == hosts_toml.mirror("http://m:5080", fallback=True)
+
+
+def test_people_are_shown_both_forms_and_where_each_counts() -> None:
+    shown = docker_mirrors.render(Docker(), {"docker.io": "http://m"}, ["http://10.0.0.1:81"]).shown()
+    assert shown["/etc/docker/daemon.json"] == (
+        "# registry-mirrors: not on Docker 28 and newer with the containerd image store, where hosts.toml says it.\n"
+        '{\n  "registry-mirrors": [\n    "http://m"\n  ],\n  "insecure-registries": [\n    "10.0.0.1:81"\n  ]\n}\n'
+    )
+    assert list(shown)[1:] == [
+        "/etc/docker/certs.d/docker.io/hosts.toml",
+        "/etc/docker/certs.d/10.0.0.1:81/hosts.toml",
+    ]
+    for path in list(shown)[1:]:
+        assert shown[path].startswith("# Only on Docker 28 and newer with the containerd image store.\n# Managed by")
+    assert docker_mirrors.render(Docker(), {}, []).shown() == {"/etc/docker/daemon.json": "{}\n"}

@@ -1,4 +1,4 @@
-"""Decides: what the engine shows is read rightly, and an image that we load goes again without harm to others'.
+"""Decides: an image that we load goes again without harm to others'.
 
 The engine is a small fake on a Unix socket; the real one is in tests/lab.
 """
@@ -23,7 +23,6 @@ from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.transaction import Transactions
 from hostctl.units.docker_image import DockerImage
-from hostctl.units.docker_mirrors import _flags, _info_complaint
 
 OURS, THEIRS = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 ARCHIVE = "/var/lib/http-registry/registry.tar"
@@ -194,43 +193,3 @@ def test_an_archive_that_is_missing_or_cut_off_is_an_error(host: Host, engine: E
 def test_a_silent_engine_is_an_error_with_a_remedy(host: Host) -> None:
     with pytest.raises(HostError, match=r"does not answer.*systemctl status docker"):
         Transactions(host).apply(DockerImage(), WISH)
-
-
-def info(mirrors: list[str], insecure: list[str], networks: list[str]) -> dict[str, Any]:
-    indexes = {name: {"Secure": False} for name in insecure}
-    return {
-        "RegistryConfig": {
-            "Mirrors": mirrors or None,
-            "IndexConfigs": {"docker.io": {"Secure": True}, **indexes},
-            "InsecureRegistryCIDRs": ["127.0.0.0/8", *networks],
-        }
-    }
-
-
-@pytest.mark.parametrize(
-    ("shown", "text", "complaint"),
-    [
-        (info(["http://a/"], [], []), {"registry-mirrors": ["http://a"]}, None),
-        (info(["http://a/"], [], []), {}, None),
-        (info([], [], []), {"registry-mirrors": []}, None),
-        (info([], [], []), {"registry-mirrors": ["http://a"]}, "uses the mirrors"),
-        (info(["http://b/", "http://a/"], [], []), {"registry-mirrors": ["http://a", "http://b"]}, "uses the mirrors"),
-        (info([], ["r:5000"], ["10.0.0.0/8"]), {"insecure-registries": ["http://r:5000", "10.1.2.3/8"]}, None),
-        (info([], [], []), {"insecure-registries": ["127.0.0.0/8"]}, None),
-        (info([], ["r:5000"], []), {"insecure-registries": []}, "for insecure registries"),
-        (info([], [], []), {"insecure-registries": ["r:5000"]}, "for insecure registries"),
-    ],
-)
-def test_what_info_shows_is_compared_with_the_text(shown: dict[str, Any], text: Any, complaint: str | None) -> None:
-    found = _info_complaint(shown, text)
-    assert found is None if complaint is None else complaint in (found or "")
-
-
-def test_flags_are_read_in_both_forms() -> None:
-    assert _flags(["-H", "fd://", "--registry-mirror=http://a", "--config-file", "/x"]) == {
-        "-H": "fd://",
-        "fd://": "--registry-mirror=http://a",
-        "--registry-mirror": "http://a",
-        "--config-file": "/x",
-        "/x": "",
-    }

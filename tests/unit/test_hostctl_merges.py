@@ -5,6 +5,7 @@ Cases are folders in tests/cases: what is there (in.*, absent for no file), the 
 
 from __future__ import annotations
 
+import codecs
 import json
 import string
 from pathlib import Path
@@ -16,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostctl import containerd_toml, daemon_json
-from hostctl.daemon_json import DOWNLOADS, INSECURE, MIRRORS
+from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS
+from hostctl.docker_engine import LOOPBACK
 from hostctl.errors import HostError
 from hostctl.masking import masked
 
@@ -33,11 +35,14 @@ docker_wishes = st.builds(
     st.lists(urls, max_size=3).map(tuple),
     st.lists(hosts, max_size=3).map(tuple),
     st.none() | st.integers(1, 20),
+    st.none() | st.booleans(),
+    st.sampled_from([(), LOOPBACK]),
 )
+OURS = (MIRRORS, INSECURE, DOWNLOADS, DEBUG)
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 )
-foreign_keys = st.text(max_size=8).filter(lambda key: key not in (MIRRORS, INSECURE, DOWNLOADS))
+foreign_keys = st.text(max_size=8).filter(lambda key: key not in OURS)
 foreign = st.dictionaries(
     foreign_keys,
     st.recursive(
@@ -51,6 +56,7 @@ known = st.fixed_dictionaries(
         MIRRORS: st.lists(urls, max_size=3),
         INSECURE: st.lists(hosts, max_size=3),
         DOWNLOADS: st.integers(1, 20),
+        DEBUG: st.booleans(),
     },
 )
 
@@ -64,7 +70,7 @@ def daemon_texts(draw: st.DrawFn) -> bytes:
     text = json.dumps(document, indent=indent, ensure_ascii=draw(st.booleans())) + draw(st.sampled_from(["", "\n"]))
     if draw(st.booleans()):
         text = text.replace("\n", "\r\n")
-    return text.encode(errors="surrogatepass") if _encodable(text) else json.dumps(document).encode()
+    return draw(st.sampled_from([b"", codecs.BOM_UTF8])) + (text if _encodable(text) else json.dumps(document)).encode()
 
 
 def _encodable(text: str) -> bool:
@@ -92,6 +98,8 @@ def test_daemon_json_case(case: str) -> None:
         tuple(wish.get("registry_mirrors", [])),
         tuple(wish.get("insecure_registries", [])),
         wish.get("max_concurrent_downloads"),
+        wish.get("debug"),
+        tuple(wish.get("loopback", [])),
     )
     check_case(folder, "json", lambda base: daemon_json.merge(base, wanted)[0])
 
@@ -117,16 +125,15 @@ def check_case(folder: Path, kind: str, merge: Any) -> None:
 
 @given(daemon_texts(), docker_wishes)
 def test_daemon_json_keeps_foreign_keys_and_their_order(base: bytes, wanted: daemon_json.Wanted) -> None:
-    before, after = json.loads(base), json.loads(daemon_json.merge(base, wanted)[0])
+    before, after = json.loads(base.decode("utf-8-sig")), json.loads(daemon_json.merge(base, wanted)[0])
     assert [key for key in after if key in before] == list(before)
-    assert {k: v for k, v in after.items() if k not in (MIRRORS, INSECURE, DOWNLOADS)} == {
-        k: v for k, v in before.items() if k not in (MIRRORS, INSECURE, DOWNLOADS)
-    }
+    assert {k: v for k, v in after.items() if k not in OURS} == {k: v for k, v in before.items() if k not in OURS}
     for key, ours in wanted.lists.items():
         assert after[key][: len(ours)] == ours
         assert {daemon_json.same_item(each) for each in before.get(key, [])} <= {
             daemon_json.same_item(each) for each in after[key]
         }
+    assert wanted.values.items() <= after.items()
 
 
 @given(daemon_texts(), docker_wishes)
@@ -136,26 +143,29 @@ def test_daemon_json_merged_twice_is_merged_once(base: bytes, wanted: daemon_jso
 
 
 @given(st.none() | daemon_texts(), docker_wishes)
-def test_daemon_json_unmerged_is_the_same_document(base: bytes | None, wanted: daemon_json.Wanted) -> None:
+def test_daemon_json_unmerged_has_the_same_bytes(base: bytes | None, wanted: daemon_json.Wanted) -> None:
     text, ours = daemon_json.merge(base, wanted)
-    back, notes = daemon_json.unmerge(text, json.loads(json.dumps(ours)))
-    assert notes == []
-    assert (
-        (back is None)
-        if base is None
-        else (back is not None and list(json.loads(back).items()) == list(json.loads(base).items()))
-    )
+    assert daemon_json.unmerge(text, json.loads(json.dumps(ours))) == (base, [])
 
 
-@given(
-    daemon_texts().filter(lambda base: not set(json.loads(base)) & {MIRRORS, INSECURE, DOWNLOADS} and json.loads(base)),
-    docker_wishes,
-)
-def test_daemon_json_unmerged_has_the_same_bytes_where_our_keys_were_absent(
-    base: bytes, wanted: daemon_json.Wanted
+@given(daemon_texts(), docker_wishes, st.dictionaries(foreign_keys, scalars, min_size=1, max_size=2))
+def test_daemon_json_unmerges_beside_keys_that_came_since(
+    base: bytes, wanted: daemon_json.Wanted, news: dict[str, Any]
 ) -> None:
     text, ours = daemon_json.merge(base, wanted)
-    assert daemon_json.unmerge(text, ours)[0] == base
+    back, notes = daemon_json.unmerge(daemon_json.with_values(text, news), ours)
+    assert back is not None
+    assert (json.loads(back.decode("utf-8-sig")), notes) == ({**json.loads(base.decode("utf-8-sig")), **news}, [])
+
+
+def test_daemon_json_that_an_earlier_hostctl_merged_is_unmerged() -> None:
+    ours = {
+        "created": False,
+        "lists": {MIRRORS: {"added": ["http://a"], "before": ["http://b"]}},
+        "numbers": {DOWNLOADS: {"set": 10, "before": None}},
+    }
+    merged = b'{"registry-mirrors": ["http://a", "http://b"], "max-concurrent-downloads": 10}'
+    assert daemon_json.unmerge(merged, ours) == (b'{"registry-mirrors": ["http://b"]}', [])
 
 
 def test_daemon_json_leaves_what_somebody_changed_since() -> None:
