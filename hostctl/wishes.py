@@ -32,3 +32,11 @@ def count(wish: Wish, key: str) -> Optional[int]:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise HostError(f"wish, {key}: must be a whole number above 0, or null")
     return value
+
+
+def flag(wish: Wish, key: str) -> bool:
+    """True or false; false where the wish does not say."""
+    value = wish.get(key, False)
+    if not isinstance(value, bool):
+        raise HostError(f"wish, {key}: must be true or false")
+    return value
