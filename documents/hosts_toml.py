@@ -1,4 +1,4 @@
-"""hosts.toml of a registry that is pulled through mirrors, and of one of our own, in the format of hostctl's hosts_toml."""
+"""hosts.toml of a registry that is pulled through mirrors, and of one of our own (the format: hostctl, hosts_toml)."""
 
 from __future__ import annotations
 
