@@ -1,12 +1,13 @@
 """Our keys in containerd's config.toml: put in and taken out, comments, order and line ends kept. Pure text work.
 
-A key whose table has a header is set in place by tomlkit; a table without one comes as a block at the end, so that it
-can be cut out again whole. A file keeps its version: containerd reads those of older versions, each in its own tables.
+A key that is there is set in place by tomlkit. A new one goes below the header of its table or, where that has none,
+into a block at the end, so that it can be cut out again whole. A file keeps its version: containerd reads those of
+older versions, each in its own tables.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from hostctl import containerd_deprecated as deprecated
 from hostctl import toml_text
@@ -50,7 +51,7 @@ def merge(base: Optional[bytes], wanted: Wanted, release: Release) -> Tuple[byte
     if ours["version"]:
         document["version"] = expected["version"] = dialect.version
     edited = ours["version"]
-    missing: List[Setting] = []
+    new: List[Dict[str, Any]] = []
     for path, value in wanted.settings(dialect):
         table = toml_text.find(document, path[:-1])
         there = None if table is None else table.get(path[-1])
@@ -58,20 +59,21 @@ def merge(base: Optional[bytes], wanted: Wanted, release: Release) -> Tuple[byte
         if path[-1] == "config_path":
             _refuse_other_folders(before, value, release)
         depth = sum(toml_text.find(document, path[:each]) is not None for each in range(1, len(path)))
-        written = None if there is None else there.as_string()
-        ours["keys"].append({"path": list(path), "set": value, "before": before, "written": written, "tables": depth})
+        key = {"path": list(path), "set": value, "before": before, "tables": depth}
+        ours["keys"].append(key)
         toml_text.put(expected, path, value, PATH)
-        if table is None or toml_text.implied(table):
-            missing.append((path, value))
+        if table is None or there is None:
+            new.append(key)
         elif before != value:
+            key["written"] = there.as_string()
             table[path[-1]] = value
             edited = True
     if edited:  # tomlkit gives back a document's very bytes for the plain ones only
         text = document.as_string()
-    ours["block"] = toml_text.behind(text, toml_text.block(BLOCK_HEAD, missing))
-    for path, value in missing:
-        toml_text.put(document, path, value, PATH)
-    return toml_text.checked([text + ours["block"], document.as_string()], expected, base, PATH), ours
+    for way, ours["block"] in _ways(text, document, new):
+        if toml_text.says(way, expected, PATH):
+            return toml_text.encoded(way, base), ours
+    raise toml_text.odd(PATH)
 
 
 def unmerge(current: bytes, ours: Mapping[str, Any]) -> Tuple[Optional[bytes], List[str]]:
@@ -88,7 +90,10 @@ def unmerge(current: bytes, ours: Mapping[str, Any]) -> Tuple[Optional[bytes], L
             leaving.append(key)
         else:
             notes.append(f"{PATH}: somebody has changed {path[-1]} from {key['set']} to {value} since; theirs stays")
-    ways: List[Any] = [toml_text.parsed(toml_text.without_block(text, ours["block"]), PATH), document]
+    plain = toml_text.replaced(text, ours["block"], "")
+    for key in leaving:
+        plain = toml_text.replaced(plain, key.get("below", ""), key.get("header", ""))
+    ways: List[Any] = [toml_text.parsed(plain, PATH), document]
     for each in (expected, *ways):
         for key in leaving:
             _restore(each, key)
@@ -104,7 +109,41 @@ def unmerge(current: bytes, ours: Mapping[str, Any]) -> Tuple[Optional[bytes], L
     texts = [text + toml_text.behind(text, _tables(back)) for text in texts]
     for each in back:
         toml_text.put(document, each["path"], each["value"], PATH)
-    return toml_text.checked([*texts, document.as_string()], expected, current, PATH), notes
+    for text in (*texts, document.as_string()):
+        if toml_text.says(text, expected, PATH):
+            return toml_text.encoded(text, current), notes
+    raise toml_text.odd(PATH)
+
+
+def _ways(text: str, document: Any, new: List[Dict[str, Any]]) -> Iterator[Tuple[str, str]]:
+    """The ways of writing new keys, the tidiest first: the text, and the block in it that is ours alone."""
+    homeless = []
+    for key in new:
+        header = toml_text.header_of(text, key["path"][:-1])
+        if header is None:
+            homeless.append(key)
+        else:
+            key["header"], key["below"] = header, toml_text.below(header, key["path"][-1], key["set"])
+            text = toml_text.replaced(text, header, key["below"])
+    block = toml_text.behind(text, _block(homeless))
+    yield text + block, block
+    if homeless:
+        yield toml_text.inserted(text, homeless[-1]["path"][:-1], _block(homeless)), _block(homeless)
+    # What follows is for inline tables and dotted keys.
+    for key in new:
+        if key["tables"] == len(key["path"]) - 1:
+            toml_text.put(document, key["path"], key["set"], PATH)
+    tableless = [key for key in new if key["tables"] < len(key["path"]) - 1]
+    text = document.as_string()
+    block = toml_text.behind(text, _block(tableless))
+    yield text + block, block
+    for key in tableless:
+        toml_text.put(document, key["path"], key["set"], PATH)
+    yield document.as_string(), ""
+
+
+def _block(keys: List[Dict[str, Any]]) -> str:
+    return toml_text.block(BLOCK_HEAD, [(key["path"], key["set"]) for key in keys])
 
 
 def holds(raw: Optional[bytes], wanted: Wanted, release: Release) -> bool:

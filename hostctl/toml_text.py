@@ -1,7 +1,7 @@
 """TOML texts edited so that what others wrote keeps its bytes: comments, order, line ends. Pure text work.
 
 tomlkit gives a document's bytes back, but not every edit of it survives: tables in an odd order, dotted keys. So each
-edit is tried in the ways that there are, and the first whose text says exactly what is expected is taken.
+edit is tried in the ways that there are, and the first whose text `says` exactly what is expected is taken.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from hostctl.errors import HostError
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
-Path = Sequence[str]
+KeyPath = Sequence[str]
 Setting = Tuple[Tuple[str, ...], Any]
 """A key by its full path, and its value."""
 
 
 def decoded(raw: Optional[bytes], file: str) -> str:
-    """The text of a file, without a byte order mark; `checked` puts it back. Raises HostError if it is not UTF-8."""
+    """The text of a file, without a byte order mark; `encoded` puts it back. Raises HostError if it is not UTF-8."""
     try:
         return (raw or b"").decode("utf-8-sig")
     except UnicodeDecodeError as broken:
@@ -38,12 +38,16 @@ def parsed(text: str, file: str) -> TOMLDocument:
         document.unwrap()  # where tomlkit finds tables that are there twice
         return document
     except ParseError as broken:
-        raise HostError(
-            f"{file}, line {broken.line}, column {broken.col}: is not TOML "
-            f"({str(broken).split(' at line ')[0]}); correct it and try again"
-        ) from broken
+        raise _unreadable(f"{file}, line {broken.line}, column {broken.col}", broken) from broken
     except TOMLKitError as broken:
-        raise HostError(f"{file}: is not TOML ({broken}); correct it and try again") from broken
+        raise _unreadable(file, broken) from broken
+
+
+def _unreadable(where: str, broken: Exception) -> HostError:
+    return HostError(
+        f"{where}: can't be read as TOML ({str(broken).split(' at line ')[0]}); correct it (tables that belong "
+        "together must stand together) and try again"
+    )
 
 
 def plain(value: Any) -> Any:
@@ -51,7 +55,7 @@ def plain(value: Any) -> Any:
     return value.unwrap() if hasattr(value, "unwrap") else value
 
 
-def find(document: Any, path: Path) -> Optional[MutableMapping[str, Any]]:
+def find(document: Any, path: KeyPath) -> Optional[MutableMapping[str, Any]]:
     """The table at a path, or None."""
     node: Any = document
     for name in path:
@@ -61,16 +65,7 @@ def find(document: Any, path: Path) -> Optional[MutableMapping[str, Any]]:
     return node if isinstance(node, MutableMapping) else None
 
 
-def implied(table: Any) -> bool:
-    """Whether a table is there only because tables below it are."""
-    return (
-        hasattr(table, "is_super_table")
-        and table.is_super_table()
-        and all(isinstance(each, Mapping) for each in table.values())
-    )
-
-
-def put(document: MutableMapping[str, Any], path: Path, value: Any, file: str) -> None:
+def put(document: MutableMapping[str, Any], path: KeyPath, value: Any, file: str) -> None:
     """Set a value, and make the tables above it. Raises HostError where one of those is something else."""
     node: Any = document
     for name in path[:-1]:
@@ -80,7 +75,7 @@ def put(document: MutableMapping[str, Any], path: Path, value: Any, file: str) -
     node[path[-1]] = value
 
 
-def take_out(document: Any, path: Path, kept: int) -> None:
+def take_out(document: Any, path: KeyPath, kept: int) -> None:
     """Delete a key, and those tables above it that are empty then, save the `kept` outermost."""
     table = find(document, path[:-1])
     if table is None or path[-1] not in table:
@@ -119,15 +114,42 @@ def value(written: str) -> Any:
     return tomlkit.value(written)
 
 
-def without_block(text: str, some: str) -> str:
-    """The text without a block, if that is there once and as it was written."""
-    for form in (some, some.replace("\n", "\r\n")):
-        if form and text.count(form) == 1:
-            return text.replace(form, "")
+def header_of(text: str, path: KeyPath) -> Optional[str]:
+    """The line that begins a table, or None where the text has none."""
+    for line in text.split("\n"):
+        if _header(line) == tuple(path) and not line.lstrip().startswith("[["):
+            return line.rstrip("\r")
+    return None
+
+
+def below(header: str, key: str, value: Any) -> str:
+    """A header with a key below it."""
+    import tomlkit
+
+    indent = header[: len(header) - len(header.lstrip())]
+    return f"{header}\n{indent}{tomlkit.key(key).as_string()} = {tomlkit.item(value).as_string()}"
+
+
+def inserted(text: str, path: KeyPath, some: str) -> str:
+    """The text with tables put before the one that follows the nearest table above `path`."""
+    lines, above = text.split("\n"), -1
+    headers = {place: header for place, header in enumerate(map(_header, lines)) if header}
+    for place, header in headers.items():
+        if header == tuple(path[: len(header)]) and (above < 0 or len(header) >= len(headers[above])):
+            above = place
+    following = next((place for place in headers if place > above >= 0), len(lines))
+    return "\n".join([*lines[:following], *some.split("\n")[:-1], *lines[following:]])
+
+
+def replaced(text: str, some: str, other: str) -> str:
+    """The text with a piece replaced by another, if it is there once and as it was written, whatever its line ends."""
+    for end in ("\n", "\r\n"):
+        if some and text.count(some.replace("\n", end)) == 1:
+            return text.replace(some.replace("\n", end), other.replace("\n", end))
     return text
 
 
-def without(text: str, paths: Sequence[Path], file: str) -> str:
+def without(text: str, paths: Sequence[KeyPath], file: str) -> str:
     """The text without some tables. Comments stay, those between the keys that go as well."""
     expected, edited = parsed(text, file).unwrap(), parsed(text, file)
     for each in (expected, edited):
@@ -139,33 +161,33 @@ def without(text: str, paths: Sequence[Path], file: str) -> str:
                 return way
         except HostError:
             continue
-    raise HostError(f"{file}: {'.'.join(paths[0])} can't be taken out safely; write it as a table with a header")
+    raise odd(file)
 
 
-def checked(ways: Iterable[str], expected: Mapping[str, Any], model: Optional[bytes], file: str) -> bytes:
-    """The first text that says what is expected, with the line ends and the byte order mark of `model`.
-
-    Raises HostError if none does.
-    """
-    for text in ways:
-        if _says(text, expected, file):
-            if model and model.count(b"\r\n") == model.count(b"\n") > 0:
-                text = text.replace("\r\n", "\n").replace("\n", "\r\n")
-            return (codecs.BOM_UTF8 if model and model.startswith(codecs.BOM_UTF8) else b"") + text.encode()
-    raise HostError(
-        f"{file}: its way of writing can't be edited safely; write its tables with headers, "
-        "each before the tables below it, and try again"
-    )
-
-
-def _says(text: str, expected: Mapping[str, Any], file: str) -> bool:
+def says(text: str, expected: Mapping[str, Any], file: str) -> bool:
+    """Whether a text is a document with just this content."""
     try:
         return parsed(text, file).unwrap() == expected
     except HostError:
         return False
 
 
-def _without_sections(text: str, paths: Sequence[Path]) -> str:
+def odd(file: str) -> HostError:
+    """The error for a file that none of our edits suits."""
+    return HostError(
+        f"{file}: its way of writing can't be edited safely; write its tables with headers, "
+        "each before the tables below it, and try again"
+    )
+
+
+def encoded(text: str, model: Optional[bytes]) -> bytes:
+    """The bytes of a text, with the line ends and the byte order mark of `model`."""
+    if model and model.count(b"\r\n") == model.count(b"\n") > 0:
+        text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    return (codecs.BOM_UTF8 if model and model.startswith(codecs.BOM_UTF8) else b"") + text.encode()
+
+
+def _without_sections(text: str, paths: Sequence[KeyPath]) -> str:
     """The text without the headers and keys of these tables, as far as each is written below a header of its own."""
     kept: List[str] = []
     section: Tuple[str, ...] = ()

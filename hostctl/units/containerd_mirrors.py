@@ -9,6 +9,7 @@ with which the CRI plugin then does not load; so the proof is a process younger 
 from __future__ import annotations
 
 import posixpath
+import re
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -94,6 +95,10 @@ class ContainerdMirrors(Unit):
             raise HostError(f"containerd reads {read} in place of {PATH} (--config); drop that flag")
         if _wanted(wish).debug and {"--log-level", "-l"} & set(flags):
             raise HostError(f"containerd was started with --log-level, which outdoes {PATH}; drop that flag")
+        for own in self.own_files(host, wish):
+            other = re.sub(r"_(\d+)_(?=/hosts\.toml$)", r":\1", own.path)
+            if other != own.path and host.path(other).exists():
+                self.notes.append(f"{other}: is passed over, since containerd looks for {own.path} first")
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The hosts.toml files as the controller rendered them."""

@@ -29,10 +29,13 @@ INFO = 'time="t" level=info msg="containerd successfully booted in 0.02s"'
 
 @dataclass
 class State:
-    """What the fake remembers, and how it misbehaves: `failed` plugins, `complaints` in its log, `deaf` to debug."""
+    """What the fake remembers (`programs`: those that were run), and how it misbehaves: `failed` plugins, `complaints`
+    in its log, `deaf` to debug.
+    """
 
     started: int = 0
     restarts: int = 0
+    programs: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     failed: tuple[str, ...] = ()
     complaints: tuple[str, ...] = ()
@@ -51,7 +54,8 @@ class ContainerdHost(Host):
 
     def run(self, *command: str, stdin: str | None = None, timeout: float = 60) -> Finished:
         known = {"containerd": self._containerd, "systemctl": self._systemctl, "ctr": self._ctr}
-        return known.get(command[0], self._journalctl)(*command[1:])
+        self.state.programs.append(command[0])
+        return known.get(Path(command[0]).name, self._journalctl)(*command[1:])
 
     def _containerd(self, *arguments: str) -> Finished:
         if arguments == ("--version",):

@@ -127,6 +127,24 @@ def test_a_flag_that_outdoes_the_file_is_refused(
         Transactions(modern).apply(ContainerdMirrors(), WISH)
 
 
+def test_the_containerd_that_the_service_runs_is_asked(modern: ContainerdHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Service, "program", lambda _: "/opt/bin/containerd")
+    Transactions(modern).apply(ContainerdMirrors(), WISH)
+    assert {each for each in modern.state.programs if "containerd" in each} == {"/opt/bin/containerd"}
+
+
+def test_a_folder_that_is_passed_over_from_now_on_is_told(modern: ContainerdHost) -> None:
+    theirs = modern.path(f"{CERTS}/r.example:5000/hosts.toml")
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("")
+    ours = {"path": f"{CERTS}/r.example_5000_/hosts.toml", "content": f"# {HEADER}\n", "mode": 0o644}
+    report = Transactions(modern).apply(ContainerdMirrors(), {"files": [ours]})
+    assert (
+        f"{CERTS}/r.example:5000/hosts.toml: is passed over, since containerd looks for {ours['path']} first"
+        in (report["notes"])
+    )
+
+
 def test_deprecated_mirrors_become_files_of_ours_and_come_back(host: ContainerdHost) -> None:
     put(host, MIRRORS)
     text = f"# {HEADER}\n"
