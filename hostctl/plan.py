@@ -9,7 +9,7 @@ from hostctl import files
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.store import Owned, Record
-from hostctl.unit import HEADER, Change, Unit, Wish
+from hostctl.unit import HEADER, Change, SharedFile, Unit, Wish
 
 KEPT_SUFFIX = ".http-registry-kept"
 """Where the hand-made changes to a file of ours are put aside."""
@@ -41,17 +41,17 @@ class Planner:
     def apply(self, wish: Wish) -> Plan:
         """The plan that makes the wish so."""
         owned: Dict[str, Owned] = {}
-        for own in self.unit.own_files(self.host, wish):
+        shared_files = [(each, self._base(each)) for each in self.unit.shared_files(self.host, wish)]
+        stand_ins = [own for shared, base in shared_files for own in shared.stand_ins(base.content if base else None)]
+        for own in self.unit.own_files(self.host, wish) + stand_ins:
             current = self._read(own.path)
             known = self.record.files.get(own.path)
             self.after[own.path] = own.state
             owned[own.path] = Owned(known.before if known else _foreign(current), own.state.digest)
             self._note_overwritten(own.path, current, known, own.state)
-        for shared in self.unit.shared_files(self.host, wish):
-            current = self._read(shared.path)
-            base = self._without_us(shared.path, current, self.record.files.get(shared.path))
+        for shared, base in shared_files:
             text, ours = shared.merge(base.content if base else None)
-            state = (current or base or FileState(b"")).with_content(text)
+            state = (self.before[shared.path] or base or FileState(b"")).with_content(text)
             self.after[shared.path] = state
             owned[shared.path] = Owned(base, state.digest, ours)
         for path in self.record.files.keys() - owned.keys():
@@ -73,6 +73,10 @@ class Planner:
         """The folders that have to be made for the change's files, outermost first."""
         needed = {self.host.path(path).parent for path, state in change.after.items() if state is not None}
         return sorted({str(each) for folder in needed for each in (folder, *folder.parents) if not each.exists()})
+
+    def _base(self, shared: SharedFile) -> Optional[FileState]:
+        """A shared file as it is without us."""
+        return self._without_us(shared.path, self._read(shared.path), self.record.files.get(shared.path))
 
     def _read(self, path: str) -> Optional[FileState]:
         self.before[path] = files.read(self.host.path(path))

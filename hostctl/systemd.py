@@ -37,9 +37,16 @@ class Service:
 
     def arguments(self) -> List[str]:
         """The running process's command line, without the program."""
+        return self._command_line()[1:]
+
+    def program(self) -> str:
+        """The running process's program as it was called; empty where none runs."""
+        return "".join(self._command_line()[:1])
+
+    def _command_line(self) -> List[str]:
         try:
             with open(f"/proc/{self.pid}/cmdline", "rb") as file:
-                return file.read().decode(errors="replace").split("\0")[1:-1]
+                return file.read().decode(errors="replace").split("\0")[:-1]
         except OSError:
             return []
 

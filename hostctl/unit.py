@@ -39,6 +39,10 @@ class SharedFile(ABC):
         Raises HostError where the base can't be read or holds something that contradicts the wish.
         """
 
+    def stand_ins(self, base: Optional[bytes]) -> List[OwnFile]:
+        """Files of ours that say what `merge` takes out of `base`."""
+        return []
+
 
 @dataclass(frozen=True)
 class Change:

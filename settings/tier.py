@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from settings.values import (
     Address,
@@ -17,9 +17,11 @@ from settings.values import (
     Network,
     Port,
     RegistryName,
+    RegistryNames,
     Settings,
     Size,
     UserName,
+    distinct,
 )
 
 
@@ -142,11 +144,27 @@ class Docker(Settings):
     store can be told not to."""
 
 
+class Mirror(Settings):
+    """Mirrors of one registry that this tier does not run, such as another site's."""
+
+    serves: RegistryNames
+    """The registry's name in image references, such as quay.io; `*`: every registry that has no mirrors here."""
+    endpoints: tuple[BaseUrl, ...] = Field(min_length=1)
+    """Asked in this order, after this tier's own mirror of that registry."""
+
+
 class Containerd(Settings):
     """containerd on a host: config.toml and hosts.toml."""
 
     max_concurrent_downloads: int | None = Field(default=None, ge=1, le=64)
     """Layers fetched at once for one pull; containerd's own 3 if absent."""
+    mirrors: Annotated[tuple[Mirror, ...], AfterValidator(distinct("serves"))] = ()
+    """More registries to pull through mirrors; those of this tier's caches are there anyway."""
+    debug: bool = False
+    """Whether it logs at level debug. A change restarts it; running containers are kept."""
+    migrate_deprecated: bool = False
+    """Whether somebody else's `registry.mirrors` and `registry.configs.*.tls` become hosts.toml files; else they are an
+    error. Logins stay in config.toml."""
     config_path: Folder = "/etc/containerd/certs.d"
     """The folder that holds a folder with hosts.toml for each registry."""
     fallback: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -28,6 +28,19 @@ def matching(pattern: str, rule: str) -> AfterValidator:
         return value
 
     return AfterValidator(checked)
+
+
+def distinct(key: str) -> Any:
+    """A check that no two entries of a list have the same `key`."""
+
+    def checked(entries: tuple[Settings, ...]) -> tuple[Settings, ...]:
+        names = [getattr(each, key) for each in entries]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"two entries have {key} = {twice[0]!r}; make one of them")
+        return entries
+
+    return checked
 
 
 def _network(value: str) -> str:
@@ -84,6 +97,10 @@ def _registry_name(value: str) -> str:
     return value
 
 
+def _registry_names(value: str) -> str:
+    return value if value == "*" else _registry_name(value)
+
+
 def _image(value: str) -> str:
     if "//" in value or not REFERENCE.fullmatch(value):
         raise ValueError(
@@ -101,6 +118,8 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 """Scheme, host and port of an HTTP server, nothing behind them."""
 RegistryName = Annotated[str, AfterValidator(_registry_name)]
 """A registry as image references name it."""
+RegistryNames = Annotated[str, AfterValidator(_registry_names)]
+"""A registry as image references name it, or `*` for every other one."""
 ImageReference = Annotated[str, AfterValidator(_image)]
 Name = Annotated[
     str, matching(r"[a-z][a-z0-9-]{0,30}", "1 to 31 lower-case letters, digits and dashes, a letter first")

@@ -1,19 +1,22 @@
-"""`containerd-mirrors`: hosts.toml files, and the key in config.toml that makes containerd look for them.
+"""`containerd-mirrors`: hosts.toml files, and the keys in config.toml that make containerd look for them.
 
 Behaviour of containerd (docs/hosts.md, docs/cri/config.md): a change below config_path is seen at the next pull, one of
 config.toml at the next start. `containerd config dump` reads the file, not the process, and returns 0 for settings
-with which the CRI plugin then does not load; so the proof is a process younger than the file and `ctr plugins ls`.
+with which the CRI plugin then does not load; so the proof is a process younger than the file, the CRI's plugins in
+`ctr plugins ls`, and a log since the start that complains of no key of ours and, where we want that, is of level debug.
 """
 
 from __future__ import annotations
 
 import posixpath
+import re
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from hostctl import containerd_toml, wishes
-from hostctl.containerd_toml import PATH, Dialect, Wanted
+from hostctl import containerd_deprecated, containerd_says, containerd_toml, containerd_versions, hosts_toml, wishes
+from hostctl.containerd_toml import Wanted
+from hostctl.containerd_versions import PATH, Release
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
@@ -29,13 +32,14 @@ DEFAULT_CONFIG_PATH = "/etc/containerd/certs.d"
 class _ConfigToml(SharedFile):
     path = PATH
 
-    def __init__(self, wanted: Wanted, dialect: Dialect, notes: List[str]) -> None:
+    def __init__(self, wanted: Wanted, release: Release, own: List[str], notes: List[str]) -> None:
         self.wanted = wanted
-        self.dialect = dialect
+        self.release = release
+        self.own = own
         self.notes = notes
 
     def merge(self, base: Optional[bytes]) -> Tuple[bytes, Dict[str, Any]]:
-        text, ours = containerd_toml.merge(base, self.wanted, self.dialect)
+        text, ours = containerd_toml.merge(base, self.wanted, self.release)
         for key in ours["keys"]:
             if key["before"] not in (None, "", key["set"]):
                 self.notes.append(
@@ -43,31 +47,58 @@ class _ConfigToml(SharedFile):
                 )
         return text, ours
 
+    def stand_ins(self, base: Optional[bytes]) -> List[OwnFile]:
+        """The hosts.toml files that say what the deprecated tables have said, save for the registries of the wish."""
+        if not self.wanted.migrate_deprecated:
+            return []
+        registry = containerd_toml.registry_of(base, self.release)
+        files = []
+        for name, text in containerd_deprecated.hosts_files(registry).items():
+            path = f"{self.wanted.config_path}/{hosts_toml.folder(name)}/hosts.toml"
+            if path in self.own:
+                self.notes.append(f"{PATH}: what it said of {name} gives way to this stack's {path} until its removal")
+            else:
+                self.notes.append(f"{PATH}: what it said of {name} stands in {path} until this is removed")
+                files.append(OwnFile(path, FileState(text.encode())))
+        logins = containerd_deprecated.logins(registry)
+        if logins:
+            self.notes.append(
+                f"{PATH}: the logins for {', '.join(logins)} stay there; containerd takes them beside config_path, "
+                "but they are deprecated: give them to the kubelet as image pull secrets"
+            )
+        return files
+
 
 class ContainerdMirrors(Unit):
-    """Wish: `config_path`, `max_concurrent_downloads` (number or null), `files` (each: path, content, mode)."""
+    """Wish: `config_path`, `max_concurrent_downloads` (number or null), `debug` and `migrate_deprecated` (true or
+    false), `files` (each: path, content, mode).
+    """
 
     name = "containerd-mirrors"
 
     def __init__(self) -> None:
         super().__init__()
-        self._dialect: Optional[Dialect] = None
+        self._release: Optional[Release] = None
+        self._restarted: Optional[float] = None
 
     def preflight(self, host: Host, wish: Wish) -> None:
-        """containerd is there, of a version that we know, and reads the file that we write."""
+        """containerd is there, of a version that we can serve, and reads the file that we write."""
         if not host.has("containerd"):
             raise HostError(
                 "containerd: not installed on this host; install it (Debian: apt-get install containerd), "
                 "or take the host out of the containerd mirrors"
             )
-        self._dialect_on(host)
-        arguments = service(host, SERVICE).arguments()
-        for place, argument in enumerate(arguments):
-            name, equals, value = argument.partition("=")
-            if name in ("--config", "-c"):
-                read = value if equals else "".join(arguments[place + 1 : place + 2])
-                if read != PATH:
-                    raise HostError(f"containerd reads {read} in place of {PATH} (--config); drop that flag")
+        self._release_on(host)
+        flags = _flags(service(host, SERVICE).arguments())
+        read = flags.get("--config", flags.get("-c", PATH))
+        if read != PATH:
+            raise HostError(f"containerd reads {read} in place of {PATH} (--config); drop that flag")
+        if _wanted(wish).debug and {"--log-level", "-l"} & set(flags):
+            raise HostError(f"containerd was started with --log-level, which outdoes {PATH}; drop that flag")
+        for own in self.own_files(host, wish):
+            other = re.sub(r"_(\d+)_(?=/hosts\.toml$)", r":\1", own.path)
+            if other != own.path and host.path(other).exists():
+                self.notes.append(f"{other}: is passed over, since containerd looks for {own.path} first")
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The hosts.toml files as the controller rendered them."""
@@ -83,7 +114,8 @@ class ContainerdMirrors(Unit):
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """config.toml."""
-        return [_ConfigToml(_wanted(wish), self._dialect_on(host), self.notes)]
+        own = [each.path for each in self.own_files(host, wish)]
+        return [_ConfigToml(_wanted(wish), self._release_on(host), own, self.notes)]
 
     def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
         """Our keys out of config.toml."""
@@ -92,22 +124,22 @@ class ContainerdMirrors(Unit):
     def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
         """Since when config.toml has said what we want: a containerd that is older does not know it."""
         wanted = _wanted(wish)
-        values = [wanted.config_path, wanted.downloads]
+        values = [wanted.config_path, wanted.downloads, wanted.debug]
         if before.get("values") == values:
             return dict(before)
         path, age = host.path(PATH), 0.0
-        if path.exists() and containerd_toml.holds(path.read_bytes(), wanted, self._dialect_on(host)):
+        if path.exists() and containerd_toml.holds(path.read_bytes(), wanted, self._release_on(host)):
             age = time.time() - path.stat().st_mtime
         return {"values": values, "boot": boot(), "since": monotonic() - int(age * 1e6)}
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
-        """`containerd config dump` reads the candidate and shows our values; it notices no more than that."""
+        """`containerd config dump` reads the candidate, shows our values, and knows our keys."""
         if change.wish is None or PATH not in candidates:
             return
-        done = host.run("containerd", "--config", str(candidates[PATH]), "config", "dump")
+        done = host.run(_program(host), "--config", str(candidates[PATH]), "config", "dump")
         if not done.ok:
             raise HostError(f"{PATH}: containerd would refuse it: {masked(done.tail(3))}")
-        complaint = containerd_toml.shows(done.output, _wanted(change.wish), self._dialect_on(host))
+        complaint = containerd_says.dump_complaint(done.output, _wanted(change.wish), self._release_on(host))
         if complaint:
             raise HostError(f"{PATH}: {complaint}")
 
@@ -118,7 +150,7 @@ class ContainerdMirrors(Unit):
             self.notes.append("containerd is not running; it reads config.toml when it is started")
             return NONE
         if PATH not in change.changed:
-            complaint = _process_complaint(containerd, change.facts) or _plugin_complaint(host, change.facts)
+            complaint = _process_complaint(containerd, change.facts) or self._plugin_complaint(host, change.facts)
             if complaint is None:
                 return NONE
         self.notes.append("containerd is restarted for config.toml; running containers are kept")
@@ -127,17 +159,21 @@ class ContainerdMirrors(Unit):
     def activate(self, host: Host, change: Change, level: str) -> None:
         """`systemctl restart`, which returns when containerd is ready."""
         if level == RESTART:
+            self._restarted = time.time()
             restart(host, SERVICE)
 
     def verify(self, host: Host, change: Change, patience: float) -> None:
-        """The process knows config.toml, and its CRI plugin has loaded."""
+        """The process knows config.toml, its CRI plugins have loaded, and its log since a restart shows our keys."""
         if not service(host, SERVICE).wanted:
             return
         wait_until(lambda: _process_complaint(service(host, SERVICE), change.facts), patience)
         # A containerd that is ready has loaded its plugins, or never will.
-        complaint = _plugin_complaint(host, change.facts)
+        complaint = self._plugin_complaint(host, change.facts)
         if complaint:
             raise HostError(complaint)
+        if self._restarted is not None and change.wish is not None:
+            wanted, since = _wanted(change.wish), self._restarted
+            wait_until(lambda: self._log_complaint(host, wanted, since), patience)
 
     def observe(self, host: Host) -> Dict[str, str]:
         """config.toml and every hosts.toml, credentials masked."""
@@ -147,15 +183,60 @@ class ContainerdMirrors(Unit):
             found[f"{DEFAULT_CONFIG_PATH}/{each.relative_to(folder)}"] = each
         return {name: masked(path.read_bytes().decode(errors="replace")) for name, path in found.items()}
 
-    def _dialect_on(self, host: Host) -> Dialect:
-        if self._dialect is None:
-            self._dialect = containerd_toml.dialect_of(host.must("containerd", "--version"))
-        return self._dialect
+    def _release_on(self, host: Host) -> Release:
+        if self._release is None:
+            number = containerd_versions.number(host.must(_program(host), "--version"))
+            self._release = containerd_versions.release(number)
+            if number > containerd_versions.NEWEST:
+                newest = ".".join(map(str, containerd_versions.NEWEST))
+                self.notes.append(
+                    f"containerd {number[0]}.{number[1]} is newer than this program, which treats it like {newest}"
+                )
+        return self._release
+
+    def _plugin_complaint(self, host: Host, facts: Mapping[str, Any]) -> Optional[str]:
+        """Why a plugin that reads our keys does not work; None if all do or if nothing is ours."""
+        if not facts:
+            return None
+        states = containerd_says.plugin_states(host.must("ctr", "plugins", "ls", timeout=20))
+        broken = [name for name in self._release_on(host).plugins if states.get(name) != "ok"]
+        if not broken:
+            return None
+        failures = [line for line in journal(host, SERVICE, time.time() - 60) if "failed to load plugin" in line]
+        reasons = [line.split("error=", 1)[-1] for line in failures if broken[0] in line]
+        return f"containerd's plugin {broken[0]} is in state {states.get(broken[0], 'missing')!r}: " + (
+            reasons[-1] if reasons else f"look for {broken[0]} in 'journalctl -u containerd'"
+        )
+
+    def _log_complaint(self, host: Host, wanted: Wanted, since: float) -> Optional[str]:
+        lines = journal(host, SERVICE, since)
+        unknown = containerd_says.ignored_complaint(lines, wanted, self._release_on(host))
+        return unknown or (containerd_says.debug_complaint(lines) if wanted.debug else None)
 
 
 def _wanted(wish: Wish) -> Wanted:
     folder = wishes.text(wish, "config_path", DEFAULT_CONFIG_PATH)
-    return Wanted(folder.rstrip("/"), wishes.count(wish, "max_concurrent_downloads"))
+    return Wanted(
+        folder.rstrip("/"),
+        wishes.count(wish, "max_concurrent_downloads"),
+        wishes.flag(wish, "debug"),
+        wishes.flag(wish, "migrate_deprecated"),
+    )
+
+
+def _program(host: Host) -> str:
+    """The containerd that the service runs: PATH may find another one."""
+    called = service(host, SERVICE).program()
+    return called if called.startswith("/") and host.has(called) else "containerd"
+
+
+def _flags(arguments: List[str]) -> Dict[str, str]:
+    """The flags of a command line, each with what is behind it."""
+    flags = {}
+    for argument, following in zip(arguments, [*arguments[1:], ""]):
+        name, equals, value = argument.partition("=")
+        flags[name] = value if equals else following
+    return flags
 
 
 def _process_complaint(containerd: Service, facts: Mapping[str, Any]) -> Optional[str]:
@@ -165,18 +246,3 @@ def _process_complaint(containerd: Service, facts: Mapping[str, Any]) -> Optiona
     if facts and facts["boot"] == boot() and containerd.started < facts["since"]:
         return "containerd was started before config.toml was changed; restart it"
     return None
-
-
-def _plugin_complaint(host: Host, facts: Mapping[str, Any]) -> Optional[str]:
-    """Why the CRI plugin, which alone reads our keys, does not work; None if it does or if nothing is ours."""
-    if not facts:
-        return None
-    plugins = host.must("ctr", "plugins", "ls", timeout=20)
-    states = [line.split()[-1] for line in plugins.splitlines() if line.split()[1:2] == ["cri"]]
-    if "ok" in states:
-        return None
-    failures = [line for line in journal(host, SERVICE, time.time() - 60) if "failed to load plugin" in line]
-    reasons = [line.split("error=", 1)[-1] for line in failures if "cri" in line]
-    return f"containerd's CRI plugin is in state {states[0] if states else 'missing'!r}: " + (
-        reasons[-1] if reasons else "look for 'cri' in 'journalctl -u containerd'"
-    )

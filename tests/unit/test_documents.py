@@ -5,6 +5,7 @@ What the real programs make of them is decided in tests/lab.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import yaml
 
 from documents import containerd_mirrors, docker_mirrors, hosts_toml, registry_config
 from settings import parse
-from settings.tier import Containerd, Docker
+from settings.tier import Containerd, Docker, Mirror
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -38,7 +39,10 @@ def test_registry_config(case: Path) -> None:
 @pytest.mark.parametrize("case", sorted(CASES.glob("hosts_toml/*")), ids=lambda path: path.name)
 def test_hosts_toml(case: Path) -> None:
     given = yaml.safe_load((case / "in.yaml").read_text())
-    rendered = hosts_toml.hosted(given["hosted"]) if "hosted" in given else hosts_toml.mirror(**given)
+    if "hosted" in given:
+        rendered = hosts_toml.hosted(given["hosted"], *given.get("mirrors", []))
+    else:
+        rendered = hosts_toml.mirror(*given["endpoints"], fallback=given["fallback"])
     assert rendered == (case / "hosts.toml").read_text()
 
 
@@ -49,9 +53,24 @@ def test_containerd_gets_a_folder_for_each_registry() -> None:
     assert [each.path for each in wanted.files] == [
         "/etc/containerd/certs.d/docker.io/hosts.toml",
         "/etc/containerd/certs.d/10.0.0.1/hosts.toml",
-        "/etc/containerd/certs.d/r:8443/hosts.toml",
+        "/etc/containerd/certs.d/r_8443_/hosts.toml",
     ]
     assert wanted.wish()["max_concurrent_downloads"] == 6
+    assert (wanted.wish()["debug"], wanted.wish()["migrate_deprecated"]) == (False, False)
+
+
+def test_more_mirrors_stand_behind_those_of_the_tier() -> None:
+    more = {"docker.io": ("http://a", "http://b"), "*": ("http://c",), "r:8443": ("http://d",)}
+    settings = Containerd(mirrors=tuple(Mirror(serves=name, endpoints=more[name]) for name in more), debug=True)
+    wanted = containerd_mirrors.render(settings, {"docker.io": "http://m"}, ["https://r:8443"])
+    assert {each.path.split("/")[4]: re.findall(r'host."(.*)"', each.text) for each in wanted.files} == {
+        "docker.io": ["http://m", "http://a", "http://b"],
+        "_default": ["http://c"],
+        "r_8443_": ["http://d", "https://r:8443"],
+    }
+    assert wanted.shown()[containerd_mirrors.PATH] == (
+        'config_path = "/etc/containerd/certs.d"\ndebug.level = "debug"\n'
+    )
 
 
 def test_docker_gets_both_forms_of_every_mirror() -> None:

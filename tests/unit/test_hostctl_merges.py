@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import codecs
 import json
-import string
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostctl import containerd_toml, daemon_json
+from hostctl import daemon_json
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS
 from hostctl.docker_engine import LOOPBACK
 from hostctl.errors import HostError
@@ -26,7 +24,6 @@ settings.register_profile("merges", deadline=None)
 settings.load_profile("merges")
 
 CASES = Path(__file__).parent.parent / "cases"
-DIALECT = containerd_toml.dialect_of("containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3")
 
 hosts = st.from_regex(r"[a-c]\.example(:50[0-9]{2})?", fullmatch=True)
 urls = st.builds("{}://{}{}".format, st.sampled_from(["http", "https"]), hosts, st.sampled_from(["", "/"]))
@@ -104,15 +101,6 @@ def test_daemon_json_case(case: str) -> None:
     check_case(folder, "json", lambda base: daemon_json.merge(base, wanted)[0])
 
 
-@pytest.mark.parametrize("case", cases("containerd_mirrors"))
-def test_config_toml_case(case: str) -> None:
-    folder = CASES / "containerd_mirrors" / case
-    wanted = containerd_toml.Wanted(
-        **{"downloads" if k[0] == "m" else k: v for k, v in json.loads((folder / "wish.json").read_text()).items()}
-    )
-    check_case(folder, "toml", lambda base: containerd_toml.merge(base, wanted, DIALECT)[0])
-
-
 def check_case(folder: Path, kind: str, merge: Any) -> None:
     error = read(folder, "error.txt")
     if error is None:
@@ -180,108 +168,6 @@ def test_daemon_json_that_we_created_stays_for_keys_that_came_since() -> None:
     text, ours = daemon_json.merge(None, daemon_json.Wanted(("http://a",)))
     edited = json.dumps({**json.loads(text), "debug": True}).encode()
     assert json.loads(daemon_json.unmerge(edited, ours)[0] or b"") == {"debug": True}
-
-
-words = st.text(string.ascii_lowercase, min_size=1, max_size=6)
-CRI = 'plugins."io.containerd.grpc.v1.cri"'
-CERTS = "/etc/certs"
-
-
-@st.composite
-def config_texts(draw: st.DrawFn) -> bytes:
-    """A config.toml of version 2 with tables in any order (each before those below it), comments, some of our keys."""
-    pieces = ["[plugins]"] if draw(st.booleans()) else []
-    headers = [CRI, *draw(st.permutations([f"{CRI}.registry", f"{CRI}.cni"]))][: draw(st.integers(0, 3))]
-    others = draw(st.lists(st.sampled_from(['plugins."other"', "debug"]), unique=True))
-    for header in draw(
-        st.sampled_from([[*headers, *others], [*others, *headers], [*others[:1], *headers, *others[1:]]])
-    ):
-        lines = [f"{draw(st.sampled_from(['', '  ']))}[{header}]"]
-        lines += [
-            f'{draw(st.sampled_from(["", "    "]))}k{word} = "{word}" # {word}'
-            for word in draw(st.sets(words, max_size=2))
-        ]
-        if header == CRI and draw(st.booleans()):
-            lines.append(f"max_concurrent_downloads = {draw(st.integers(1, 9))} # theirs")
-        if header == f"{CRI}.registry" and draw(st.booleans()):
-            lines.append(f'config_path = "{draw(st.sampled_from(["", CERTS]))}"')
-        if draw(st.booleans()):
-            lines.append("# a comment\n")
-        pieces.append("\n".join(lines))
-    text = "\n".join(["# top", "version = 2", *pieces]) + draw(st.sampled_from(["", "\n"]))
-    return (text.replace("\n", "\r\n") if draw(st.booleans()) else text).encode()
-
-
-def valid(base: bytes) -> bool:
-    try:
-        tomlkit.parse(base.decode()).unwrap()
-    except Exception:
-        return False
-    return True
-
-
-config_bases = config_texts().filter(valid)
-containerd_wishes = st.builds(containerd_toml.Wanted, st.just(CERTS), st.none() | st.integers(1, 20))
-
-
-def data(text: bytes) -> dict[str, Any]:
-    return tomlkit.parse(text.decode()).unwrap()
-
-
-@given(config_bases, containerd_wishes)
-def test_config_toml_keeps_everything_else(base: bytes, wanted: containerd_toml.Wanted) -> None:
-    text, _ = containerd_toml.merge(base, wanted, DIALECT)
-    expected = data(base)
-    for path, value in wanted.settings(DIALECT):
-        node = expected
-        for name in path[:-1]:
-            node = node.setdefault(name, {})
-        node[path[-1]] = value
-    assert data(text) == expected
-    assert text.count(b"# ") >= base.count(b"# ")
-    assert (b"\r\n" in base) == (b"\r\n" in text)
-
-
-@given(config_bases, containerd_wishes)
-def test_config_toml_merged_twice_is_merged_once(base: bytes, wanted: containerd_toml.Wanted) -> None:
-    once, _ = containerd_toml.merge(base, wanted, DIALECT)
-    assert containerd_toml.merge(once, wanted, DIALECT)[0] == once
-
-
-@given(st.none() | config_bases, containerd_wishes)
-def test_config_toml_unmerged_is_the_same_document(base: bytes | None, wanted: containerd_toml.Wanted) -> None:
-    text, ours = containerd_toml.merge(base, wanted, DIALECT)
-    back, notes = containerd_toml.unmerge(text, json.loads(json.dumps(ours)))
-    assert notes == []
-    assert (back is None) if base is None else (back is not None and data(back) == data(base))
-
-
-@given(config_bases, containerd_wishes)
-def test_config_toml_unmerges_after_a_foreign_edit(base: bytes, wanted: containerd_toml.Wanted) -> None:
-    text, ours = containerd_toml.merge(base, wanted, DIALECT)
-    back, _ = containerd_toml.unmerge(text.replace(b"# top", b"oom_score = 7") + b'\n[ttrpc]\naddress = "/x"\n', ours)
-    assert back is not None
-    assert data(back) == {**data(base), "oom_score": 7, "ttrpc": {"address": "/x"}}
-
-
-def test_config_toml_that_we_created_keeps_its_version_for_keys_that_came_since() -> None:
-    text, ours = containerd_toml.merge(None, containerd_toml.Wanted("/c"), DIALECT)
-    back, _ = containerd_toml.unmerge(text + b"[debug]\nlevel = 'info'\n", ours)
-    assert data(back or b"") == {"version": 2, "debug": {"level": "info"}}
-
-
-def test_a_key_put_behind_our_block_survives_its_removal() -> None:
-    text, ours = containerd_toml.merge(b"version = 2\n", containerd_toml.Wanted("/c"), DIALECT)
-    back, _ = containerd_toml.unmerge(text + b"extra = 1\n", ours)
-    assert data(back or b"")["plugins"]["io.containerd.grpc.v1.cri"]["registry"] == {"extra": 1}
-
-
-@pytest.mark.parametrize(
-    "version", ["containerd containerd.io 2.0.1 x", "containerd github.com/containerd/containerd v2.4.2 y"]
-)
-def test_a_containerd_that_we_do_not_know_is_refused(version: str) -> None:
-    with pytest.raises(HostError, match=r"is not supported yet; supported: 1\.6, 1\.7"):
-        containerd_toml.dialect_of(version)
 
 
 @pytest.mark.parametrize(
