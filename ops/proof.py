@@ -60,14 +60,16 @@ def claims(stack: Stack) -> Iterator[Claim]:
     pusher, puller = (_secret(stack, f"password-{user}") for user in ("pusher", "puller"))
     ports = "80, 5000, 5001 and 5080"
     hub = len(_hub_log())
-    yield Claim(
-        f"docker1: docker pull {APP} comes through the proxy",
-        partial(_pulled, "docker1", f"docker pull -q {APP}", f"docker rmi -f {APP}"),
-    )
-    yield Claim(
-        f"containerd1: crictl pull docker.io/{APP} comes through the proxy",
-        partial(_pulled, "containerd1", f"crictl pull docker.io/{APP}", f"crictl rmi docker.io/{APP}"),
-    )
+    for client in ("docker1", "docker2"):
+        yield Claim(
+            f"{client}: docker pull {APP} comes through the proxy",
+            partial(_pulled, client, f"docker pull -q {APP}", f"docker rmi -f {APP}"),
+        )
+    for client in ("containerd1", "containerd2"):
+        yield Claim(
+            f"{client}: crictl pull docker.io/{APP} comes through the proxy",
+            partial(_pulled, client, f"crictl pull docker.io/{APP}", f"crictl rmi docker.io/{APP}"),
+        )
     yield Claim(f"hub: {APP} was asked for by the cache only", partial(_hub_saw_the_cache_only, hub))
     yield Claim("docker1: login, push and pull of a private image", partial(_pushed_and_pulled, pusher))
     yield Claim("docker1: no password: refused", partial(_answers, "docker1", f"http://{REGISTRY}/v2/", "401"))

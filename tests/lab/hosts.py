@@ -7,7 +7,7 @@ import subprocess
 from ops.proof import on
 from ops.stack import PROJECT, Stack
 
-HOSTS = ("registry", "docker1", "containerd1")
+HOSTS = ("registry", "docker1", "docker2", "containerd1", "containerd2")
 """Those that the lab's stack changes."""
 
 FOLDERS = (
