@@ -7,7 +7,6 @@ A crash is finished by the next call: a journal without its commit mark means th
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional
@@ -323,15 +322,3 @@ def _stack(owner: str) -> str:
 def _same(one: str, other: str) -> bool:
     """Whether two owners are one; who says nothing is anybody."""
     return not one or not other or one == other
-
-
-def wait_until(probe: Callable[[], Optional[str]], patience: float) -> None:
-    """Ask `probe` until it has no complaint, `patience` seconds at most; raises HostError with its last one."""
-    deadline = time.monotonic() + patience
-    while True:
-        complaint = probe()
-        if complaint is None:
-            return
-        if time.monotonic() >= deadline:
-            raise HostError(complaint)
-        time.sleep(0.05)

@@ -22,8 +22,8 @@ from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.masking import masked
 from hostctl.systemd import Service, boot, journal, monotonic, restart, service
-from hostctl.transaction import wait_until
 from hostctl.unit import NONE, RESTART, Change, OwnFile, SharedFile, Unit, Wish
+from hostctl.waiting import wait_until
 
 SERVICE = "containerd"
 DEFAULT_CONFIG_PATH = "/etc/containerd/certs.d"

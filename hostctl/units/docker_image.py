@@ -14,8 +14,8 @@ from urllib.parse import quote
 from hostctl import docker_api, wishes
 from hostctl.errors import HostError
 from hostctl.host import Host
-from hostctl.transaction import wait_until
 from hostctl.unit import NONE, Change, OwnFile, Unit, Wish
+from hostctl.waiting import wait_until
 
 LOAD_PATIENCE = 600.0
 

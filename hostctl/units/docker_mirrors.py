@@ -27,8 +27,8 @@ from hostctl.host import Host
 from hostctl.masking import masked
 from hostctl.start_command import StartCommand, start_command
 from hostctl.systemd import restart, service
-from hostctl.transaction import wait_until
 from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, SharedFile, Unit, Wish
+from hostctl.waiting import wait_until
 
 SERVICE = "docker"
 CERTS = "/etc/docker/certs.d"

@@ -14,8 +14,8 @@ from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.iptables import BOOT_UNIT, RULES, Table, for_host, guarded_ports
 from hostctl.listeners import listeners
-from hostctl.transaction import wait_until
 from hostctl.unit import RELOAD, Change, OwnFile, Unit, Wish
+from hostctl.waiting import wait_until
 
 UNIT_FILE = f"/etc/systemd/system/{BOOT_UNIT}"
 WANTS = "/etc/systemd/system/multi-user.target.wants"

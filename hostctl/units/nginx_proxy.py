@@ -24,8 +24,8 @@ from hostctl.nginx_conf import OURS, SITE
 from hostctl.nginx_probe import ErrorLog, Probe, complaint, has_ipv6, password_complaint, probes_for, still_there
 from hostctl.nginx_trial import refuse_bad_configuration
 from hostctl.systemd import Service, restart, service
-from hostctl.transaction import wait_until
 from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
+from hostctl.waiting import wait_until
 
 SERVICE = "nginx"
 PULLERS, PUSHERS = f"{OURS}/pull.htpasswd", f"{OURS}/push.htpasswd"

@@ -10,6 +10,9 @@ from ops.stack import PROJECT, Stack
 HOSTS = ("registry", "docker1", "docker2", "containerd1", "containerd2")
 """Those that the lab's stack changes."""
 
+HOSTCTL = "python3 $(ls -t /var/lib/http-registry/hostctl-*.pyz | head -n 1)"
+"""The program that the stack has put on a host."""
+
 FOLDERS = (
     "/etc/docker /etc/containerd /etc/nginx /etc/systemd/system /etc/http-registry /etc/iptables"
     " /var/lib/http-registry /var/cache/nginx"

@@ -15,11 +15,10 @@ import pytest
 from documents import nginx_site
 from ops.configuration import tier_of
 from ops.proof import on
-from tests.lab.hosts import must, snapshot
+from tests.lab.hosts import HOSTCTL, must, snapshot
 
 pytestmark = pytest.mark.lab
 
-HOSTCTL = "python3 $(ls -t /var/lib/http-registry/hostctl-*.pyz | head -n 1)"
 DOCKER = {"registry_mirrors": ["http://192.168.1.11:5080"], "insecure_registries": [], "max_concurrent_downloads": 7}
 CONTAINERD = {"config_path": "/etc/containerd/certs.d", "max_concurrent_downloads": 7, "files": []}
 NGINX = {

@@ -185,7 +185,7 @@ def test_a_second_up_finds_nothing_to_do_and_logs_in_nowhere(life: Life, stack: 
 
 
 def test_nothing_answers_on_the_hosts_where_the_preview_asks_nobody(life: Life, stack: Stack, tmp_path: Path) -> None:
-    """Three hosts stand still; the preview is exact all the same, and shows the lines that would change."""
+    """The hosts stand still; the preview is exact all the same, and shows the lines that would change."""
     text = (PROJECT / "stacks" / "Pulumi.lab.yaml").read_text()
     wish = tmp_path / "Pulumi.lab.yaml"
     wish.write_text(text.replace("max_concurrent_downloads: 6", "max_concurrent_downloads: 8"))
@@ -198,7 +198,7 @@ def test_nothing_answers_on_the_hosts_where_the_preview_asks_nobody(life: Life, 
         docker("unpause", *containers)
     assert "unchanged" in same
     assert "to update" not in same
-    assert "2 to update" in changed
+    assert "4 to update" in changed
     assert "- max_concurrent_downloads = 6" in changed
     assert "+ max_concurrent_downloads = 8" in changed
     assert "max-concurrent-downloads: 6 => 8" in changed
