@@ -77,8 +77,9 @@ def test_a_removed_list_is_gone_from_the_running_docker(host: str) -> None:
     assert info(host) == before
 
 
-def info(host: str) -> Any:
-    return json.loads(must(host, "docker info -f '{{json .RegistryConfig}}'"))
+def info(host: str) -> dict[str, Any]:
+    told = json.loads(must(host, "docker info -f '{{json .RegistryConfig}}'"))
+    return {key: told[key] for key in ("Mirrors", "IndexConfigs")}
 
 
 def in_force(host: str) -> dict[str, Any]:
