@@ -168,7 +168,7 @@ class Containerd(Settings):
     config_path: Folder = "/etc/containerd/certs.d"
     """The folder that holds a folder with hosts.toml for each registry."""
     fallback: bool = False
-    """Whether the real registry is asked when the mirror fails. (dockerd always does: no setting turns that off.)"""
+    """Whether the real registry is asked when the mirror fails."""
 
 
 class Runtime(Settings):
