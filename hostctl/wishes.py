@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Dict, List, Optional
 
 from hostctl.errors import HostError
-from hostctl.unit import Wish
+from hostctl.files import FileState
+from hostctl.unit import OwnFile, Wish
 
 
 def text(wish: Wish, key: str, default: Optional[str] = None) -> str:
@@ -48,3 +50,14 @@ def flag(wish: Wish, key: str) -> bool:
     if not isinstance(value, bool):
         raise HostError(f"wish, {key}: must be true or false")
     return value
+
+
+def own_file(each: Wish) -> OwnFile:
+    """A file as the controller rendered it: `path`, `content`, and `mode`, which is 0644 where it isn't said."""
+    content = text(each, "content").encode()
+    return OwnFile(text(each, "path"), FileState(content, count(each, "mode") or 0o644))
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether the path stays in the folder, without any way out of it."""
+    return posixpath.normpath(path) == path and path.startswith(f"{folder}/")

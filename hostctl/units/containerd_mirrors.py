@@ -8,7 +8,6 @@ with which the CRI plugin then does not load; so the proof is a process younger 
 
 from __future__ import annotations
 
-import posixpath
 import re
 import time
 from pathlib import Path
@@ -105,11 +104,10 @@ class ContainerdMirrors(Unit):
         folder = _wanted(wish).config_path
         own = []
         for each in wish.get("files") or []:
-            path = wishes.text(each, "path")
-            if posixpath.normpath(path) != path or not path.startswith(folder + "/"):
-                raise HostError(f"wish, files: {path} is not below config_path {folder}")
-            content = wishes.text(each, "content").encode()
-            own.append(OwnFile(path, FileState(content, wishes.count(each, "mode") or 0o644)))
+            file = wishes.own_file(each)
+            if not wishes.is_below(file.path, folder):
+                raise HostError(f"wish, files: {file.path} is not below config_path {folder}")
+            own.append(file)
         return own
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:

@@ -22,7 +22,6 @@ from hostctl.docker_flags import CONFIG_FILE, excluded, flags
 from hostctl.docker_restart import Taking, reload_notes, restart_note, restart_reason
 from hostctl.docker_state import ignores_downloads, info_complaint, refusal, reload_complaint
 from hostctl.errors import HostError
-from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.masking import masked
 from hostctl.start_command import StartCommand, start_command
@@ -86,12 +85,11 @@ class DockerMirrors(Unit):
             return []
         own = []
         for each in wish.get("files") or []:
-            path = wishes.text(each, "path")
-            if posixpath.normpath(path) != path or not path.startswith(CERTS + "/"):
-                raise HostError(f"wish, files: {path} is not below {CERTS}")
-            _refuse_shadow(host, posixpath.dirname(path))
-            content = wishes.text(each, "content").encode()
-            own.append(OwnFile(path, FileState(content, wishes.count(each, "mode") or 0o644)))
+            file = wishes.own_file(each)
+            if not wishes.is_below(file.path, CERTS):
+                raise HostError(f"wish, files: {file.path} is not below {CERTS}")
+            _refuse_shadow(host, posixpath.dirname(file.path))
+            own.append(file)
         return own
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:

@@ -8,7 +8,6 @@ files are read at each request: a change in them needs no reload.
 from __future__ import annotations
 
 import grp
-import posixpath
 import pwd
 import re
 import shutil
@@ -76,12 +75,11 @@ class NginxProxy(Unit):
         able = {"ipv6": has_ipv6(), "threads": "--with-threads" in _build(host)}
         own = []
         for each in wish.get("files") or []:
-            path = wishes.text(each, "path")
-            if path != SITE and (posixpath.normpath(path) != path or not path.startswith(f"{OURS}/")):
-                raise HostError(f"wish, files: {path} is neither {SITE} nor below {OURS}")
+            file = wishes.own_file(each)
+            if file.path != SITE and not wishes.is_below(file.path, OURS):
+                raise HostError(f"wish, files: {file.path} is neither {SITE} nor below {OURS}")
             if able.get(each.get("needs"), True):
-                content = wishes.text(each, "content").encode()
-                own.append(OwnFile(path, FileState(content, wishes.count(each, "mode") or 0o644)))
+                own.append(file)
         return own + self._password_files(host, wish)
 
     def _password_files(self, host: Host, wish: Wish) -> List[OwnFile]:
