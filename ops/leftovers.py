@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def wait_for_leftovers(stack: Stack) -> None:
     while found := list(_leftovers(stack.backend)):
         for each in found:
             if "language" in each.program:
-                os.kill(each.pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    os.kill(each.pid, signal.SIGTERM)
             elif not said:
                 print(f"Waiting for {each.program} (pid {each.pid}) to finish what it had begun.", flush=True)
                 said = True
