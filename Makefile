@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy refresh forget test unit lint lab-down clean
+.PHONY: help up preview drift destroy refresh forget test unit lint lab-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,11 +13,14 @@ help: ## list the targets
 up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab)
 	@$(PYTHON) -m ops up --stack $(STACK)
 
-preview: $(VENV)/ready ## show what up would change, line by line; reaches no host
+preview: $(VENV)/ready ## show what up would change, line by line; reaches no host (but see observe)
 	@$(PYTHON) -m ops preview --stack $(STACK)
 
 refresh: $(VENV)/ready ## read what is there into the state
 	@$(PYTHON) -m ops refresh --stack $(STACK)
+
+drift: $(VENV)/ready ## ask the hosts what somebody has changed there; the next preview shows it, the next up repairs it
+	@$(PYTHON) -m ops drift --stack $(STACK)
 
 destroy: $(VENV)/ready ## take everything back: each host as it was before
 	@$(PYTHON) -m ops destroy --stack $(STACK)

@@ -11,6 +11,7 @@ from components.http_registry import HttpRegistryArgs, RegistryBase
 from components.nginx_auth_proxy import NginxAuthProxyArgs
 from components.outputs import Documents, export
 from components.runtime_mirror_config import RuntimeMirrorConfigArgs
+from documents import canary
 
 
 def declare(loaded: Loaded) -> None:
@@ -18,6 +19,8 @@ def declare(loaded: Loaded) -> None:
     tier = loaded.tier
     documents = Documents()
     hosts = {each.name: Host(each.name, loaded.host_args(each)) for each in tier.hosts}
+
+    canaries = {registry: each.digest for registry, each in canary.canaries(tier).items()}
 
     guards: dict[str, list[pulumi.Resource]] = {name: [] for name in hosts}
     for name, host in hosts.items():
@@ -31,13 +34,22 @@ def declare(loaded: Loaded) -> None:
         declared: dict[str, list[pulumi.Resource]] = {}
         for each in tier.runtimes:
             if each.host in of:
-                args = RuntimeMirrorConfigArgs(hosts[each.host], each, tier.mirrors(), tier.hosted())
+                args = RuntimeMirrorConfigArgs(
+                    hosts[each.host],
+                    each,
+                    tier.mirrors(),
+                    tier.hosted(),
+                    loaded.login_passwords(each),
+                    loaded.authorities,
+                    canaries if each.prove and after else {},
+                )
                 config = RuntimeMirrorConfig(f"{each.host}-runtimes", args, after=after)
                 declared[each.host] = [config]
                 documents.add(each.host, config.documents)
         return declared
 
-    # A host's own Docker is configured before it runs a registry, so that no reload or restart meets one at work.
+    # A host's own Docker is configured before it runs a registry, so that no reload or restart meets one at work; the
+    # mirror that would be proved there is not up yet.
     registry_hosts = {each.host for each in tier.registries}
     ready = runtimes(registry_hosts, after=[])
     bases = {

@@ -14,7 +14,9 @@ from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
 import settings
 from components.host import HostArgs
 from hostctl.package import build
+from settings.certificates import Certificate, authorities, notices
 from settings.known_hosts import host_keys, render
+from settings.runtimes import Runtime
 from settings.tier import CacheRegistry, Registry, Tier
 
 NAMESPACE = "http-registry"
@@ -33,6 +35,7 @@ class Loaded:
     hostctl: tuple[Path, str]
     archive: tuple[Path, str] | None
     known_hosts: Path
+    authorities: list[Certificate]
 
     def host_args(self, host: settings.tier.Host) -> HostArgs:
         """The arguments of the component for one host."""
@@ -45,6 +48,11 @@ class Loaded:
         config = pulumi.Config(NAMESPACE)
         users = self.tier.proxy.users if self.tier.proxy else []
         return {user.name: config.require_secret(f"password-{user.name}") for user in users}
+
+    def login_passwords(self, runtime: Runtime) -> dict[str, pulumi.Output[str]]:
+        """The passwords of a runtime's logins, by the names of their secrets."""
+        config = pulumi.Config(NAMESPACE)
+        return {each.secret: config.require_secret(each.secret) for each in runtime.logins}
 
     def upstream_password(self, registry: Registry) -> pulumi.Output[str] | None:
         """The password of a cache that logs in at its upstream."""
@@ -59,6 +67,7 @@ def load(project: Path) -> Loaded:
     tier, errors = settings.check(data, secrets)
     keys: dict[str, str] = {}
     archive = None
+    certificates: list[Certificate] = []
     if tier is not None:
         try:
             keys = host_keys(tier, _text(project, "known_hosts", tier.known_hosts))
@@ -68,14 +77,20 @@ def load(project: Path) -> Loaded:
             archive = _archive(project, tier.image.archive)
         except settings.SettingsError as wrong:
             errors += wrong.errors
+        try:
+            certificates = authorities(tier, lambda name: (project / name).read_text())
+        except settings.SettingsError as wrong:
+            errors += wrong.errors
     if tier is None or errors:
         raise pulumi.RunError(str(settings.SettingsError(errors)))
+    for notice in notices(certificates):
+        pulumi.warn(notice)
     work = project / WORK
     work.mkdir(exist_ok=True)
     program = WORK / "hostctl.pyz"
     known_hosts = WORK / f"known_hosts.{pulumi.get_stack()}"
     (project / known_hosts).write_text(render(tier, keys))
-    return Loaded(tier, keys, (program, build(project / program)), archive, known_hosts)
+    return Loaded(tier, keys, (program, build(project / program)), archive, known_hosts, certificates)
 
 
 def _split() -> tuple[dict[str, Any], set[str]]:

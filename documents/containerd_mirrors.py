@@ -8,19 +8,28 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from documents import hosts_toml
+from documents.access import Access, authorizations
 from documents.document import Document
 from hostctl.hosts_toml import folder
-from settings.tier import Containerd
+from settings.runtimes import Containerd
 
 PATH = "/etc/containerd/config.toml"
+NONE: Mapping[str, str] = {}
+HOSTS = {"docker.io": "registry-1.docker.io"}
+"""Servers that have another name than their registry: the CRI's logins go by the server."""
 
 
 @dataclass(frozen=True)
 class ContainerdMirrors:
-    """hosts.toml files, and the keys that hostctl puts into the tables that this host's containerd reads."""
+    """hosts.toml files, and the keys that hostctl puts into the tables that this host's containerd reads.
+
+    `logins`: those that go into config.toml. `canaries`: a digest by the registry whose mirror is to be proved.
+    """
 
     files: tuple[Document, ...]
     settings: Containerd
+    logins: Sequence[Mapping[str, str]]
+    canaries: Mapping[str, str]
 
     def wish(self) -> dict[str, Any]:
         """The wish for hostctl's unit containerd-mirrors."""
@@ -28,8 +37,10 @@ class ContainerdMirrors:
             "files": [each.as_wish() for each in self.files],
             "config_path": self.settings.config_path,
             "max_concurrent_downloads": self.settings.max_concurrent_downloads,
+            "logins": list(self.logins),
             "debug": self.settings.debug,
             "migrate_deprecated": self.settings.migrate_deprecated,
+            "canaries": dict(self.canaries),
         }
 
     def shown(self) -> dict[str, str]:
@@ -37,17 +48,52 @@ class ContainerdMirrors:
         keys = f'config_path = "{self.settings.config_path}"\n'
         if self.settings.max_concurrent_downloads is not None:
             keys += f"max_concurrent_downloads = {self.settings.max_concurrent_downloads}\n"
+        keys += "".join(f'registry.configs."{each["registry"]}".auth: {each["user"]}\n' for each in self.logins)
         if self.settings.debug:
             keys += 'debug.level = "debug"\n'
         return {PATH: keys, **{each.path: each.text for each in self.files}}
 
 
-def render(wanted: Containerd, mirrors: Mapping[str, str], hosted: Sequence[str]) -> ContainerdMirrors:
-    """A hosts.toml for each mirrored and each hosted registry; this tier's own mirrors are asked first."""
+def render(
+    wanted: Containerd,
+    mirrors: Mapping[str, str],
+    hosted: Sequence[str],
+    *,
+    passwords: Mapping[str, str] = NONE,
+    cas: Mapping[str, str] = NONE,
+    canaries: Mapping[str, str] = NONE,
+) -> ContainerdMirrors:
+    """A hosts.toml for each mirrored and each hosted registry; this tier's own mirrors are asked first.
+
+    `passwords`: by the names of their secrets. `cas`: a CA's file on the host by the server that it is for.
+    """
+    headers = [each for each in wanted.logins if each.by == "header"]
+    access = Access(authorizations(headers, passwords), cas)
     endpoints = {serves: [url] for serves, url in mirrors.items()}
     for each in wanted.mirrors:
         endpoints.setdefault(each.serves, []).extend(each.endpoints)
-    texts = {urlsplit(url).netloc: hosts_toml.hosted(url, *endpoints.pop(urlsplit(url).netloc, [])) for url in hosted}
-    texts = {serves: hosts_toml.mirror(*urls, fallback=wanted.fallback) for serves, urls in endpoints.items()} | texts
-    files = [Document(f"{wanted.config_path}/{folder(name)}/hosts.toml", text) for name, text in texts.items()]
-    return ContainerdMirrors(tuple(files), wanted)
+    own = {}
+    for url in hosted:
+        name = urlsplit(url).netloc
+        own[name] = hosts_toml.hosted(url, *endpoints.pop(name, []), access=access)
+    texts = {
+        serves: hosts_toml.mirror(*urls, fallback=wanted.fallback, access=access) for serves, urls in endpoints.items()
+    } | own
+    for login in headers:
+        # A registry of somebody else that is nobody's mirror has no hosts.toml yet to say it in.
+        if login.registry not in texts and not any(_asks(login.registry, urls) for urls in endpoints.values()):
+            texts[login.registry] = hosts_toml.hosted(f"https://{login.registry}", access=access)
+    return ContainerdMirrors(
+        tuple(hosts_toml.document(f"{wanted.config_path}/{folder(name)}", text) for name, text in texts.items()),
+        wanted,
+        [
+            {"registry": HOSTS.get(each.registry, each.registry), "user": each.user, "password": passwords[each.secret]}
+            for each in wanted.logins
+            if each.by == "cri"
+        ],
+        canaries,
+    )
+
+
+def _asks(server: str, urls: Sequence[str]) -> bool:
+    return server in (urlsplit(url).netloc for url in urls)

@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from documents import hosts_toml
+from documents import docker_relay, hosts_toml
+from documents.access import Access, authorizations
+from documents.docker_relay import DockerRelay
 from documents.document import Document
-from settings.tier import Docker
+from settings.runtimes import Docker
 
 PATH = "/etc/docker/daemon.json"
 CERTS = "/etc/docker/certs.d"
 DOCKER_HUB = "docker.io"
 WITH_HOSTS_TOML = "Docker 28 and newer with the containerd image store"
+NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class DockerMirrors:
     """Both forms of the same mirrors: hostctl takes the one that the host's Docker reads.
 
     `mirrors`: a mirror's URL by the registry that it stands for. `insecure`: what is spoken to over HTTP by its own
-    name; logins need that in daemon.json on every Docker.
+    name; logins need that in daemon.json on every Docker. `relay`: where docker.io's mirror asks for a login that only
+    hosts.toml could say. `canaries`: a digest by the registry whose mirror is to be proved.
     """
 
     mirrors: Mapping[str, str]
@@ -36,16 +40,21 @@ class DockerMirrors:
     files: tuple[Document, ...]
     max_concurrent_downloads: int | None
     debug: bool
+    relay: DockerRelay | None
+    canaries: Mapping[str, str]
 
     def wish(self) -> dict[str, Any]:
         """The wish for hostctl's unit docker-mirrors."""
+        hub = self.relay.url if self.relay else self.mirrors.get(DOCKER_HUB)
         return {
-            "registry_mirrors": [self.mirrors[DOCKER_HUB]] if DOCKER_HUB in self.mirrors else [],
+            "registry_mirrors": [hub] if hub else [],
+            "relay_port": self.relay.port if self.relay else None,
             "other_mirrors": {name: url for name, url in self.mirrors.items() if name != DOCKER_HUB},
             "insecure_registries": list(self.insecure),
             "max_concurrent_downloads": self.max_concurrent_downloads,
             "debug": self.debug,
             "files": [each.as_wish() for each in self.files],
+            "canaries": dict(self.canaries),
         }
 
     def shown(self) -> dict[str, str]:
@@ -58,16 +67,32 @@ class DockerMirrors:
         return {PATH: ours, **{each.path: f"# Only on {WITH_HOSTS_TOML}.\n{each.text}" for each in self.files}}
 
 
-def render(wanted: Docker, mirrors: Mapping[str, str], hosted: Sequence[str]) -> DockerMirrors:
-    """The keys, and a hosts.toml for each mirrored registry and for each hosted one over HTTP."""
+def render(
+    wanted: Docker,
+    mirrors: Mapping[str, str],
+    hosted: Sequence[str],
+    *,
+    passwords: Mapping[str, str] = NONE,
+    cas: Mapping[str, str] = NONE,
+    canaries: Mapping[str, str] = NONE,
+) -> DockerMirrors:
+    """The keys, and a hosts.toml for each mirrored registry and for each hosted one over HTTP.
+
+    `passwords`: by the names of their secrets. `cas`: a CA's file on the host by the server that it is for.
+    """
+    access = Access(authorizations(wanted.logins, passwords), cas)
     plain = [url for url in hosted if url.startswith("http://")]
     named = [*plain, *(url for name, url in mirrors.items() if name != DOCKER_HUB and url.startswith("http://"))]
-    texts = {name: hosts_toml.mirror(url, fallback=wanted.fallback) for name, url in mirrors.items()}
+    texts = {name: hosts_toml.mirror(url, fallback=wanted.fallback, access=access) for name, url in mirrors.items()}
+    # The command line sends the logins for these: a header here would outdo them.
     texts |= {urlsplit(url).netloc: hosts_toml.hosted(url) for url in plain}
+    hub = access.endpoint(mirrors.get(DOCKER_HUB, ""))
     return DockerMirrors(
         mirrors,
         tuple(urlsplit(url).netloc for url in named),
-        tuple(Document(f"{CERTS}/{name}/hosts.toml", text) for name, text in texts.items()),
+        tuple(hosts_toml.document(f"{CERTS}/{name}", text) for name, text in texts.items()),
         wanted.max_concurrent_downloads,
         wanted.debug,
+        docker_relay.render(hub, wanted.relay_port) if hub.authorization else None,
+        canaries,
     )

@@ -7,7 +7,7 @@ asks for every type, and the answer does not depend on who asks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from documents.nginx_text import Directive, block, directive
 from settings.tier import CacheRegistry, HostedRegistry, Registry
@@ -32,8 +32,12 @@ MANIFEST_TYPES = ", ".join(
 )
 
 
-def mirror(registry: CacheRegistry, tag_lifetime: str) -> Sequence[Directive]:
-    """Anonymous GET and HEAD; blobs and manifests from the cache, also while the registry behind it is down.
+def mirror(
+    registry: CacheRegistry, tag_lifetime: str, canary: Iterable[Directive], pullers: str | None
+) -> Sequence[Directive]:
+    """GET and HEAD; blobs and manifests from the cache, also while the registry behind it is down.
+
+    Of anybody, or with a password file `pullers` by Basic auth. `canary`: what this endpoint answers itself.
 
     No `slice`: distribution's pull-through answers a Range with the whole blob as long as it does not have it.
     """
@@ -44,9 +48,11 @@ def mirror(registry: CacheRegistry, tag_lifetime: str) -> Sequence[Directive]:
     ]
     return (
         *_passing(),
+        *(_basic_auth(pullers) if pullers else []),
         directive("proxy_set_header", "Accept", MANIFEST_TYPES),
         directive("proxy_cache_use_stale", "error", "timeout", *(f"http_{each}" for each in (429, 500, 502, 503, 504))),
         block("if", "($request_method", "!~", "^(GET|HEAD)$)", body=[directive("return", 405)]),
+        *canary,
         _cached(registry, BLOB, FOR_GOOD, *_blob()),
         _cached(registry, MANIFEST, FOR_GOOD, *manifest),
         _cached(registry, "^/v2/.+/manifests/[^/]+$", tag_lifetime, *manifest),

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from documents.canary import canaries
 from documents.document import HEADER_LINE, Document
 from documents.nginx_locations import CHECKED, hosted, mirror
 from documents.nginx_text import Directive, block, directive, text
-from hostctl.nginx_conf import MARKER, OURS, SITE
+from hostctl.nginx_conf import MARKER, OURS, PULLERS, PUSHERS, SITE
 from settings.tier import CacheRegistry, Endpoint, Tier, User
 
 CACHES = "/var/cache/nginx/http-registry"
@@ -57,12 +58,14 @@ LOG_FIELDS = {
 class NginxSite:
     """The site's files, and what hostctl must know about them.
 
-    `optional`: files for hosts that have a certain ability ("ipv6", "threads"), with that ability's name.
-    `generation`: what the marker answers once these files are live. `caches`: folders that nginx fills.
+    `optional`: files for hosts that have a certain ability ("ipv6", "threads"), with that ability's name. `canaries`:
+    the files of the mirrors' canaries. `generation`: what the marker answers once these files are live. `caches`:
+    folders that nginx fills.
     """
 
     site: Document
     optional: tuple[tuple[Document, str], ...]
+    canaries: tuple[Document, ...]
     generation: str
     endpoints: tuple[Endpoint, ...]
     caches: tuple[str, ...]
@@ -71,13 +74,14 @@ class NginxSite:
 
     @property
     def documents(self) -> tuple[Document, ...]:
-        """Every file, the optional ones included."""
+        """What a person reads of it, the optional files included."""
         return self.site, *(each for each, _ in self.optional)
 
     def wish(self) -> dict[str, Any]:
         """The wish for hostctl's unit nginx-proxy, but for `users`, whose passwords are not known here."""
+        optional = ({**each.as_wish(), "needs": needs} for each, needs in self.optional)
         return {
-            "files": [self.site.as_wish(), *({**each.as_wish(), "needs": needs} for each, needs in self.optional)],
+            "files": [self.site.as_wish(), *optional, *(each.as_wish() for each in self.canaries)],
             "generation": self.generation,
             "probes": [{"port": each.port, "host": _server_name(each.server_name)} for each in self.endpoints],
             "bcrypt_cost": self.bcrypt_cost,
@@ -97,6 +101,7 @@ def render(tier: Tier) -> NginxSite:
     return NginxSite(
         Document(SITE, _site(tier, generation)),
         optional,
+        tuple(file for each in canaries(tier).values() for file in each.files),
         generation,
         tier.proxy.endpoints,
         tuple(f"{CACHES}/{each.registry}" for each in tier.proxy.endpoints),
@@ -123,9 +128,10 @@ def _site(tier: Tier, generation: str) -> str:
         upstreams.append(_upstream(registry.name, registry.port))
         zones.append(_zone(registry.name, tier.proxy.cache.size, tier.proxy.cache.unused))
         if isinstance(registry, CacheRegistry):
-            locations = mirror(registry, tier.proxy.cache.tag_lifetime)
+            canary = canaries(tier)[registry.serves].locations()
+            locations = mirror(registry, tier.proxy.cache.tag_lifetime, canary, PULLERS if endpoint.login else None)
         else:
-            locations = hosted(registry, f"{OURS}/pull.htpasswd", f"{OURS}/push.htpasswd")
+            locations = hosted(registry, PULLERS, PUSHERS)
         servers.append(_server(endpoint, generation, locations))
     return HEADER_LINE + text([*zones, *shared, *upstreams, *servers])
 

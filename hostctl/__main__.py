@@ -1,4 +1,7 @@
-"""`hostctl apply|remove|observe|remove-all`: a JSON request on stdin, a JSON report on stdout, sentences on stderr."""
+"""`hostctl apply|remove|observe|drift|remove-all`: a JSON request on stdin, a JSON report on stdout.
+
+Sentences for a person go to stderr.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from hostctl.transaction import Transactions
 from hostctl.unit import Wish
 from hostctl.units import UNITS, unit_named
 
-ACTIONS = ("apply", "remove", "observe", "remove-all")
+ACTIONS = ("apply", "remove", "observe", "drift", "remove-all")
 
 
 class Request(NamedTuple):
@@ -42,6 +45,10 @@ def carry_out(action: str, request: Request) -> Dict[str, Any]:
     transactions = Transactions(Host(), owner=request.owner)
     if action == "remove-all":
         return transactions.remove_all(map(unit_named, UNITS))
+    if action == "drift":
+        from hostctl.drift import drift  # for the other actions, a module less to load
+
+        return drift(Host(), request.owner, [request.unit] if request.unit else UNITS, unit_named)
     unit = unit_named(request.unit)
     if action == "apply":
         return transactions.apply(unit, request.wish)

@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 from hostctl import toml_text
 from hostctl.containerd_toml import Wanted
 from hostctl.containerd_versions import IMAGES, PATH, Release
+from hostctl.masking import masked_value
 
 LOG_LINE = "time="
 DEBUG_LINE = re.compile(r'\blevel"?[=:]"?debug\b')
@@ -26,11 +27,12 @@ def dump_complaint(dump: str, wanted: Wanted, release: Release) -> Optional[str]
     for path, value in wanted.settings(release.own):
         shown = (toml_text.find(document, path[:-1]) or {}).get(path[-1])
         if shown != value:
+            used, asked = (masked_value(path[-1], each) for each in (shown, value))
             return (
-                f"containerd would use {path[-1]} = {shown!r} in place of {value!r}; look for it in the files that it "
+                f"containerd would use {path[-1]} = {used!r} in place of {asked!r}; look for it in the files that it "
                 "imports, and in a table that an older version had for it"
             )
-    if wanted.downloads is not None and release.transfers:
+    if wanted.downloads is not None and release.transfers and not wanted.logins:
         reason = _local_pull(toml_text.find(document, ("plugins", IMAGES)) or {})
         if reason:
             return (

@@ -10,13 +10,23 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from hostctl import containerd_deprecated as deprecated
-from hostctl import toml_text
+from hostctl import toml_drift, toml_text
 from hostctl.containerd_versions import CRI, DEBUG_LEVEL, IMAGES, PATH, RUNTIME, Dialect, Release
+from hostctl.difference import Difference
 from hostctl.errors import HostError
+from hostctl.masking import masked_value
 from hostctl.toml_text import Setting
 
 BLOCK_HEAD = "# Set by http-registry"
 MOVED_HEAD = "# Put back by http-registry"
+
+
+class RegistryLogin(NamedTuple):
+    """A login for `registry.configs.<registry>.auth`."""
+
+    registry: str
+    user: str
+    password: str
 
 
 class Wanted(NamedTuple):
@@ -26,12 +36,18 @@ class Wanted(NamedTuple):
     downloads: Optional[int] = None
     debug: bool = False
     migrate_deprecated: bool = False
+    logins: Tuple[RegistryLogin, ...] = ()
 
     def settings(self, dialect: Dialect) -> List[Setting]:
         """The wanted keys by their full path."""
         wanted: List[Setting] = [((*dialect.registry, "config_path"), self.config_path)]
+        for login in self.logins:
+            auth = (*dialect.registry, "configs", login.registry, "auth")
+            wanted += [((*auth, "username"), login.user), ((*auth, "password"), login.password)]
         if self.downloads is not None:
-            wanted.insert(0, ((*dialect.downloads, "max_concurrent_downloads"), self.downloads))
+            # Logins make the CRI pull without the transfer service, and count its own table's downloads.
+            table = dialect.cri if self.logins else dialect.downloads
+            wanted.insert(0, ((*table, "max_concurrent_downloads"), self.downloads))
         if self.debug:
             wanted.insert(0, (DEBUG_LEVEL, "debug"))
         return wanted
@@ -47,10 +63,10 @@ def merge(base: Optional[bytes], wanted: Wanted, release: Release) -> Tuple[byte
         text = toml_text.without(text, [each["path"] for each in moved], PATH)
         document = toml_text.parsed(text, PATH)
     expected = document.unwrap()
-    ours: Dict[str, Any] = {"created": base is None, "version": "version" not in document, "keys": [], "moved": moved}
-    if ours["version"]:
-        document["version"] = expected["version"] = dialect.version
-    edited = ours["version"]
+    ours: Dict[str, Any] = {"created": base is None, "version": False, "keys": [], "moved": moved}
+    if "version" not in document:
+        ours["version"] = document["version"] = expected["version"] = dialect.version
+    edited = bool(ours["version"])
     new: List[Dict[str, Any]] = []
     for path, value in wanted.settings(dialect):
         table = toml_text.find(document, path[:-1])
@@ -89,7 +105,8 @@ def unmerge(current: bytes, ours: Mapping[str, Any]) -> Tuple[Optional[bytes], L
         if value == key["set"]:
             leaving.append(key)
         else:
-            notes.append(f"{PATH}: somebody has changed {path[-1]} from {key['set']} to {value} since; theirs stays")
+            was, now = (masked_value(path[-1], each) for each in (key["set"], value))
+            notes.append(f"{PATH}: somebody has changed {path[-1]} from {was} to {now} since; theirs stays")
     plain = toml_text.replaced(text, ours["block"], "")
     for key in leaving:
         plain = toml_text.replaced(plain, key.get("below", ""), key.get("header", ""))
@@ -113,6 +130,14 @@ def unmerge(current: bytes, ours: Mapping[str, Any]) -> Tuple[Optional[bytes], L
         if toml_text.says(text, expected, PATH):
             return toml_text.encoded(text, current), notes
     raise toml_text.odd(PATH)
+
+
+def drift(current: bytes, ours: Mapping[str, Any]) -> List[Difference]:
+    """Which of our keys are gone or have another value. Raises HostError for a text that is no TOML."""
+    document = toml_text.parsed(toml_text.decoded(current, PATH), PATH).unwrap()
+    lost = ours["version"] and "version" not in document
+    version = [Difference("version", ours["version"], None)] if lost else []
+    return version + toml_drift.differences(document, ours["keys"])
 
 
 def _ways(text: str, document: Any, new: List[Dict[str, Any]]) -> Iterator[Tuple[str, str]]:

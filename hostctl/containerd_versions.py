@@ -31,6 +31,11 @@ class Dialect(NamedTuple):
     registry: Tuple[str, ...]
     downloads: Tuple[str, ...]
 
+    @property
+    def cri(self) -> Tuple[str, ...]:
+        """The CRI's own table."""
+        return self.registry[:-1]
+
 
 class Release(NamedTuple):
     """The containerds from one minor version on."""

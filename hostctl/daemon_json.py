@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from hostctl.difference import Difference
 from hostctl.json_text import JsonText
 
 PATH = "/etc/docker/daemon.json"
@@ -66,6 +67,7 @@ def merge(base: Optional[bytes], wanted: Wanted) -> Tuple[bytes, Dict[str, Any]]
         known = {same_item(each) for each in before or []}
         taken = {same_item(each) for each in items}
         ours["lists"][key] = {
+            "wanted": items,
             "added": [each for each in items if same_item(each) not in known],
             "before": before,
             "source": document.source(key),
@@ -100,6 +102,28 @@ def unmerge(current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List
         else:
             _put_back(document, key, mine)
     return _as_it_was(document, ours), notes
+
+
+def drift(current: bytes, ours: Mapping[str, Any]) -> List[Difference]:
+    """Which of our values are others, and which lists lack an item of ours. Raises HostError for a bad text."""
+    there = JsonText(PATH, current).values
+    found = []
+    for key, value in wanted_by(ours).items():
+        now = there.get(key)
+        if isinstance(value, list) and isinstance(now, list):
+            present = [same_item(each) for each in now if isinstance(each, str)]
+            kept = all(same_item(each) in present for each in value)
+        else:
+            kept = now == value
+        if not kept:
+            found.append(Difference(key, value, now))
+    return found
+
+
+def wanted_by(ours: Mapping[str, Any]) -> Dict[str, Any]:
+    """Our values, and our items of each list, from what `merge` calls ours."""
+    lists = {key: mine.get("wanted", mine["added"]) for key, mine in ours["lists"].items()}
+    return {**lists, **{key: mine["set"] for key, mine in ours.get("values", {}).items()}}
 
 
 def values(text: Optional[bytes]) -> Dict[str, Any]:

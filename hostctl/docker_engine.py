@@ -11,6 +11,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from hostctl.errors import HostError
 from hostctl.host import Host
+from hostctl.systemd import service
 
 Version = Tuple[int, int, int]
 OLDEST, NEWEST_MAJOR = (20, 10, 0), 29
@@ -93,3 +94,8 @@ def running(host: Host) -> Engine:
 
     info = docker_api.get(host, "/info")
     return known(info["ServerVersion"], STORE in (info.get("DriverStatus") or []))
+
+
+def found(host: Host, program: str) -> Engine:
+    """The engine that the service runs, or would run with that program."""
+    return running(host) if service(host, "docker").runs else installed(host, program)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import Any, Mapping, Optional
+from typing import Any, List, Mapping, Optional, Set
 
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS, same_item
 from hostctl.docker_engine import LOOPBACK
@@ -24,20 +24,39 @@ _IGNORES_DOWNLOADS = "not yet implemented with the containerd store"
 
 def info_complaint(info: Mapping[str, Any], text: Mapping[str, Any]) -> Optional[str]:
     """What /info shows other than the text says; a key that the text lacks may be a flag and is not looked at."""
-    shown = info["RegistryConfig"]
     if MIRRORS in text:
-        mirrors = [same_item(each) for each in shown["Mirrors"] or []]
-        if list(dict.fromkeys(mirrors)) != list(dict.fromkeys(same_item(each) for each in text[MIRRORS])):
+        mirrors = _mirrors(info)
+        if mirrors != list(dict.fromkeys(same_item(each) for each in text[MIRRORS])):
             return f"dockerd uses the mirrors {masked(str(mirrors))} in place of {masked(str(text[MIRRORS]))}"
     if INSECURE in text:
-        insecure = {name for name, index in (shown["IndexConfigs"] or {}).items() if not index["Secure"]}
-        insecure |= set(shown["InsecureRegistryCIDRs"] or []) - set(LOOPBACK)
+        insecure = _insecure(info)
         wanted = {_insecure_name(each) for each in text[INSECURE]} - set(LOOPBACK)
         if insecure != wanted:
             return f"dockerd takes {sorted(insecure)} for insecure registries in place of {sorted(wanted)}"
     if DEBUG in text and info["Debug"] != text[DEBUG]:
         return f"dockerd's debug is {json.dumps(info['Debug'])} in place of {json.dumps(text[DEBUG])}"
     return None
+
+
+def lack(info: Mapping[str, Any], ours: Mapping[str, Any]) -> Optional[str]:
+    """Which of our items and values /info does not show; what others have in the same lists does not matter."""
+    mirrors = [each for each in ours.get(MIRRORS, []) if same_item(each) not in _mirrors(info)]
+    if mirrors:
+        return f"dockerd does not use the mirrors {masked(str(mirrors))}"
+    wanted = {_insecure_name(each) for each in ours.get(INSECURE, [])} - set(LOOPBACK)
+    if not wanted <= _insecure(info):
+        return f"dockerd does not take {sorted(wanted - _insecure(info))} for insecure registries"
+    return info_complaint(info, {DEBUG: ours[DEBUG]} if DEBUG in ours else {})
+
+
+def _mirrors(info: Mapping[str, Any]) -> List[str]:
+    return list(dict.fromkeys(same_item(each) for each in info["RegistryConfig"]["Mirrors"] or []))
+
+
+def _insecure(info: Mapping[str, Any]) -> Set[str]:
+    shown = info["RegistryConfig"]
+    insecure = {name for name, index in (shown["IndexConfigs"] or {}).items() if not index["Secure"]}
+    return insecure | (set(shown["InsecureRegistryCIDRs"] or []) - set(LOOPBACK))
 
 
 def reload_complaint(host: Host, text: Mapping[str, Any], since: float) -> Optional[str]:

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, List, Optional
 
+from hostctl.errors import HostError
+
 CANDIDATE_SUFFIX = ".http-registry-new"
 PASSING_SUFFIX = ".http-registry-tmp"
+LARGEST = 16 << 20
+"""Bytes that a configuration can have: whoever else may write a file must not fill our memory."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class FileState:
     def digest(self) -> str:
         """SHA-256 of the content, in hex."""
         return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def rights(self) -> List[str]:
+        """Permission bits in octal, and `uid:gid`."""
+        return [f"{self.mode:04o}", f"{self.uid}:{self.gid}"]
 
     def with_content(self, content: bytes) -> FileState:
         """The same mode and owner around another content."""
@@ -50,13 +59,22 @@ class FileState:
 
 
 def read(path: Path) -> Optional[FileState]:
-    """The file at `path`, or None where there is none."""
+    """The file at `path`, or None where there is none. Raises HostError for what is no file, or none to configure."""
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            return FileState(file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would keep us waiting
     except FileNotFoundError:
         return None
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise HostError(f"{path}: is not a file; move it away and try again")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            content = file.read(LARGEST + 1)
+    finally:
+        os.close(handle)
+    if len(content) > LARGEST:
+        raise HostError(f"{path}: has more than {LARGEST >> 20} MiB; put a working file in its place")
+    return FileState(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
 def candidate_of(path: Path) -> Path:
@@ -102,12 +120,13 @@ def sweep(path: Path) -> None:
 
 
 def _write_durably(path: Path, state: FileState) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(state.content)
             file.flush()
-            if os.geteuid() == 0:
+            if os.getuid() == 0:
                 os.fchown(file.fileno(), state.uid, state.gid)
             os.fchmod(file.fileno(), state.mode)
             os.fsync(file.fileno())
@@ -117,11 +136,10 @@ def _write_durably(path: Path, state: FileState) -> None:
 
 
 def make_folders(folder: Path) -> List[str]:
-    """Create `folder` and its parents, 0755; returns those that did not exist, outermost first."""
+    """Create `folder` and its parents, 0755, in a home 0700; returns those that did not exist, outermost first."""
     missing = [parent for parent in [folder, *folder.parents] if not parent.exists()]
     for each in reversed(missing):
         each.mkdir(mode=0o755, exist_ok=True)  # another hostctl may be making the same one
-        each.chmod(0o755)
         sync_folder(each.parent)
     return [str(each) for each in reversed(missing)]
 

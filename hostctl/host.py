@@ -1,15 +1,20 @@
-"""The host as hostctl sees it: files below a root, and programs that are run on it."""
+"""The host as hostctl sees it: files below a root, and programs that are run on it.
+
+A file's name is its absolute path, or `~account/…` for one in the home of an account."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Iterator, List, Optional, Sequence
 
+from hostctl import files, homes
 from hostctl.errors import HostError
+from hostctl.files import FileState
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,41 @@ class Host:
     root: Path = Path("/")
 
     def path(self, name: str) -> Path:
-        """The real place of the file that the host knows as `name` (absolute), symbolic links followed."""
+        """The real place of the file that the host knows as `name`, symbolic links followed."""
+        if name.startswith("~"):
+            account, _, rest = name[1:].partition("/")
+            name = f"{homes.account(account).home}/{rest}"
         return Path(os.path.realpath(self.root / name.lstrip("/")))
+
+    def folders(self, name: str) -> List[str]:
+        """The folders above a file, by names, innermost first. A home is none of them: it is never made."""
+        if name.startswith("~"):
+            parts = name.split("/")
+            return ["/".join(parts[:end]) for end in range(len(parts) - 1, 1, -1)]
+        root = self.path("/")
+        return [f"/{each.relative_to(root)}" for each in self.path(name).parents if root in each.parents]
+
+    @contextmanager
+    def rights(self, name: str) -> Iterator[None]:
+        """Have the rights to read and write a file: root's, or those of the account in whose home it is."""
+        if name.startswith("~"):
+            with homes.acting_as(homes.account(name[1:].partition("/")[0])):
+                yield
+        else:
+            yield
+
+    def is_gone(self, name: str) -> bool:
+        """Whether the file was in the home of an account that the host has no longer: nothing is ours to do there."""
+        try:
+            self.path(name)
+        except HostError:
+            return True
+        return False
+
+    def read(self, name: str) -> Optional[FileState]:
+        """The file, or None where there is none."""
+        with self.rights(name):
+            return files.read(self.path(name))
 
     def has(self, program: str) -> bool:
         """Whether `program` is installed, also where root's PATH lacks the sbin folders."""

@@ -27,6 +27,8 @@ class Endpoint(NamedTuple):
     skip_verify: bool = False
     override_path: bool = False
     """Whether the URL's path is the root of the registry API, so that no /v2 is appended."""
+    authorization: str = ""
+    """The value of a header that goes with every request."""
 
 
 def folder(registry: str) -> str:
@@ -59,4 +61,7 @@ def _options(endpoint: Endpoint) -> List[str]:
         "skip_verify": endpoint.skip_verify,
         "override_path": endpoint.override_path,
     }
-    return [f"{key} = {tomlkit.item(value).as_string()}" for key, value in options.items() if value]
+    lines = [f"{key} = {tomlkit.item(value).as_string()}" for key, value in options.items() if value]
+    if endpoint.authorization:
+        lines.append(f"header = {{ Authorization = {tomlkit.item(endpoint.authorization).as_string()} }}")
+    return lines

@@ -1,4 +1,4 @@
-"""A JSON object as text: top-level members are set and deleted in place, every other byte stays where it is."""
+"""A JSON object as text: members, nested ones too, are set and deleted in place; every other byte stays where it is."""
 
 from __future__ import annotations
 
@@ -22,10 +22,113 @@ class _Member(NamedTuple):
     end: int
 
 
-class JsonText:
-    """One JSON object. A byte order mark is dropped: dockerd before 23.0 can't read it, later ones don't need it."""
+class JsonObject:
+    """One object within a text, by the names that lead to it; it may change, but must stay an object."""
+
+    def __init__(self, whole: JsonText, names: Tuple[str, ...]) -> None:
+        self._whole = whole
+        self._names = names
+
+    @property
+    def values(self) -> Dict[str, Any]:
+        """The object."""
+        found = self._whole.document
+        for name in self._names:
+            found = found[name]
+        return found
+
+    @property
+    def keys(self) -> List[str]:
+        """The names of the members, in order."""
+        return list(self.values)
+
+    def inside(self, key: str) -> JsonObject:
+        """The object that is a member's value. Raises HostError where it is none."""
+        if not isinstance(self.values[key], dict):
+            raise self.error(key, "must be an object {…}")
+        return JsonObject(self._whole, (*self._names, key))
+
+    def error(self, key: str, rule: str) -> HostError:
+        """A complaint about the value of one member."""
+        line, column = self._whole.place(self._members[key].value)
+        name = ".".join((*self._names, key))
+        return HostError(f"{self._whole.path}, line {line}, column {column}: {name} {rule}; correct it and try again")
+
+    def source(self, key: str) -> Optional[str]:
+        """A member's value as it is written, or None."""
+        member = self._members.get(key)
+        return None if member is None else self._whole.text[member.value : member.end]
+
+    def write(self, key: str, source: str) -> None:
+        """Replace a member's value by JSON that is written already."""
+        member = self._members[key]
+        self._whole.splice(member.value, member.end, source)
+
+    def set(self, key: str, value: Any) -> None:
+        """Replace a member's value, or add the member at the end."""
+        members = self._members
+        if key in members:
+            if self.values[key] != value:
+                on_one_line = "\n" not in str(self.source(key))
+                self.write(key, json.dumps(value) if on_one_line else self._shown(value))
+        elif members:
+            end = list(members.values())[-1].end
+            self._whole.splice(end, end, f",{self._gap}{json.dumps(key)}: {self._shown(value)}")
+        else:
+            self._fill(key, value)
+
+    def delete(self, key: str) -> None:
+        """Take a member out, with the comma and the white space that came with it."""
+        members = self._members
+        if key not in members:
+            return
+        names = self.keys
+        place = names.index(key)
+        if len(names) == 1:
+            self._whole.splice(*self._extent, "{}")
+        elif place == 0:
+            self._whole.splice(members[key].key, members[names[1]].key, "")
+        else:
+            self._whole.splice(members[names[place - 1]].end, members[key].end, "")
+
+    @property
+    def _extent(self) -> Tuple[int, int]:
+        """From the opening brace to behind the closing one."""
+        member = self._parent._members[self._names[-1]]
+        return member.value, member.end
+
+    @property
+    def _parent(self) -> JsonObject:
+        return JsonObject(self._whole, self._names[:-1]) if len(self._names) > 1 else self._whole
+
+    @property
+    def _members(self) -> Dict[str, _Member]:
+        return self._whole.members(self._extent[0])
+
+    def _fill(self, key: str, value: Any) -> None:
+        """Add the first member."""
+        self._parent.write(self._names[-1], self._parent._shown({key: value}))
+
+    @property
+    def _gap(self) -> str:
+        """The white space before a member: a line break and an indent, or a blank where all is on one line."""
+        start, _ = self._extent
+        before = self._whole.text[start + 1 : next(iter(self._members.values())).key]
+        return before[before.rindex("\n") - ("\r\n" in before) :] if "\n" in before else " "
+
+    def _shown(self, value: Any) -> str:
+        gap = self._gap if self._members else self._whole.line_end + DEFAULT_INDENT
+        return json.dumps(value, indent=self._whole.indent).replace("\n", gap) if "\n" in gap else json.dumps(value)
+
+
+class JsonText(JsonObject):
+    """The object that a whole text is.
+
+    A byte order mark is dropped: dockerd before 23.0 and Docker's command line can't read it, nobody needs it.
+    """
 
     def __init__(self, path: str, raw: bytes) -> None:
+        super().__init__(self, ())
         self.path = path
         self.text = ""
         self.had_mark = raw.startswith(codecs.BOM_UTF8)
@@ -35,68 +138,61 @@ class JsonText:
             raise HostError(f"{path}: is not UTF-8 (byte {broken.start}); write it again as UTF-8") from broken
         if not self.text.strip():
             self.text = "{}\n"
-        self.values: Dict[str, Any] = {}
-        self._members: Dict[str, _Member] = {}
+        self.document: Dict[str, Any] = {}
         self._read()
-
-    @property
-    def keys(self) -> List[str]:
-        """The names of the members, in order."""
-        return list(self._members)
 
     def encoded(self) -> bytes:
         """The text as bytes."""
         return self.text.encode()
 
-    def error(self, key: str, rule: str) -> HostError:
-        """A complaint about the value of one member."""
-        line, column = self._place(self._members[key].value)
-        return HostError(f"{self.path}, line {line}, column {column}: {key} {rule}; correct it and try again")
+    @property
+    def line_end(self) -> str:
+        """How lines end."""
+        return "\r\n" if "\r\n" in self.text else "\n"
 
-    def source(self, key: str) -> Optional[str]:
-        """A member's value as it is written, or None."""
-        member = self._members.get(key)
-        return None if member is None else self.text[member.value : member.end]
+    @property
+    def indent(self) -> str:
+        """What a level of nesting adds to the indent."""
+        gap = self._gap if self._members else ""
+        return gap.strip("\r\n") or DEFAULT_INDENT
 
-    def write(self, key: str, source: str) -> None:
-        """Replace a member's value by JSON that is written already."""
-        member = self._members[key]
-        self._splice(member.value, member.end, source)
+    def splice(self, start: int, end: int, new: str) -> None:
+        """Replace a part of the text."""
+        self.text = self.text[:start] + new + self.text[end:]
+        self._read()
 
-    def set(self, key: str, value: Any) -> None:
-        """Replace a member's value, or add the member at the end."""
-        member = self._members.get(key)
-        if member is not None:
-            if self.values[key] != value:
-                on_one_line = "\n" not in self.text[member.value : member.end]
-                self._splice(member.value, member.end, json.dumps(value) if on_one_line else self._shown(value))
-            return
+    def place(self, offset: int) -> Tuple[int, int]:
+        """Line and column, from 1."""
+        line_start = self.text.rfind("\n", 0, offset) + 1
+        return self.text.count("\n", 0, offset) + 1, offset - line_start + 1
+
+    def members(self, start: int) -> Dict[str, _Member]:
+        """The members of the object whose brace is at `start`, in order."""
+        decoder = JSONDecoder()
+        members: Dict[str, _Member] = {}
+        at = self._skip(start + 1)
+        while self.text[at] != "}":
+            if self.text[at] == ",":
+                at = self._skip(at + 1)
+            name, after_name = decoder.raw_decode(self.text, at)
+            value = self._skip(self._skip(after_name) + 1)
+            _, end = decoder.raw_decode(self.text, value)
+            members[name] = _Member(at, value, end)
+            at = self._skip(end)
+        return members
+
+    @property
+    def _extent(self) -> Tuple[int, int]:
+        return self.text.index("{"), self.text.rindex("}") + 1
+
+    def _fill(self, key: str, value: Any) -> None:
+        break_ = self.line_end
         addition = f"{json.dumps(key)}: {self._shown(value)}"
-        if self._members:
-            end = list(self._members.values())[-1].end
-            self._splice(end, end, f",{self._gap}{addition}")
-        else:
-            start = self.text.index("{")
-            break_ = self._line_end
-            self._splice(start, self.text.rindex("}") + 1, f"{{{break_}{DEFAULT_INDENT}{addition}{break_}}}")
-
-    def delete(self, key: str) -> None:
-        """Take a member out, with the comma and the white space that came with it."""
-        member = self._members.get(key)
-        if member is None:
-            return
-        names = self.keys
-        place = names.index(key)
-        if len(names) == 1:
-            self._splice(self.text.index("{"), self.text.rindex("}") + 1, "{}")
-        elif place == 0:
-            self._splice(member.key, self._members[names[1]].key, "")
-        else:
-            self._splice(self._members[names[place - 1]].end, member.end, "")
+        self.splice(*self._extent, f"{{{break_}{DEFAULT_INDENT}{addition}{break_}}}")
 
     def _read(self) -> None:
         try:
-            self.values = json.loads(self.text, object_pairs_hook=self._without_doubles, parse_constant=self._constant)
+            document = json.loads(self.text, object_pairs_hook=self._without_doubles, parse_constant=self._constant)
         except JSONDecodeError as broken:
             raise HostError(
                 f"{self.path}, line {broken.lineno}, column {broken.colno}: is not JSON ({broken.msg}); "
@@ -110,53 +206,13 @@ class JsonText:
             raise HostError(
                 f"{self.path}: holds a number with more digits than any option takes; correct it and try again"
             ) from long
-        if not isinstance(self.values, dict):
+        if not isinstance(document, dict):
             raise HostError(f"{self.path}, line 1, column 1: must hold an object {{…}}; correct it and try again")
-        self._members = self._walk()
-
-    def _walk(self) -> Dict[str, _Member]:
-        decoder = JSONDecoder()
-        members: Dict[str, _Member] = {}
-        at = self._skip(self.text.index("{") + 1)
-        while self.text[at] != "}":
-            if self.text[at] == ",":
-                at = self._skip(at + 1)
-            name, after_name = decoder.raw_decode(self.text, at)
-            value = self._skip(self._skip(after_name) + 1)
-            _, end = decoder.raw_decode(self.text, value)
-            members[name] = _Member(at, value, end)
-            at = self._skip(end)
-        return members
-
-    def _splice(self, start: int, end: int, new: str) -> None:
-        self.text = self.text[:start] + new + self.text[end:]
-        self._read()
+        self.document = document
 
     def _skip(self, at: int) -> int:
         found = _SPACE.match(self.text, at)
         return found.end() if found else at
-
-    @property
-    def _line_end(self) -> str:
-        return "\r\n" if "\r\n" in self.text else "\n"
-
-    @property
-    def _gap(self) -> str:
-        """The white space before a member: a line break and an indent, or a blank where all is on one line."""
-        first = next(iter(self._members.values()))
-        before = self.text[self.text.index("{") + 1 : first.key]
-        return before[before.rindex("\n") - ("\r\n" in before) :] if "\n" in before else " "
-
-    def _shown(self, value: Any) -> str:
-        gap = self._gap if self._members else self._line_end + DEFAULT_INDENT
-        if "\n" not in gap:
-            return json.dumps(value)
-        indent = gap.lstrip("\r\n")
-        return json.dumps(value, indent=indent or DEFAULT_INDENT).replace("\n", gap)
-
-    def _place(self, offset: int) -> Tuple[int, int]:
-        line_start = self.text.rfind("\n", 0, offset) + 1
-        return self.text.count("\n", 0, offset) + 1, offset - line_start + 1
 
     def _without_doubles(self, pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
         found: Dict[str, Any] = {}

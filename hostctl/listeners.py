@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Set
 
+from hostctl.errors import HostError
+from hostctl.systemd import Service
+
 LISTENING = "0A"
 
 
@@ -25,6 +28,16 @@ def listeners(port: int) -> List[Process]:
         return []
     found = [process for process in map(_process, _pids()) if wanted & _sockets_of(process.pid)]
     return found or [Process(0, 0, "a process that /proc does not show")]
+
+
+def refuse_taken(port: int, service: Service, remedy: str) -> None:
+    """Raise HostError where somebody else than the service listens on the port."""
+    for process in listeners(port):
+        if not service.runs or service.pid not in (process.pid, process.parent):
+            raise HostError(
+                f"port {port}: {process.name} (pid {process.pid}) listens there, which is not the service "
+                f"{service.name}; stop it, or {remedy}"
+            )
 
 
 def _sockets(port: int) -> Iterator[str]:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _USERINFO = re.compile(r"(://)[^/\s\"'@]+@")
 _VALUE = re.compile(
     r"""(?ix) ( [\w.-]* (?:password|passwd|secret|token|auth|authorization) ["']? \s* [:=] \s* )
         ( \[ [^\]]* \] | "(?:[^"\\]|\\.)*" | '[^']*' )"""
 )
+_HEADER = re.compile(r"""(?i)(\bauthorization\s+)("(?:[^"\\]|\\.)+"|'[^']+')""")
+_KEY = re.compile(r"(?i)(?:password|passwd|secret|token|auth|authorization)$")
 
 
 def masked(text: str) -> str:
-    """The text with credentials in URLs, and the values of keys that name a secret, replaced by stars."""
-    return _VALUE.sub(r'\1"***"', _USERINFO.sub(r"\1***@", text))
+    """The text with stars for credentials in URLs, for values of keys that name a secret, and for nginx's logins."""
+    return _HEADER.sub(r'\1"***"', _VALUE.sub(r'\1"***"', _USERINFO.sub(r"\1***@", text)))
+
+
+def masked_value(key: str, value: Any) -> Any:
+    """The value of a key, as `masked` does it for a text."""
+    if isinstance(value, dict):
+        return {name: masked_value(name, each) for name, each in value.items()}
+    if value is not None and _KEY.search(key):
+        return "***"
+    if isinstance(value, list):
+        return [masked_value(key, each) for each in value]
+    return masked(value) if isinstance(value, str) else value

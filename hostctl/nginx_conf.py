@@ -14,6 +14,8 @@ FOLDER = "/etc/nginx"
 MAIN = f"{FOLDER}/nginx.conf"
 SITE = f"{FOLDER}/conf.d/http-registry.conf"
 OURS = f"{FOLDER}/http-registry"
+PULLERS, PUSHERS = f"{OURS}/pull.htpasswd", f"{OURS}/push.htpasswd"
+"""The password files, which are made on the host."""
 MARKER = "/.http-registry/generation"
 """What answers which site is live."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional
 
-from hostctl import files
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.store import Owned, Record
@@ -47,13 +46,15 @@ class Planner:
             current = self._read(own.path)
             known = self.record.files.get(own.path)
             self.after[own.path] = own.state
-            owned[own.path] = Owned(known.before if known else _foreign(current), own.state.digest)
+            before = known.before if known else _foreign(current)
+            owned[own.path] = Owned(before, own.state.digest, rights=own.state.rights)
             self._note_overwritten(own.path, current, known, own.state)
         for shared, base in shared_files:
             text, ours = shared.merge(base.content if base else None)
-            state = (self.before[shared.path] or base or FileState(b"")).with_content(text)
+            state = shared.state(base or self.before[shared.path]).with_content(text)
             self.after[shared.path] = state
-            owned[shared.path] = Owned(base, state.digest, ours)
+            changed = base is not None and base.rights != state.rights
+            owned[shared.path] = Owned(base, state.digest, ours, state.rights if changed else None)
         for path in self.record.files.keys() - owned.keys():
             self._restore(path, self.record.files[path])
         facts = self.unit.facts(self.host, wish, self.record.facts)
@@ -71,18 +72,21 @@ class Planner:
 
     def missing_folders(self, change: Change) -> List[str]:
         """The folders that have to be made for the change's files, outermost first."""
-        needed = {self.host.path(path).parent for path, state in change.after.items() if state is not None}
-        return sorted({str(each) for folder in needed for each in (folder, *folder.parents) if not each.exists()})
+        needed = {each for path, state in change.after.items() if state for each in self.host.folders(path)}
+        return sorted(each for each in needed if not self.host.path(each).exists())
 
     def _base(self, shared: SharedFile) -> Optional[FileState]:
         """A shared file as it is without us."""
         return self._without_us(shared.path, self._read(shared.path), self.record.files.get(shared.path))
 
     def _read(self, path: str) -> Optional[FileState]:
-        self.before[path] = files.read(self.host.path(path))
+        self.before[path] = self.host.read(path)
         return self.before[path]
 
     def _restore(self, path: str, known: Owned) -> None:
+        if self.host.is_gone(path):
+            self.notes.append(f"{path}: the account is gone; nothing was put back")
+            return
         current = self._read(path)
         if known.ours is not None:
             self.after[path] = self._without_us(path, current, known)
@@ -114,6 +118,8 @@ class Planner:
     def _without_us(self, path: str, current: Optional[FileState], known: Optional[Owned]) -> Optional[FileState]:
         if known is None or current is None:
             return current
+        if known.before and current.rights == known.rights:
+            current = replace(current, mode=known.before.mode)
         if current.digest == known.written:
             return current.with_content(known.before.content) if known.before else None
         assert known.ours is not None

@@ -26,12 +26,15 @@ class Owned:
     """What we know of one file that we write.
 
     `before`: the file without us. `written`: digest of what we wrote. `ours`: for a shared file, what in it is ours,
-    in the form that the unit's merge gives and takes; None for a file that is ours alone.
+    in the form that the unit's merge gives and takes; None for a file that is ours alone. `rights`: for such a file,
+    and for a shared one whose mode is not the one that it had, the mode and owner that we gave it; None in records of
+    an earlier hostctl.
     """
 
     before: Optional[FileState]
     written: str
     ours: Optional[Dict[str, Any]] = None
+    rights: Optional[List[str]] = None
 
     def to_json(self) -> Dict[str, Any]:
         """A form that `from_json` reads back."""
@@ -39,12 +42,13 @@ class Owned:
             "before": self.before.to_json() if self.before else None,
             "written": self.written,
             "ours": self.ours,
+            "rights": self.rights,
         }
 
     @staticmethod
     def from_json(data: Dict[str, Any]) -> Owned:
         """Read what `to_json` wrote."""
-        return Owned(FileState.from_json(data["before"]), data["written"], data["ours"])
+        return Owned(FileState.from_json(data["before"]), data["written"], data["ours"], data.get("rights"))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import List
 
 from hostctl.errors import HostError
@@ -11,6 +12,7 @@ from hostctl.host import Host
 from hostctl.masking import masked
 
 PROPERTIES = "LoadState,ActiveState,MainPID,ExecMainStartTimestampMonotonic"
+WANTS = "/etc/systemd/system/multi-user.target.wants"
 START_PATIENCE = 120.0
 """Seconds that `systemctl` may take: a service of Type=notify is up, or has failed, when it returns."""
 
@@ -72,6 +74,24 @@ def restart(host: Host, name: str) -> None:
     done = host.run("systemctl", "restart", f"{name}.service", timeout=START_PATIENCE)
     if not done.ok:
         raise HostError(f"{name} does not start: {' | '.join(journal(host, name, since)[-4:]) or done.tail()}")
+
+
+def boot_link(host: Host, unit: str) -> Path:
+    """What `systemctl enable` makes for a unit file of ours, such as x.service, that multi-user.target wants."""
+    return host.path(WANTS) / unit
+
+
+def enable(host: Host, unit: str) -> None:
+    """Make systemd know a unit file of ours, as it is now, and start it at every boot."""
+    host.must("systemctl", "daemon-reload")
+    host.must("systemctl", "enable", unit)
+
+
+def forget(host: Host, unit: str) -> None:
+    """Stop a unit whose file is gone, and have nothing left of it: `systemctl disable` can't do that any more."""
+    host.run("systemctl", "stop", unit)
+    boot_link(host, unit).unlink(missing_ok=True)
+    host.must("systemctl", "daemon-reload")
 
 
 def journal(host: Host, name: str, since: float) -> List[str]:

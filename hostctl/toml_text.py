@@ -88,13 +88,20 @@ def take_out(document: Any, path: KeyPath, kept: int) -> None:
         del parent[path[depth - 1]]
 
 
+def dotted(path: KeyPath) -> str:
+    """A key's full path as TOML writes it."""
+    import tomlkit
+
+    return ".".join(tomlkit.key(each).as_string() for each in path)
+
+
 def block(head: str, settings: Iterable[Setting]) -> str:
     """The settings as tables of their own below a comment; empty where there are none."""
     import tomlkit
 
     lines, header = ["", head], ""
     for path, value in settings:
-        table = ".".join(tomlkit.key(each).as_string() for each in path[:-1])
+        table = dotted(path[:-1])
         if table != header:
             header = table
             lines.append(f"[{table}]")

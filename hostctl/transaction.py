@@ -1,6 +1,6 @@
 """One change to a host: the old or the new state, never a mix.
 
-lock -> journal -> merge -> write beside -> check -> swap -> activate -> verify -> commit; any failure goes back.
+lock -> journal -> merge -> write beside -> check -> swap -> activate -> verify -> prove -> commit; a failure goes back.
 A crash is finished by the next call: a journal without its commit mark means that the old state is put back first.
 """
 
@@ -63,7 +63,7 @@ class Transactions:
         with self.store.lock():
             self._recover(unit)
             record = self.store.record(unit.name)
-            if record is not None and not _same(self.owner, record.owner):
+            if record is not None and not same_owner(self.owner, record.owner):
                 unit.notes.append(f"{unit.name}: belongs to {record.owner} by now; left alone")
                 record = None
             if record is None:
@@ -101,7 +101,7 @@ class Transactions:
 
     def _refuse_another_stack(self, unit: Unit, record: Optional[Record]) -> None:
         """A host that was renamed within its stack is taken over."""
-        if record is not None and not _same(_stack(self.owner), _stack(record.owner)):
+        if record is not None and not same_owner(_stack(self.owner), _stack(record.owner)):
             raise HostError(
                 f"{unit.name}: this host is managed by the stack {_stack(record.owner)}; take it out of that stack "
                 f"or of {_stack(self.owner)}"
@@ -151,6 +151,8 @@ class Transactions:
             unit.activate(self.host, change, level)
             self.on_step("verify")
             unit.verify(self.host, change, VERIFY_PATIENCE)
+            self.on_step("prove")
+            unit.prove(self.host, change)
             self.on_step("commit")
             record = plan.record and replace(plan.record, transaction=journal.transaction)
             self.store.keep(unit.name, record)
@@ -169,25 +171,27 @@ class Transactions:
         for path in change.changed:
             state = change.after[path]
             if state is not None:
-                real = self.host.path(path)
-                files.make_folders(real.parent)
-                candidates[path] = files.write_candidate(real, state)
+                with self.host.rights(path):
+                    real = self.host.path(path)
+                    files.make_folders(real.parent)
+                    candidates[path] = files.write_candidate(real, state)
         return candidates
 
     def _refuse_late_edits(self, change: Change) -> None:
         for path in change.changed:
-            if files.read(self.host.path(path)) != change.before[path]:
+            if self.host.read(path) != change.before[path]:
                 raise HostError(f"{path}: somebody changed it while it was being worked on; try again")
 
     def _swap(self, plan: Plan) -> None:
         for path in plan.change.changed:
-            real = self.host.path(path)
-            if path in plan.put_aside:
-                files.write(self.host.path(plan.put_aside[path]), plan.change.before[path])
-            if plan.change.after[path] is None:
-                files.write(real, None)
-            else:
-                files.swap(real)
+            with self.host.rights(path):
+                real = self.host.path(path)
+                if path in plan.put_aside:
+                    files.write(self.host.path(plan.put_aside[path]), plan.change.before[path])
+                if plan.change.after[path] is None:
+                    files.write(real, None)
+                else:
+                    files.swap(real)
 
     def _make_live(self, unit: Unit, change: Change, level: str) -> None:
         self._write(change)
@@ -196,9 +200,10 @@ class Transactions:
 
     def _write(self, change: Change) -> None:
         for path, state in change.after.items():
-            real = self.host.path(path)
-            if files.read(real) != state:
-                files.write(real, state)
+            with self.host.rights(path):
+                real = self.host.path(path)
+                if files.read(real) != state:
+                    files.write(real, state)
 
     def _failed(self, unit: Unit, journal: Journal, failure: BaseException) -> TransactionFailed:
         reason = described(failure)
@@ -217,9 +222,12 @@ class Transactions:
         """Restore the files of the journal's old state, without touching what somebody wrote there since."""
         target: Dict[str, Optional[FileState]] = {}
         for path, before in journal.before.items():
-            real = self.host.path(path)
-            files.sweep(real)
-            current = files.read(real)
+            if self.host.is_gone(path):
+                continue
+            with self.host.rights(path):
+                real = self.host.path(path)
+                files.sweep(real)
+                current = files.read(real)
             if journal.left(path, current):
                 target[path] = before
             else:
@@ -254,14 +262,18 @@ class Transactions:
         unit.verify(self.host, back, VERIFY_PATIENCE)
 
     def _end(self, unit: Unit, journal: Journal) -> None:
-        files.remove_empty_folders(journal.created)
+        self._remove_empty(journal.created)
         self.store.write_journal(unit.name, None)
 
+    def _remove_empty(self, folders: List[str]) -> None:
+        for folder in sorted(folders, key=len, reverse=True):
+            if not self.host.is_gone(folder):
+                place = Path(folder)
+                with self.host.rights(folder):  # what has become a link since is not ours
+                    files.remove_empty_folders([str(self.host.path(str(place.parent)) / place.name)])
+
     def _committed(self, unit: Unit, journal: Journal) -> bool:
-        record = self.store.record(unit.name)
-        if journal.keeps_record:
-            return record is not None and record.transaction == journal.transaction
-        return record is None
+        return is_committed(self.store.record(unit.name), journal)
 
     def _close(self, unit: Unit, journal: Journal) -> None:
         """Clean up behind a committed change."""
@@ -270,7 +282,7 @@ class Transactions:
                 unit.forget(self.host, journal.facts_before)
             except HostError as left:
                 unit.notes.append(f"not everything could be cleaned up: {left}")
-        files.remove_empty_folders(journal.obsolete)
+        self._remove_empty(journal.obsolete)
         self.store.write_journal(unit.name, None)
 
     def _recover(self, unit: Unit) -> None:
@@ -315,10 +327,17 @@ class Transactions:
         }
 
 
+def is_committed(record: Optional[Record], journal: Journal) -> bool:
+    """Whether the journal's change was made, so that only cleaning up is left."""
+    if journal.keeps_record:
+        return record is not None and record.transaction == journal.transaction
+    return record is None
+
+
 def _stack(owner: str) -> str:
     return owner.rpartition("/")[0]
 
 
-def _same(one: str, other: str) -> bool:
+def same_owner(one: str, other: str) -> bool:
     """Whether two owners are one; who says nothing is anybody."""
     return not one or not other or one == other

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
 
+from hostctl.difference import Difference
+from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
+from hostctl.masking import masked
 
 HEADER = "Managed by http-registry: a change by hand is put aside when the stack changes this file."
 """The first line, behind a comment sign, of every file that is ours alone."""
@@ -38,6 +41,10 @@ class SharedFile(ABC):
 
         Raises HostError where the base can't be read or holds something that contradicts the wish.
         """
+
+    def state(self, there: Optional[FileState]) -> FileState:
+        """The mode and owner that the file gets; its content does not count."""
+        return there or FileState(b"")
 
     def stand_ins(self, base: Optional[bytes]) -> List[OwnFile]:
         """Files of ours that say what `merge` takes out of `base`."""
@@ -99,6 +106,13 @@ class Unit(ABC):
         """
         raise NotImplementedError
 
+    def drift(self, path: str, current: bytes, ours: Dict[str, Any]) -> List[Difference]:
+        """What of ours in a shared file is no longer as we wrote it; all else in the file is not ours to judge.
+
+        `current` is empty where the file is gone. Raises HostError where it can't be read.
+        """
+        raise NotImplementedError
+
     def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
         """What the record must remember for `activate` and `forget`, given what it remembers already."""
         return dict(before)
@@ -125,12 +139,30 @@ class Unit(ABC):
     def verify(self, host: Host, change: Change, patience: float) -> None:
         """Ask the running program whether it shows `change.after`; try for `patience` seconds."""
 
+    def live(self, host: Host, change: Change, ours: Mapping[str, Dict[str, Any]]) -> Optional[str]:
+        """What the running program shows other than our files say, or None; costs little and changes nothing.
+
+        Both ends of `change` are what is there. `ours`: what in each shared file is ours.
+        """
+        try:
+            self.verify(host, change, 0)
+        except HostError as seen:
+            return str(seen)
+        return None
+
+    def prove(self, host: Host, change: Change) -> None:
+        """Have the program do, once, what the wish is for. A failure takes the change back."""
+
     def forget(self, host: Host, facts: Mapping[str, Any]) -> None:
         """After a committed removal: delete what the program left behind because of us (caches, logs)."""
 
     def report(self, host: Host, change: Change) -> Dict[str, Any]:
         """What the report says besides; `notes` is a list of sentences."""
         return {}
+
+    def shown(self, path: str, content: bytes) -> str:
+        """The content of a file that is ours alone, without secrets."""
+        return masked(content.decode(errors="replace"))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """What is there now, by document name, without secrets."""

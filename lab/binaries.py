@@ -76,7 +76,12 @@ DOCKERD = Program(
         "github.com/moby/moby/v2/dockerversion.GitCommit=v2.0.0-beta.24",
     ),
 )
-PROGRAMS = {program.name: program for program in (CRICTL, REGISTRY, CONTAINERD, DOCKERD)}
+BUILDKIT = Program(
+    "buildkit",
+    ("github.com/moby/buildkit/cmd/buildctl", "github.com/moby/buildkit/cmd/buildkitd"),
+    ("github.com/moby/buildkit/version.Version=v0.33.0",),
+)
+PROGRAMS = {program.name: program for program in (CRICTL, REGISTRY, CONTAINERD, DOCKERD, BUILDKIT)}
 
 
 def build(program: Program) -> Path:

@@ -49,7 +49,7 @@ class Host:
     """A second network and the host's address in it."""
     route: Route | None = None
     programs: tuple[str, ...] = ()
-    """Programs of lab/go that the host's services run in place of Debian's older ones."""
+    """Programs of lab/go that the host's services run, in place of Debian's older ones where there are some."""
 
     @property
     def container(self) -> str:
@@ -73,7 +73,13 @@ HOSTS = (
     Host("docker1", "192.168.1.21", INSIDE, DOCKER),
     Host("containerd1", "192.168.1.22", INSIDE, CONTAINERD),
     Host("containerd2", "192.168.1.23", INSIDE, CONTAINERD, programs=("containerd",)),
-    Host("docker2", "192.168.1.24", INSIDE, DOCKER, programs=("containerd", "dockerd")),
+    Host(
+        "docker2",
+        "192.168.1.24",
+        INSIDE,
+        (*DOCKER, "buildkit.service"),
+        programs=("containerd", "dockerd", "buildkit"),
+    ),
     Host("outsider", "192.168.2.31", OUTSIDE, DOCKER, route=Route("192.168.1.0/24", "192.168.2.11")),
 )
 

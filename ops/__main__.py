@@ -1,4 +1,4 @@
-"""`python -m ops up|preview|destroy|refresh --stack NAME`; make calls it."""
+"""`python -m ops up|preview|drift|destroy|refresh --stack NAME`; make calls it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from lab.process import LabError
-from ops.configuration import write_known_hosts
+from ops.configuration import tier_of, write_known_hosts
+from ops.drift import refresh_drift
 from ops.forget import forget as drop
 from ops.recovery import recover
 from ops.stack import LAB, PROJECT, StackError, selected
@@ -28,6 +29,8 @@ def up(stack: StackName = LAB) -> None:
         _run_lab("up")
     with selected(stack) as chosen:
         recover(chosen)
+        if tier_of(stack).observe:
+            refresh_drift(chosen)
         # Without the outputs: `documents` has every file of every host.
         chosen.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
         outputs = chosen.outputs()
@@ -43,9 +46,22 @@ def up(stack: StackName = LAB) -> None:
 
 @app.command()
 def preview(stack: StackName = LAB) -> None:
-    """Show what `up` would change, line by line; reaches no host."""
+    """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
     with selected(stack, asks_hosts=False) as chosen:
+        if tier_of(stack).observe:
+            refresh_drift(chosen)
         chosen.pulumi("preview", "--diff")
+
+
+@app.command()
+def drift(stack: StackName = LAB) -> None:
+    """Ask the hosts what somebody has changed there, and write it into the state.
+
+    Exit status: 0 where nothing has drifted, 2 where something has, 1 where a host could not be asked.
+    """
+    with selected(stack) as chosen:
+        seen = refresh_drift(chosen)
+    raise typer.Exit(1 if seen.silent else 2 if seen.drifted else 0)
 
 
 @app.command()

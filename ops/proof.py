@@ -72,6 +72,7 @@ def claims(stack: Stack) -> Iterator[Claim]:
         )
     yield Claim(f"hub: {APP} was asked for by the cache only", partial(_hub_saw_the_cache_only, hub))
     yield Claim("docker1: login, push and pull of a private image", partial(_pushed_and_pulled, pusher))
+    yield Claim("docker2: root pulls the private image without docker login", _pulled_with_the_stack_s_login)
     yield Claim("docker1: no password: refused", partial(_answers, "docker1", f"http://{REGISTRY}/v2/", "401"))
     yield Claim("docker1: a push by a user who may only pull: refused", partial(_push_refused, puller))
     yield Claim("docker1: a push to the mirror: refused", _mirror_takes_no_push)
@@ -149,6 +150,19 @@ def _pushed_and_pulled(password: str) -> str:
     finally:
         on("docker1", f"docker logout {REGISTRY}; docker rmi {PRIVATE}")
     return f"as pusher: {PRIVATE} pushed, removed, pulled"
+
+
+def _pulled_with_the_stack_s_login() -> str:
+    """The stack has put the puller's login into root's config.json."""
+    seen = len(_must("registry", f"cat {PROXY_LOG}").splitlines())
+    _must("docker2", f"docker pull -q {PRIVATE}; status=$?; docker rmi {PRIVATE}; exit $status")
+    log = map(json.loads, _must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines())
+    users = {
+        entry["user"] for entry in log if "/private/app/manifests/" in entry["request"] and entry["status"] == "200"
+    }
+    if users != {"puller"}:
+        raise Unproved(f"pulled as {', '.join(sorted(users)) or 'nobody'}")
+    return f"{PRIVATE} pulled as puller"
 
 
 def _push_refused(password: str) -> str:

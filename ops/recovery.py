@@ -7,14 +7,13 @@ The file backend's locks: <backend>/.pulumi/locks/organization/<project>/<stack>
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
 from pathlib import Path
 
 from ops.checkpoint import PROJECT_NAME, local_folder
 from ops.configuration import tier_of, write_known_hosts
 from ops.leftovers import wait_for_leftovers
+from ops.ssh import on_host
 from ops.stack import Stack
 from settings.tier import Host
 
@@ -81,19 +80,8 @@ def _remove_strangers(stack: Stack, host: Host, known: set[str | None], known_ho
 
 def _docker(stack: Stack, host: Host, known_hosts: Path, *arguments: str) -> str:
     """Run docker on a host; an unreachable one is reported by the `pulumi up` that follows."""
-    ssh = host.ssh
-    done = subprocess.run(
-        [
-            "ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "StrictHostKeyChecking=yes",
-            "-o", f"UserKnownHostsFile={known_hosts}",
-            "-p", str(ssh.port), f"root@{ssh.host or host.address}",
-            " ".join(["docker", *(f"'{each}'" for each in arguments)]),
-        ],
-        env={**os.environ, **stack.environment},
-        text=True,
-        capture_output=True,
-        check=False,
-    )  # fmt: skip
+    command = " ".join(["docker", *(f"'{each}'" for each in arguments)])
+    done = on_host(stack, host, known_hosts, command)
     if done.returncode != 0:
         print(f"{host.name}: can't look for leftovers: {done.stderr.strip()}", flush=True)
     return done.stdout

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from settings.tier import CacheRegistry, Host, HostedRegistry
-from settings.values import Settings
+from settings.tier import CacheRegistry, Host, HostedRegistry, server
+from settings.values import USER_NAME, Settings
 
 Item = tuple[str, Mapping[str, Any]]
 
@@ -41,6 +41,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_port_clashes(registries, endpoints, proxy.get("host")),
         *_sshd_clashes(hosts, registries, endpoints, proxy.get("host")),
         *_no_runtime(data),
+        *_no_login(data, endpoints, registries),
     ]
 
 
@@ -49,8 +50,10 @@ def needed_secrets(data: Mapping[str, Any]) -> list[str]:
     proxy = data.get("proxy")
     users = _items(proxy, "users") if isinstance(proxy, Mapping) else []
     upstreams = [item for _, item in _items(data, "registries") if item.get("upstream_user")]
+    logins = [login.get("password", login.get("user")) for _, login in _logins(data)]
+    passwords = [*(user.get("name") for _, user in users), *logins]
     return [
-        *(f"password-{user['name']}" for _, user in users if isinstance(user.get("name"), str)),
+        *(f"password-{name}" for name in dict.fromkeys(passwords) if USER_NAME.fullmatch(str(name))),
         *(f"upstream-password-{each['name']}" for each in upstreams if isinstance(each.get("name"), str)),
     ]
 
@@ -104,11 +107,10 @@ def _elsewhere(endpoints: list[Item], registries: list[Item], proxy_host: object
 def _nobody(endpoints: list[Item], registries: list[Item], users: list[Item]) -> Iterator[str]:
     kinds = {item.get("name"): item.get("kind") for _, item in registries}
     for path, endpoint in endpoints:
-        if kinds.get(endpoint.get("registry")) == "hosted" and not users:
-            yield (
-                f"{path}.registry = {endpoint['registry']!r}: a hosted registry's endpoint needs someone "
-                "who may use it; add proxy.users"
-            )
+        hosted = kinds.get(endpoint.get("registry")) == "hosted"
+        if (hosted or endpoint.get("login") is True) and not users:
+            which = "a hosted registry's endpoint" if hosted else "an endpoint with login"
+            yield f"{path}.registry = {endpoint['registry']!r}: {which} needs someone who may use it; add proxy.users"
 
 
 def _port_clashes(registries: list[Item], endpoints: list[Item], proxy_host: object) -> Iterator[str]:
@@ -143,8 +145,47 @@ def _sshd_clashes(
             yield f"{path}.port = {port!r}: is sshd's on host {host!r} (hosts.*.ssh_port); choose another"
 
 
-def _no_runtime(data: Mapping[str, Any]) -> Iterator[str]:
+def _runtimes(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The entries of `runtimes`, whole."""
     runtimes = data.get("runtimes")
     for index, item in enumerate(runtimes if isinstance(runtimes, list) else []):
-        if isinstance(item, Mapping) and "docker" not in item and "containerd" not in item:
-            yield f"runtimes.{index}: must name a runtime; add docker: {{}} or containerd: {{}}"
+        if isinstance(item, Mapping):
+            yield f"runtimes.{index}", item
+
+
+def _no_runtime(data: Mapping[str, Any]) -> Iterator[str]:
+    for path, item in _runtimes(data):
+        if not {"docker", "cli", "containerd", "buildkit"} & set(item):
+            yield f"{path}: must name a runtime; add docker: {{}}, containerd: {{}}, buildkit: {{}} or cli: [...]"
+
+
+def _logins(data: Mapping[str, Any]) -> Iterator[Item]:
+    """Every login of a runtime or of a command line."""
+    for path, item in _runtimes(data):
+        for key in ("docker", "containerd"):
+            if isinstance(item.get(key), Mapping):
+                yield from _items(item[key], "logins", f"{path}.{key}.")
+        lines = item.get("cli")
+        for index, line in enumerate(lines if isinstance(lines, list) else []):
+            if isinstance(line, Mapping):
+                yield from _items(line, "logins", f"{path}.cli.{index}.")
+
+
+def _no_login(data: Mapping[str, Any], endpoints: list[Item], registries: list[Item]) -> Iterator[str]:
+    """A runtime without the login that its mirror asks for would go to the real registry, or nowhere."""
+    caches = {item.get("name") for _, item in registries if item.get("kind") == "cache"}
+    asking = [
+        server(str(each.get("server_name")), each.get("port"))
+        for _, each in endpoints
+        if each.get("login") is True and each.get("registry") in caches
+    ]
+    logins = list(_logins(data))
+    for path, item in _runtimes(data):
+        for runtime in ("docker", "containerd"):
+            known = [login.get("registry") for at, login in logins if at.startswith(f"{path}.{runtime}.")]
+            for each in asking if runtime in item else []:
+                if each not in known:
+                    yield (
+                        f"{path}.{runtime}.logins: its mirror {each} asks for a login (proxy.endpoints.*.login); add "
+                        f"{{registry: {each!r}, user: ...}}"
+                    )

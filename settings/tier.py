@@ -6,18 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from settings.runtimes import Authority, Runtime
 from settings.values import (
     Address,
     BaseUrl,
     Duration,
-    Folder,
     HostKey,
     ImageReference,
     Name,
     Network,
     Port,
     RegistryName,
-    RegistryNames,
     Settings,
     Size,
     UserName,
@@ -108,6 +107,9 @@ class Endpoint(Settings):
     port: Port
     server_name: Address
     """The name or address that clients use."""
+    login: bool = False
+    """Whether a cache's endpoint asks for Basic auth too; then each runtime that pulls through it needs a login. A
+    hosted registry's always does."""
 
 
 class Cache(Settings):
@@ -132,53 +134,6 @@ class Proxy(Settings):
     cache: Cache = Cache()
 
 
-class Docker(Settings):
-    """Docker on a host: daemon.json, and hosts.toml where the engine reads it."""
-
-    max_concurrent_downloads: int | None = Field(default=None, ge=1, le=64)
-    """Layers fetched at once for one pull; Docker's own 3 if absent."""
-    debug: bool = False
-    """Whether dockerd logs at level debug, without a restart; false leaves it as the host has it."""
-    fallback: bool = False
-    """Whether the real registry is asked when the mirror fails. Only Docker 28 and newer with the containerd image
-    store can be told not to."""
-
-
-class Mirror(Settings):
-    """Mirrors of one registry that this tier does not run, such as another site's."""
-
-    serves: RegistryNames
-    """The registry's name in image references, such as quay.io; `*`: every registry that has no mirrors here."""
-    endpoints: tuple[BaseUrl, ...] = Field(min_length=1)
-    """Asked in this order, after this tier's own mirror of that registry."""
-
-
-class Containerd(Settings):
-    """containerd on a host: config.toml and hosts.toml."""
-
-    max_concurrent_downloads: int | None = Field(default=None, ge=1, le=64)
-    """Layers fetched at once for one pull; containerd's own 3 if absent."""
-    mirrors: Annotated[tuple[Mirror, ...], AfterValidator(distinct("serves"))] = ()
-    """More registries to pull through mirrors; those of this tier's caches are there anyway."""
-    debug: bool = False
-    """Whether it logs at level debug. A change restarts it; running containers are kept."""
-    migrate_deprecated: bool = False
-    """Whether somebody else's `registry.mirrors` and `registry.configs.*.tls` become hosts.toml files; else they are an
-    error. Logins stay in config.toml."""
-    config_path: Folder = "/etc/containerd/certs.d"
-    """The folder that holds a folder with hosts.toml for each registry."""
-    fallback: bool = False
-    """Whether the real registry is asked when the mirror fails."""
-
-
-class Runtime(Settings):
-    """The runtimes of one host that use this tier's registries."""
-
-    host: Name
-    docker: Docker | None = None
-    containerd: Containerd | None = None
-
-
 class Firewall(Settings):
     """Who reaches the ports that this tier opens. Loopback and the host's own addresses always do."""
 
@@ -197,7 +152,12 @@ class Tier(Settings):
     registries: tuple[Registry, ...] = Field(min_length=1)
     proxy: Proxy | None = None
     runtimes: tuple[Runtime, ...] = ()
+    authorities: Annotated[tuple[Authority, ...], AfterValidator(distinct("name"))] = ()
+    """Whom the runtimes' hosts trust besides the authorities that they know."""
     firewall: Firewall
+    observe: bool = False
+    """Whether `make preview` and `make up` first ask the hosts for what somebody has changed there, as `make drift`
+    does."""
 
     def host(self, name: str) -> Host:
         """The host of that name; the settings guarantee that there is one."""
@@ -234,6 +194,11 @@ class Tier(Settings):
         if ports:
             ports |= set(self.firewall.extra_ports)
         return sorted(ports)
+
+
+def server(host: str, port: object) -> str:
+    """An HTTP server as image references and logins name it: the port left out if it is the scheme's own."""
+    return bracketed(host) if port == 80 else f"{bracketed(host)}:{port}"
 
 
 def base_url(scheme: str, host: str, port: int) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 REFERENCE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(@sha256:[0-9a-f]{64})?")
 
 
@@ -136,9 +137,26 @@ Folder = Annotated[
     ),
 ]
 """A folder on a host."""
-UserName = Annotated[
-    str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "1 to 64 letters, digits, dots, dashes and underscores")
+File = Annotated[
+    str,
+    matching(r"(/[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9._-]*)+", "the absolute path of a file"),
 ]
+"""A file on a host."""
+UnixUser = Annotated[
+    str, matching(r"[a-z_][a-z0-9_.-]{0,31}", "the name of an account: lower-case letters, digits, dashes, dots")
+]
+"""An account of a host."""
+ServiceName = Annotated[
+    str, matching(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*", "the name of a systemd service, without .service")
+]
+"""A systemd service, without its suffix."""
+HelperName = Annotated[
+    str, matching(r"[a-z0-9][a-z0-9._-]*", "a credential helper's name without docker-credential-, such as ecr-login")
+]
+"""A credential helper: `docker-credential-<name>` on the host's PATH."""
+LoginName = Annotated[str, matching(r"[!-9;-~]{1,128}", "1 to 128 printable characters without blanks and colons")]
+"""A user of any registry; Basic auth ends it at a colon."""
+UserName = Annotated[str, matching(USER_NAME.pattern, "1 to 64 letters, digits, dots, dashes and underscores")]
 """A user of a registry."""
 HostKey = Annotated[
     str,

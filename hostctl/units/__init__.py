@@ -12,9 +12,13 @@ from hostctl.unit import Unit
 
 UNITS = {
     "docker-mirrors": "DockerMirrors",
+    "docker-relay": "DockerRelay",
     "containerd-mirrors": "ContainerdMirrors",
+    "buildkit-mirrors": "BuildkitMirrors",
+    "docker-cli": "DockerCli",
     "nginx-proxy": "NginxProxy",
     "docker-image": "DockerImage",
+    "authorities": "Authorities",
     "firewall": "Firewall",
 }
 

@@ -8,18 +8,29 @@ with which the CRI plugin then does not load; so the proof is a process younger 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from hostctl import containerd_deprecated, containerd_says, containerd_toml, containerd_versions, hosts_toml, wishes
-from hostctl.containerd_toml import Wanted
+from hostctl import (
+    canary,
+    containerd_deprecated,
+    containerd_says,
+    containerd_toml,
+    containerd_versions,
+    hosts_toml,
+    wishes,
+)
+from hostctl.containerd_toml import RegistryLogin, Wanted
 from hostctl.containerd_versions import PATH, Release
+from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
-from hostctl.masking import masked
+from hostctl.masking import masked, masked_value
 from hostctl.systemd import Service, boot, journal, monotonic, restart, service
 from hostctl.unit import NONE, RESTART, Change, OwnFile, SharedFile, Unit, Wish
 from hostctl.waiting import wait_until
@@ -41,10 +52,16 @@ class _ConfigToml(SharedFile):
         text, ours = containerd_toml.merge(base, self.wanted, self.release)
         for key in ours["keys"]:
             if key["before"] not in (None, "", key["set"]):
+                before = masked_value(key["path"][-1], key["before"])
                 self.notes.append(
-                    f"{PATH}: {key['path'][-1]} was {key['before']!r} before us; that comes back when this is removed"
+                    f"{PATH}: {key['path'][-1]} was {before!r} before us; that comes back when this is removed"
                 )
         return text, ours
+
+    def state(self, there: Optional[FileState]) -> FileState:
+        """Root's alone while it holds a login."""
+        state = super().state(there)
+        return replace(state, mode=state.mode & 0o700) if self.wanted.logins else state
 
     def stand_ins(self, base: Optional[bytes]) -> List[OwnFile]:
         """The hosts.toml files that say what the deprecated tables have said, save for the registries of the wish."""
@@ -70,7 +87,8 @@ class _ConfigToml(SharedFile):
 
 class ContainerdMirrors(Unit):
     """Wish: `config_path`, `max_concurrent_downloads` (number or null), `debug` and `migrate_deprecated` (true or
-    false), `files` (each: path, content, mode).
+    false), `files` (each: path, content, mode), `logins` (for config.toml; each: registry, user, password), `canaries`
+    (digest by registry: whose mirror is to be proved).
     """
 
     name = "containerd-mirrors"
@@ -119,10 +137,15 @@ class ContainerdMirrors(Unit):
         """Our keys out of config.toml."""
         return containerd_toml.unmerge(current, ours)
 
+    def drift(self, path: str, current: bytes, ours: Dict[str, Any]) -> List[Difference]:
+        """Our keys in config.toml."""
+        return containerd_toml.drift(current, ours)
+
     def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
         """Since when config.toml has said what we want: a containerd that is older does not know it."""
         wanted = _wanted(wish)
         values = [wanted.config_path, wanted.downloads, wanted.debug]
+        values += [hashlib.sha256(repr(wanted.logins).encode()).hexdigest()] if wanted.logins else []
         if before.get("values") == values:
             return dict(before)
         path, age = host.path(PATH), 0.0
@@ -173,6 +196,14 @@ class ContainerdMirrors(Unit):
             wanted, since = _wanted(change.wish), self._restarted
             wait_until(lambda: self._log_complaint(host, wanted, since), patience)
 
+    def prove(self, host: Host, change: Change) -> None:
+        """containerd pulls the canary of each mirror."""
+        if change.wish is None or not service(host, SERVICE).runs:
+            return
+        for each in canary.of(change.wish):
+            note = canary.prove_containerd(host, each, _wanted(change.wish).config_path)
+            self.notes += [note] if note and note not in self.notes else []
+
     def observe(self, host: Host) -> Dict[str, str]:
         """config.toml and every hosts.toml, credentials masked."""
         folder = host.path(DEFAULT_CONFIG_PATH)
@@ -219,6 +250,10 @@ def _wanted(wish: Wish) -> Wanted:
         wishes.count(wish, "max_concurrent_downloads"),
         wishes.flag(wish, "debug"),
         wishes.flag(wish, "migrate_deprecated"),
+        tuple(
+            RegistryLogin(*(wishes.text(each, key) for key in ("registry", "user", "password")))
+            for each in wish.get("logins") or []
+        ),
     )
 
 

@@ -15,14 +15,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from hostctl import daemon_json, wishes
+from hostctl import canary, daemon_json, wishes
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS, PATH, Wanted
-from hostctl.docker_engine import HOSTS_TOML_SINCE, Engine, installed, running
+from hostctl.difference import Difference
+from hostctl.docker_engine import HOSTS_TOML_SINCE, Engine, found
 from hostctl.docker_flags import CONFIG_FILE, excluded, flags
 from hostctl.docker_restart import Taking, reload_notes, restart_note, restart_reason
-from hostctl.docker_state import ignores_downloads, info_complaint, refusal, reload_complaint
+from hostctl.docker_state import ignores_downloads, info_complaint, lack, refusal, reload_complaint
 from hostctl.errors import HostError
 from hostctl.host import Host
+from hostctl.listeners import listeners
 from hostctl.masking import masked
 from hostctl.start_command import StartCommand, start_command
 from hostctl.systemd import restart, service
@@ -46,7 +48,8 @@ class _DaemonJson(SharedFile):
 class DockerMirrors(Unit):
     """Wish: `registry_mirrors` (of docker.io) and `insecure_registries` (lists), `max_concurrent_downloads` (number or
     null), `debug`, `other_mirrors` (URL by registry: what only hosts.toml can say), `files` (the hosts.toml files of
-    all mirrors, each: path, content, mode).
+    all mirrors, each: path, content, mode), `relay_port` (where `registry_mirrors` names the unit docker-relay, else
+    null), `canaries` (digest by registry: whose mirror is to be proved).
     """
 
     name = "docker-mirrors"
@@ -78,6 +81,7 @@ class DockerMirrors(Unit):
                 "to that file, run 'systemctl daemon-reload' and try again"
             )
         self._tell_unmirrored(engine, wish)
+        self._refuse_without_relay(engine, wish)
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The hosts.toml files as the controller rendered them, unless this engine has no use for them."""
@@ -100,6 +104,10 @@ class DockerMirrors(Unit):
     def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
         """Our items and our values out of daemon.json."""
         return daemon_json.unmerge(current, ours)
+
+    def drift(self, path: str, current: bytes, ours: Dict[str, Any]) -> List[Difference]:
+        """Our items and our values in daemon.json."""
+        return daemon_json.drift(current, ours)
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
         """`dockerd --validate` with the flags of the next start; before Engine 23, the types that the merge checked."""
@@ -178,6 +186,24 @@ class DockerMirrors(Unit):
         text = daemon_json.values(_text(change.after))
         wait_until(lambda: self._complaint(host, text, change.back), patience)
 
+    def prove(self, host: Host, change: Change) -> None:
+        """dockerd pulls the canary of each mirror that it uses."""
+        if change.wish is None or not service(host, SERVICE).runs:
+            return
+        reads_hosts_toml = self._engine_on(host).reads_hosts_toml
+        for each in canary.of(change.wish):
+            if reads_hosts_toml or (each.registry == "docker.io" and change.wish.get("registry_mirrors")):
+                canary.prove_docker(host, each)
+
+    def live(self, host: Host, change: Change, ours: Mapping[str, Dict[str, Any]]) -> Optional[str]:
+        """GET /info lacks something of ours: what others have written may wait for a reload."""
+        if PATH not in ours or not service(host, SERVICE).wanted:
+            return None
+        try:
+            return lack(_info(host), daemon_json.wanted_by(ours[PATH]))
+        except HostError as silent:
+            return str(silent)
+
     def report(self, host: Host, change: Change) -> Dict[str, Any]:
         """Notes on what became of the containers, and on what this engine does not heed."""
         notes = []
@@ -215,8 +241,7 @@ class DockerMirrors(Unit):
 
     def _engine_on(self, host: Host) -> Engine:
         if self._engine is None:
-            runs = service(host, SERVICE).runs
-            self._engine = running(host) if runs else installed(host, self._start_on(host).program)
+            self._engine = found(host, self._start_on(host).program)
         return self._engine
 
     def _start_on(self, host: Host) -> StartCommand:
@@ -240,6 +265,14 @@ class DockerMirrors(Unit):
             wishes.flag(wish, "debug") or None,
             engine.loopback,
         )
+
+    def _refuse_without_relay(self, engine: Engine, wish: Wish) -> None:
+        port = wishes.count(wish, "relay_port")
+        if port is not None and not engine.reads_hosts_toml and not listeners(port):
+            raise HostError(
+                f"port {port}: the relay that adds the login for this Docker's mirror does not run "
+                "(http-registry-docker-relay.service); start it, or take the stack up again"
+            )
 
     def _tell_unmirrored(self, engine: Engine, wish: Wish) -> None:
         """Say which mirrors this engine can't use, and what to use instead; an error where nothing else is wanted."""

@@ -14,11 +14,11 @@ from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.iptables import BOOT_UNIT, RULES, Table, for_host, guarded_ports
 from hostctl.listeners import listeners
+from hostctl.systemd import boot_link, enable, forget
 from hostctl.unit import RELOAD, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
 UNIT_FILE = f"/etc/systemd/system/{BOOT_UNIT}"
-WANTS = "/etc/systemd/system/multi-user.target.wants"
 IPV6 = "/proc/sys/net/ipv6"
 DOCKER_NETWORK = re.compile(r"br-[0-9a-f]{12}")
 
@@ -101,12 +101,9 @@ class Firewall(Unit):
             else:
                 table.load(rules.decode())
         if change.text(UNIT_FILE) is None:
-            host.run("systemctl", "stop", BOOT_UNIT)
-            _boot_link(host).unlink(missing_ok=True)
-            host.must("systemctl", "daemon-reload")
+            forget(host, BOOT_UNIT)
             return
-        host.must("systemctl", "daemon-reload")
-        host.must("systemctl", "enable", BOOT_UNIT)
+        enable(host, BOOT_UNIT)
         # What the next boot will do, done now: it changes nothing, and fails here rather than then.
         host.must("systemctl", "restart", BOOT_UNIT)
 
@@ -121,11 +118,6 @@ class Firewall(Unit):
         return {
             f"{table.program} -t mangle -S": "".join(f"{each}\n" for each in table.ours()) for table in _tables(host)
         }
-
-
-def _boot_link(host: Host) -> Path:
-    """What `systemctl enable` makes, itself: `systemctl disable` can't remove it once the unit's file is gone."""
-    return host.path(WANTS) / BOOT_UNIT
 
 
 def _has_ipv6(host: Host) -> bool:
@@ -149,7 +141,7 @@ def _complaint(host: Host, change: Change) -> str:
         found = table.remains() if rules is None else table.complaint(rules.decode())
         if found:
             return found
-    if change.text(UNIT_FILE) is not None and not _boot_link(host).exists():
+    if change.text(UNIT_FILE) is not None and not boot_link(host, BOOT_UNIT).exists():
         return f"{BOOT_UNIT} is not enabled, so the next boot would leave the ports open"
     return ""
 

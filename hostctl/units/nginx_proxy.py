@@ -18,16 +18,15 @@ from hostctl import files, htpasswd, nginx_conf, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
-from hostctl.listeners import listeners
-from hostctl.nginx_conf import OURS, SITE
+from hostctl.listeners import refuse_taken
+from hostctl.nginx_conf import OURS, PULLERS, PUSHERS, SITE
 from hostctl.nginx_probe import ErrorLog, Probe, complaint, has_ipv6, password_complaint, probes_for, still_there
 from hostctl.nginx_trial import refuse_bad_configuration
-from hostctl.systemd import Service, restart, service
+from hostctl.systemd import restart, service
 from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
 SERVICE = "nginx"
-PULLERS, PUSHERS = f"{OURS}/pull.htpasswd", f"{OURS}/push.htpasswd"
 MODULES = ("auth_basic", "geo", "map", "proxy", "rewrite", "upstream_keepalive")
 OPTIONAL_MODULES = ("auth_request",)
 """Those that nginx has only where it was built with them."""
@@ -68,7 +67,7 @@ class NginxProxy(Unit):
         if nginx.load != "loaded":
             raise HostError(f"nginx.service: is {nginx.load}; it must be a service that systemd can start")
         for probe in _probes(wish):
-            _refuse_taken(probe.port, nginx)
+            refuse_taken(probe.port, nginx, "give the endpoint another port")
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The site as the controller rendered it, as far as this host can use it, and the password files."""
@@ -161,6 +160,12 @@ class NginxProxy(Unit):
                 each.unlink()
         files.remove_empty_folders(str(host.path(each)) for each in facts.get("made", []))
 
+    def shown(self, path: str, content: bytes) -> str:
+        """A file of the site; of a password file the names only."""
+        if path in (PULLERS, PUSHERS):
+            return "".join(f"{name}:***\n" for name in htpasswd.hashes_in(content))
+        return super().shown(path, content)
+
     def observe(self, host: Host) -> Dict[str, str]:
         """The site's files, and the users with their roles; no hashes."""
         folder = host.path(OURS)
@@ -203,15 +208,6 @@ def _still_there(host: Host, gone: Mapping[str, Any]) -> Optional[str]:
     if not host.has("nginx") or not service(host, SERVICE).runs:
         return None
     return _first(still_there(each, gone["generation"]) for each in _places(gone))
-
-
-def _refuse_taken(port: int, nginx: Service) -> None:
-    for process in listeners(port):
-        if not nginx.runs or nginx.pid not in (process.pid, process.parent):
-            raise HostError(
-                f"port {port}: {process.name} (pid {process.pid}) listens there, which is not the service {SERVICE}; "
-                "stop it, or give the endpoint another port"
-            )
 
 
 def _worker_group(main: str, build: str) -> int:

@@ -14,8 +14,8 @@ HOSTCTL = "python3 $(ls -t /var/lib/http-registry/hostctl-*.pyz | head -n 1)"
 """The program that the stack has put on a host."""
 
 FOLDERS = (
-    "/etc/docker /etc/containerd /etc/nginx /etc/systemd/system /etc/http-registry /etc/iptables"
-    " /var/lib/http-registry /var/cache/nginx"
+    "/etc/docker /etc/containerd /etc/buildkit /root/.docker /etc/nginx /etc/systemd/system /etc/http-registry"
+    " /etc/iptables /var/lib/http-registry /var/cache/nginx"
 )
 SNAPSHOT = f"""
 for folder in {FOLDERS}; do
@@ -25,7 +25,7 @@ ls /var/log/nginx
 for program in iptables ip6tables; do
     for table in raw mangle nat filter; do echo "$program $table"; $program -w -t $table -S 2>/dev/null; done
 done
-for service in docker containerd nginx http-registry-firewall; do
+for service in docker containerd buildkit nginx http-registry-firewall; do
     echo "$service $(systemctl is-enabled $service 2>/dev/null) $(systemctl is-active $service)"
 done
 if systemctl -q is-active docker; then
@@ -44,6 +44,11 @@ def must(name: str, script: str, stdin: str | None = None) -> str:
 def snapshot(name: str) -> list[str]:
     """All on a host that this project may change, a line each: files with owner, mode and hash, rules, services."""
     return must(name, f"{SNAPSHOT}\ntrue").splitlines()
+
+
+def without_records(name: str) -> list[str]:
+    """The same without hostctl's own records, which name each transaction."""
+    return [line for line in snapshot(name) if "/var/lib/http-registry" not in line]
 
 
 def logins(name: str) -> int:

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from documents import nginx_site
+from documents import canary, nginx_site
+from hostctl import hosts_toml
+from hostctl.canary import REPOSITORY, TAG
+from hostctl.hosts_toml import PULL, Endpoint
 from ops.configuration import tier_of
 from ops.proof import on
 from tests.lab.hosts import HOSTCTL, must, snapshot
@@ -60,7 +63,30 @@ def full_disk(folder: str) -> tuple[str, str]:
 ASK_DOCKER = "docker info"
 ASK_CONTAINERD = "crictl info"
 ASK_NGINX = "curl -sf -o /dev/null http://192.168.1.11:5080/v2/"
+CANARY = {"canaries": {"docker.io": canary.canaries(tier_of("lab"))["docker.io"].digest}}
+FALLS_BACK = hosts_toml.text([Endpoint("http://192.168.1.11:5999", PULL)], Endpoint("http://192.168.1.10:5000"))
+ANOTHER_CANARY = (
+    f"skopeo copy -q --src-tls-verify=false --dest-tls-verify=false docker://192.168.1.10:5000/library/app:1"
+    f" docker://192.168.1.10:5000/{REPOSITORY}:{TAG}"
+)
+"""The hub, which stands in for the real registry, has an image of the canary's name too."""
 CASES = {
+    "dockerd_gets_its_images_from_elsewhere": Case(
+        "docker1", "docker-mirrors", {**DOCKER, **CANARY, "registry_mirrors": ["http://192.168.1.10:5000"]},
+        ANOTHER_CANARY, "true", "which only the mirror has: it got another image", ASK_DOCKER,
+    ),
+    "dockerd_gets_nothing_from_its_mirror": Case(
+        "docker1", "docker-mirrors", {**DOCKER, **CANARY, "registry_mirrors": ["http://192.168.1.11:5999"]},
+        "true", "true", "dockerd does not pull through the mirror of docker.io", ASK_DOCKER,
+    ),
+    "containerd_falls_back_in_silence": Case(
+        "containerd1", "containerd-mirrors",
+        {
+            **CONTAINERD, **CANARY,
+            "files": [{"path": "/etc/containerd/certs.d/docker.io/hosts.toml", "content": FALLS_BACK}],
+        },
+        ANOTHER_CANARY, "true", "which only the mirror has: it got another image", ASK_CONTAINERD,
+    ),
     "daemon_json_is_not_json": Case(
         "docker1", "docker-mirrors", DOCKER, *kept("/etc/docker/daemon.json", "echo '{oops' > /etc/docker/daemon.json"),
         "/etc/docker/daemon.json", ASK_DOCKER,

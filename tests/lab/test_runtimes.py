@@ -7,33 +7,10 @@ from typing import Any
 
 import pytest
 
-from documents import containerd_mirrors, docker_mirrors
-from ops.configuration import tier_of
-from tests.lab.hosts import HOSTCTL, must, snapshot
+from tests.lab.hosts import must, snapshot, without_records
+from tests.lab.requests import DOCKERS, UNITS, hostctl, wish
 
 pytestmark = pytest.mark.lab
-
-DOCKERS, CONTAINERDS = ("docker1", "docker2"), ("containerd1", "containerd2")
-UNITS = {**dict.fromkeys(DOCKERS, "docker-mirrors"), **dict.fromkeys(CONTAINERDS, "containerd-mirrors")}
-OWNER = "http-registry/lab/{}"
-
-
-def wish(host: str) -> dict[str, Any]:
-    """What the lab's stack wishes for the runtime of a host."""
-    tier = tier_of("lab")
-    runtime = next(each for each in tier.runtimes if each.host == host)
-    if runtime.docker:
-        return docker_mirrors.render(runtime.docker, tier.mirrors(), tier.hosted()).wish()
-    assert runtime.containerd
-    return containerd_mirrors.render(runtime.containerd, tier.mirrors(), tier.hosted()).wish()
-
-
-def hostctl(host: str, action: str, wanted: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The report of a request on a host; `seconds` is what it took there."""
-    request = json.dumps({"owner": OWNER.format(host), "unit": UNITS[host], "wish": wanted})
-    timed = f"began=$(date +%s%N); {HOSTCTL} {action} 2>/dev/null; echo; echo $(( $(date +%s%N) - began ))"
-    report, _, nanoseconds = must(host, timed, stdin=request).strip().rpartition("\n")
-    return {**json.loads(report), "seconds": int(nanoseconds) / 1e9}
 
 
 @pytest.mark.parametrize("host", UNITS)
@@ -57,11 +34,6 @@ def test_more_is_taken_over_and_taken_back(host: str) -> None:
         hostctl(host, "apply", wish(host))
     assert in_force(host) == {"downloads": 6, "debug": False}
     assert without_records(host) == before
-
-
-def without_records(host: str) -> list[str]:
-    """hostctl's own records name each transaction."""
-    return [line for line in snapshot(host) if "/var/lib/http-registry" not in line]
 
 
 @pytest.mark.parametrize("host", DOCKERS)

@@ -20,8 +20,9 @@ from documents import firewall_rules
 from hostctl.errors import HostError
 from hostctl.host import Finished, Host
 from hostctl.iptables import BOOT_UNIT, RULES, Table, guarded_ports
+from hostctl.systemd import WANTS
 from hostctl.transaction import Transactions
-from hostctl.units.firewall import UNIT_FILE, WANTS, Firewall
+from hostctl.units.firewall import UNIT_FILE, Firewall
 
 PUBLISHED, PLAIN, FREE, LOOPBACK, OUTSIDE = 5500, 5080, 7000, 7100, 9000
 HOST, HOST6 = "10.9.1.1", "fd09:1::1"

@@ -6,260 +6,42 @@ Real registries and runtimes behind it are decided in tests/lab.
 from __future__ import annotations
 
 import base64
-import http.client
 import json
-import os
-import socket
-import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from documents import nginx_site
-from documents.nginx_site import CACHES
-from hostctl import bcrypt_hash
-from hostctl.nginx_conf import MARKER, OURS
+from hostctl.nginx_conf import MARKER
 from hostctl.nginx_probe import Probe, complaint, has_ipv6, still_there
-from settings import parse
-from tests.programs.nginx import nginx
-
-BLOB = os.urandom(3_000_000)
-DIGEST = "sha256:" + "ab" * 32
-API_VERSION = "Docker-Distribution-Api-Version"
-HERE, SECOND, FOREIGN = "127.0.0.1", "127.0.0.8", "127.0.0.6"
-"""Addresses of the host itself: two where the site listens, and one that another site has taken."""
-NEIGHBOUR, STRANGER = "127.0.0.7", "127.0.0.9"
-PUSHER, PULLER = ("pusher", "secret-1"), ("puller", "secret-2")
-OCI = "application/vnd.oci.image.manifest.v1+json"
-ACCEPT, ACCEPT_NOT = {"Accept": OCI}, {"Accept": "text/plain"}
-
-
-class Backend:
-    """A registry that counts what it is asked."""
-
-    def __init__(self) -> None:
-        self.asked: Counter[tuple[str, str]] = Counter()
-        self.headers: list[dict[str, str]] = []
-        self.uploaded: list[int] = []
-        self.tag = b"first"
-        self.broken = False
-        self.dead = False
-        self.missing: set[str] = set()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def port(self) -> int:
-        return int(self.server.server_address[1])
-
-    def die(self) -> None:
-        """No answer on old connections, no new ones."""
-        self.dead = True
-        self.server.shutdown()
-        self.server.server_close()
-
-    def _handler(backend) -> type[BaseHTTPRequestHandler]:
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                path = self.path.split("?")[0]
-                backend.asked[self.command, path] += 1
-                backend.headers.append(dict(self.headers))
-                self.rfile.read(int(self.headers["Content-Length"] or 0))
-                if backend.dead:
-                    self.close_connection = True
-                elif backend.broken:
-                    self.answer(503, b"broken")
-                elif self.headers["If-None-Match"] and DIGEST in path:
-                    self.answer(304, b"")  # distribution says so of a manifest that it does not have, too
-                elif path in backend.missing:
-                    self.answer(404, b'{"errors":[{"code":"GONE"}]}')
-                elif "/manifests/sha256:" in path and OCI not in str(self.headers.get_all("Accept")):
-                    self.answer(404, b'{"errors":[{"code":"NOT_ACCEPTED"}]}')
-                elif "/blobs/" in path and path.endswith("ab"):
-                    self.answer(200, BLOB, slow=True)
-                elif "/manifests/" in path and "missing" not in path:
-                    self.answer(200, backend.tag)
-                elif path in ("/v2/", "/v2/app/tags/list"):
-                    self.answer(200, b"{}")
-                else:
-                    self.answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
-
-            do_HEAD = do_GET
-            do_DELETE = do_GET
-            do_PUT = do_GET
-
-            def do_PATCH(self) -> None:
-                backend.asked[self.command, self.path] += 1
-                size = 0
-                while line := int(self.rfile.readline(), 16):
-                    size += len(self.rfile.read(line))
-                    self.rfile.readline()
-                    backend.uploaded.append(size)
-                self.rfile.readline()
-                self.answer(202, b"")
-
-            def answer(self, status: int, body: bytes, slow: bool = False) -> None:
-                self.send_response(status)
-                self.send_header(API_VERSION, "registry/2.0")
-                self.send_header("Content-Length", str(len(body)))
-                self.send_header("Set-Cookie", "a=b")
-                self.send_header("Cache-Control", "private")
-                self.send_header("ETag", f'"{DIGEST}"')
-                self.end_headers()
-                if self.command == "HEAD":
-                    return
-                for start in range(0, len(body), 1_000_000):
-                    self.wfile.write(body[start : start + 1_000_000])
-                    time.sleep(0.1 if slow else 0)
-
-        return Handler
-
-
-@dataclass
-class Answer:
-    status: int
-    body: bytes
-    headers: dict[str, list[str]] = field(default_factory=dict)
-
-    def code(self) -> str:
-        return str(json.loads(self.body)["errors"][0]["code"])
-
-
-@dataclass
-class Site:
-    """Both endpoints on `port`, told apart by their names."""
-
-    port: int
-    generation: str
-    hosted: Backend
-    cache: Backend
-    log: Path
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        host: str = "mirror.test",
-        user: tuple[str, str] | None = None,
-        source: str = HERE,
-        at: str = HERE,
-        body: Any = None,
-        **headers: str,
-    ) -> Answer:
-        connection = http.client.HTTPConnection(at, self.port, timeout=20, source_address=(source, 0))
-        sent = {"Host": host, **headers}
-        if user:
-            sent["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode()
-        connection.request(method, path, body, sent)
-        response = connection.getresponse()
-        seen: dict[str, list[str]] = {}
-        for name, value in response.getheaders():
-            seen.setdefault(name, []).append(value)
-        answer = Answer(response.status, response.read(), seen)
-        connection.close()
-        return answer
+from tests.programs.site import (
+    ACCEPT,
+    ACCEPT_NOT,
+    API_VERSION,
+    BLOB,
+    DIGEST,
+    FOREIGN,
+    HERE,
+    NEIGHBOUR,
+    OCI,
+    PULLER,
+    PUSHER,
+    SECOND,
+    STRANGER,
+    Answer,
+    Site,
+    blob_of,
+    serving,
+)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    hosted, cache = Backend(), Backend()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    tier = parse(
-        {
-            "hosts": [{"name": "h", "address": "192.0.2.1"}],
-            "image": {"reference": "registry:3"},
-            "registries": [
-                {"kind": "hosted", "name": "hosted", "host": "h", "port": hosted.port},
-                {
-                    "kind": "cache",
-                    "name": "hub",
-                    "host": "h",
-                    "port": cache.port,
-                    "serves": "docker.io",
-                    "upstream": "https://registry-1.docker.io",
-                },
-            ],
-            "proxy": {
-                "host": "h",
-                "endpoints": [
-                    {"registry": "hosted", "port": port, "server_name": "hosted.test"},
-                    {"registry": "hub", "port": port, "server_name": "mirror.test"},
-                ],
-                "users": [{"name": "pusher", "role": "push"}, {"name": "puller", "role": "pull"}],
-                "cache": {"tag_lifetime": "1s"},
-            },
-            "firewall": {"allow": ["192.0.2.0/24"]},
-        }
-    )
-    rendered = nginx_site.render(tier)
-    places = {
-        CACHES: str(tmp_path / "cache"),
-        OURS: str(tmp_path / "etc"),
-        "/var/log/nginx": str(tmp_path),
-        f"listen {port};": f"listen {HERE}:{port}; listen {SECOND}:{port};",
-        f"listen [::]:{port};": f"listen [::1]:{port};",
-        "127.0.0.0/8": f"{NEIGHBOUR}/32",
-    }
-
-    def moved(text: str) -> str:
-        for old, new in places.items():
-            text = text.replace(old, new)
-        return text
-
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "etc").mkdir()
-    lines = {user: f"{user[0]}:{bcrypt_hash.make(user[1], 4)}\n" for user in (PUSHER, PULLER)}
-    (tmp_path / "etc" / "pull.htpasswd").write_text("# ours\n" + "".join(lines.values()))
-    (tmp_path / "etc" / "push.htpasswd").write_text("# ours\n" + lines[PUSHER])
-    (tmp_path / "site.conf").write_text(moved(rendered.site.text))
-    for document, needs in rendered.optional:
-        path = Path(moved(document.path))
-        path.parent.mkdir(exist_ok=True)
-        if needs != "ipv6" or has_ipv6():
-            path.write_text(moved(document.text))
-    main = tmp_path / "nginx.conf"
-    main.write_text(
-        f"{'user root;' if os.geteuid() == 0 else ''} daemon off; worker_processes 2; pid {tmp_path}/pid;\n"
-        f"error_log {tmp_path}/error.log; events {{}}\n"
-        f"http {{ access_log off; client_body_temp_path {tmp_path}/body; proxy_temp_path {tmp_path}/proxy;\n"
-        f"fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;\n"
-        f"include {tmp_path}/site.conf;\n"
-        f"server {{ listen {FOREIGN}:{port}; server_name hosted.test mirror.test; return 200 foreign; }} }}\n"
-    )
-    server = subprocess.Popen([nginx(), "-c", str(main), "-p", str(tmp_path), "-e", str(tmp_path / "error.log")])
-    try:
-        live = Site(port, rendered.generation, hosted, cache, tmp_path / "http-registry.access.log")
-        for _ in range(100):
-            try:
-                live.ask("GET", MARKER)
-                break
-            except OSError:
-                time.sleep(0.05)
+    with serving(tmp_path) as live:
         yield live
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
-        for backend in (hosted, cache):
-            backend.die()
-
-
-def blob_of(repository: str = "app") -> str:
-    return f"/v2/{repository}/blobs/{DIGEST}"
 
 
 def test_eight_cold_pulls_are_one_fetch_and_warm_ones_need_no_registry(site: Site) -> None:

@@ -18,7 +18,7 @@ from hostctl.host import Host
 from hostctl.unit import HEADER, RELOAD, Change, OwnFile, SharedFile, Unit, Wish
 
 SHARED = "/etc/app/shared.json"
-STEPS = ["journal", "write", "check", "swap", "activate", "verify", "commit", "close"]
+STEPS = ["journal", "write", "check", "swap", "activate", "verify", "prove", "commit", "close"]
 ME = {"uid": os.geteuid(), "gid": os.getegid()}
 FOREIGN = b'{"theirs": 1}   \n'
 

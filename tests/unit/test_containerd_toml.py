@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostctl import containerd_deprecated, containerd_toml, hosts_toml
-from hostctl.containerd_toml import Wanted
-from hostctl.containerd_versions import Dialect, Release, number, release
+from hostctl.containerd_toml import RegistryLogin, Wanted
+from hostctl.containerd_versions import PATH, Dialect, Release, number, release
 from hostctl.errors import HostError
 
 settings.register_profile("merges", deadline=None)
@@ -36,7 +36,9 @@ def read(path: Path) -> bytes | None:
 def test_config_toml_case(case: Path) -> None:
     wish = json.loads((case / "wish.json").read_text())
     serves = release(number(f"containerd x {wish.pop('containerd', '1.6')}.0 y"))
-    wanted = Wanted(**{"downloads" if key == "max_concurrent_downloads" else key: wish[key] for key in wish})
+    logins = tuple(RegistryLogin(*each) for each in wish.pop("logins", []))
+    named = {"downloads" if key == "max_concurrent_downloads" else key: wish[key] for key in wish}
+    wanted = Wanted(**named, logins=logins)
     base, error = read(case / "in.toml"), read(case / "error.txt")
 
     def merged() -> tuple[bytes, dict[str, str]]:
@@ -150,7 +152,14 @@ def valid(base: Base) -> bool:
 
 bases = config_texts().filter(valid)
 no_files: st.SearchStrategy[tuple[None, Release]] = st.tuples(st.none(), releases)
-wishes = st.builds(Wanted, st.just(CERTS), st.none() | st.integers(1, 20), st.booleans())
+logins = st.builds(RegistryLogin, st.sampled_from(["r.test", "r.test:5000"]), st.text(max_size=4), st.text(max_size=4))
+wishes = st.builds(
+    Wanted,
+    st.just(CERTS),
+    st.none() | st.integers(1, 20),
+    st.booleans(),
+    logins=st.lists(logins, unique_by=lambda each: each.registry, max_size=2).map(tuple),
+)
 moving = wishes.map(lambda wanted: wanted._replace(migrate_deprecated=True))
 
 
@@ -251,6 +260,13 @@ def test_a_mirror_that_somebody_has_set_anew_stays_when_the_moved_ones_come_back
     back, _ = containerd_toml.unmerge(text + table.format("a", "http://2").encode(), ours)
     mirrors = data(back or b"")["plugins"]["io.containerd.grpc.v1.cri"]["registry"]["mirrors"]
     assert mirrors == {"a": {"endpoint": ["http://2"]}, "b": {"endpoint": ["http://1"]}}
+
+
+def test_a_password_that_somebody_has_changed_is_not_told() -> None:
+    text, ours = containerd_toml.merge(None, Wanted("/c", logins=(RegistryLogin("r", "me", "geheim"),)), OLD)
+    back, notes = containerd_toml.unmerge(text.replace(b"geheim", b"anders"), ours)
+    assert notes == [f"{PATH}: somebody has changed password from *** to *** since; theirs stays"]
+    assert b"anders" in (back or b"")
 
 
 def test_records_of_earlier_versions_of_this_program_are_read() -> None:

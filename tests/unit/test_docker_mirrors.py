@@ -20,7 +20,7 @@ from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.transaction import Transactions
 from hostctl.units.docker_mirrors import CERTS, DockerMirrors
-from settings.tier import Docker as Settings
+from settings.runtimes import Docker as Settings
 from tests.unit.docker_host import Docker, answering
 
 FOREIGN = b'{ "labels":["a=b"],\n\t"mtu":1400 }'

@@ -14,7 +14,7 @@ import yaml
 
 from documents import containerd_mirrors, docker_mirrors, hosts_toml, registry_config
 from settings import parse
-from settings.tier import Containerd, Docker, Mirror
+from settings.runtimes import Containerd, Docker, Mirror
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -92,6 +92,8 @@ def test_docker_gets_both_forms_of_every_mirror() -> None:
         "insecure_registries": ["10.0.0.1:81", "m:5081"],
         "max_concurrent_downloads": 6,
         "debug": True,
+        "relay_port": None,
+        "canaries": {},
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hostctl import package
+from hostctl.units import UNITS
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_every_unit_can_be_imported_from_it(zipapp: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    assert done.stdout.startswith("docker-mirrors containerd-mirrors nginx-proxy docker-image firewall")
+    assert done.stdout.startswith(" ".join(UNITS))
     assert str(zipapp) in done.stdout
 
 
@@ -65,7 +66,7 @@ def test_every_unit_can_be_imported_from_it(zipapp: Path) -> None:
         ("", "the request on stdin must be JSON"),
         ("[]", "the request on stdin must be JSON"),
         ('{"unit": "docker-mirrors", "wish": 3}', "the request on stdin must be JSON"),
-        ('{"unit": "nonsense"}', "unit 'nonsense': there is none of that name; known: containerd-mirrors"),
+        ('{"unit": "nonsense"}', "unit 'nonsense': there is none of that name; known: authorities, buildkit-mirrors"),
     ],
 )
 def test_a_bad_request_is_a_report_and_one_line(zipapp: Path, request_text: str, error: str) -> None:

@@ -79,6 +79,7 @@ def test_a_host_made_anew_leaves_no_old_key_behind(tmp_path: Path, monkeypatch: 
 
 
 DOCKER_DROP_IN = "etc/systemd/system/docker.service.d/lab.conf"
+BUILDKIT_SERVICE = "etc/systemd/system/buildkit.service"
 CONTAINERD_DROP_IN = "etc/systemd/system/containerd.service.d/lab.conf"
 
 
@@ -91,6 +92,7 @@ def test_a_host_with_programs_of_its_own_runs_them_in_place_of_debians() -> None
         CONTAINERD_DROP_IN,
         "etc/docker/daemon.json",
         DOCKER_DROP_IN,
+        BUILDKIT_SERVICE,
     ]
     assert json.loads(own["docker2"]["etc/docker/daemon.json"]) == {"features": {"time-namespaces": False}}
     for files in own.values():
@@ -112,10 +114,11 @@ def test_programs_are_on_a_host_before_it_starts(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(ssh, "public_key", lambda: "key\n")
     machines.create(cast("Docker", lambda *call: calls.append(call)), lab.host("docker2"), lambda name: tmp_path / name)
     container = lab.host("docker2").container
-    assert [call[0] for call in calls] == ["create", "cp", "cp", "cp", "start"]
-    assert calls[2:4] == [
+    assert [call[0] for call in calls] == ["create", "cp", "cp", "cp", "cp", "start"]
+    assert calls[2:5] == [
         ("cp", f"{tmp_path}/containerd/.", f"{container}:/usr/local/bin/"),
         ("cp", f"{tmp_path}/dockerd/.", f"{container}:/usr/local/bin/"),
+        ("cp", f"{tmp_path}/buildkit/.", f"{container}:/usr/local/bin/"),
     ]
 
 
@@ -123,7 +126,7 @@ def test_a_host_made_from_another_image_or_other_programs_is_outdated(monkeypatc
     now = hostimage.tag()
     made = machines.create_arguments(lab.host("docker2"), now, [])
     label = next(word for word in made if word.startswith("http-registry-lab.programs="))
-    assert all(f"{PROGRAMS[name].target.name}-" in label for name in ("containerd", "dockerd"))
+    assert all(f"{PROGRAMS[name].target.name}-" in label for name in ("containerd", "dockerd", "buildkit"))
     listed = [
         ("hub", now, ""),
         ("registry", "http-registry-lab/host:older", ""),

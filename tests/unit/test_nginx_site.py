@@ -28,7 +28,7 @@ def test_site(case: Path) -> None:
     assert site.site.text == (case / "http-registry.conf").read_text()
     wish = site.wish()
     assert {each["path"]: each["content"] for each in wish["files"]} == {
-        each.path: each.text for each in site.documents
+        each.path: each.text for each in (*site.documents, *site.canaries)
     }
     wish["files"] = [[each["path"], each.get("needs")] for each in wish["files"]]
     assert wish == json.loads((case / "wish.json").read_text())

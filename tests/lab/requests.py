@@ -1,0 +1,35 @@
+"""Requests to hostctl on the lab's hosts, as the lab's stack makes them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from documents import containerd_mirrors, docker_mirrors
+from ops.configuration import tier_of
+from ops.proof import on
+from tests.lab.hosts import HOSTCTL
+
+DOCKERS, CONTAINERDS = ("docker1", "docker2"), ("containerd1", "containerd2")
+UNITS = {**dict.fromkeys(DOCKERS, "docker-mirrors"), **dict.fromkeys(CONTAINERDS, "containerd-mirrors")}
+OWNER = "http-registry/lab/{}"
+
+
+def wish(host: str) -> dict[str, Any]:
+    """What the lab's stack wishes for the runtime of a host."""
+    tier = tier_of("lab")
+    runtime = next(each for each in tier.runtimes if each.host == host)
+    if runtime.docker:
+        return docker_mirrors.render(runtime.docker, tier.mirrors(), tier.hosted()).wish()
+    assert runtime.containerd
+    return containerd_mirrors.render(runtime.containerd, tier.mirrors(), tier.hosted()).wish()
+
+
+def hostctl(host: str, action: str, wanted: dict[str, Any] | None = None, *, fails: bool = False) -> dict[str, Any]:
+    """The report of a request on a host; `seconds` is what it took there."""
+    request = json.dumps({"owner": OWNER.format(host), "unit": UNITS[host], "wish": wanted})
+    timed = f"began=$(date +%s%N); {HOSTCTL} {action} 2>/dev/null; status=$?; echo; echo $(( $(date +%s%N) - began ))"
+    done = on(host, f"{timed}; exit $status", request)
+    assert (done.returncode != 0) == fails, done.stdout
+    report, _, nanoseconds = done.stdout.strip().rpartition("\n")
+    return {**json.loads(report), "seconds": int(nanoseconds) / 1e9}

@@ -1,0 +1,54 @@
+"""Decides when `preview` and `up` ask the hosts first: where the tier says `observe`, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ops import __main__ as ops
+from ops.drift import Seen
+
+
+class FakeStack:
+    """Notes what is done with it."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def pulumi(self, command: str, *_: str) -> None:
+        self.done.append(command)
+
+    def outputs(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    stack = FakeStack()
+
+    @contextmanager
+    def selected(name: str, **_: object) -> Iterator[FakeStack]:
+        yield stack
+
+    def refresh_drift(_: object) -> Seen:
+        stack.done.append("drift")
+        return Seen({}, {"a": "no answer within 10 s"})
+
+    monkeypatch.setattr(ops, "selected", selected)
+    monkeypatch.setattr(ops, "recover", lambda _: stack.done.append("recover"))
+    monkeypatch.setattr(ops, "refresh_drift", refresh_drift)
+    return stack
+
+
+@pytest.mark.parametrize("observe", [True, False])
+def test_preview_and_up_ask_first_where_the_tier_observes(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch, observe: bool
+) -> None:
+    monkeypatch.setattr(ops, "tier_of", lambda _: type("Tier", (), {"observe": observe}))
+    asks = ["drift"] if observe else []
+    ops.preview("other")
+    ops.up("other")
+    assert stack.done == [*asks, "preview", "recover", *asks, "up"]
