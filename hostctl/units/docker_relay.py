@@ -35,6 +35,10 @@ class DockerRelay(Unit):
 
     name = "docker-relay"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._reads_hosts_toml: Optional[bool] = None
+
     def preflight(self, host: Host, wish: Wish) -> None:
         """nginx is there, and nobody else has the port."""
         if self._needless(host):
@@ -123,10 +127,11 @@ class DockerRelay(Unit):
         lines = path.read_text(errors="replace").splitlines(keepends=True)
         return {CONFIG: "".join(_masked(line) for line in lines)}
 
-    @staticmethod
-    def _needless(host: Host) -> bool:
-        program = start_command(host, "docker").program or "dockerd"
-        return docker_engine.found(host, program).reads_hosts_toml is True
+    def _needless(self, host: Host) -> bool:
+        if self._reads_hosts_toml is None:
+            program = start_command(host, "docker").program or "dockerd"
+            self._reads_hosts_toml = docker_engine.found(host, program).reads_hosts_toml is True
+        return self._reads_hosts_toml
 
 
 def _port(wish: Wish) -> int:

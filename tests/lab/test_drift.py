@@ -18,9 +18,11 @@ from typing import Any
 
 import pytest
 
+from ops import __main__ as commands
+from ops.configuration import tier_of
 from ops.drift import Seen, ask, refresh_drift
 from ops.drift_marks import is_drift, places
-from ops.stack import PROJECT, Stack
+from ops.stack import LAB, PROJECT, Stack
 from tests.lab.hosts import HOSTS, must, pulumi
 
 pytestmark = pytest.mark.lab
@@ -177,6 +179,8 @@ MORE = (
         "containerd1-containerd-mirrors": f"sed -i /max_concurrent_downloads/d {CONFIG}",
         "docker1-docker-mirrors": f"sed -i 's#\"http://192.168.1.11:5080\"##' {DAEMON}; systemctl reload docker",
         "registry-nginx-proxy": "systemctl stop nginx",
+        "docker2-docker-cli": "docker logout 192.168.1.11",
+        "docker2-buildkit-mirrors": "sed -i '/http = true/d' /etc/buildkit/buildkitd.toml",
     },
     {
         "containerd2-containerd-mirrors": f"chmod 600 {HOSTS_TOML}",
@@ -197,6 +201,21 @@ def test_each_kind_of_drift_is_found_and_repaired(stack: Stack, edits: dict[str,
     assert found == edits.keys()
     assert set(re.findall(r"command:remote:Command (\S+) updated", up)) == edits.keys()
     assert not ask(stack, places(stack.state()["deployment"])).drifted
+
+
+def test_a_tier_that_observes_shows_and_repairs_it_by_preview_and_up_alone(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    observing = tier_of(LAB).model_copy(update={"observe": True})
+    monkeypatch.setattr(commands, "tier_of", lambda _: observing)
+    must("docker2", "docker logout 192.168.1.11")
+    commands.preview()
+    shown = capfd.readouterr().out
+    assert "docker-cli" in shown
+    assert "1 to update" in shown
+    commands.up()
+    assert re.findall(r"command:remote:Command (\S+) updated", capfd.readouterr().out) == ["docker2-docker-cli"]
+    assert "192.168.1.11" in must("docker2", "cat /root/.docker/config.json")
 
 
 def test_a_marked_unit_can_be_destroyed_and_no_secret_is_lost_from_the_state(stack: Stack) -> None:
