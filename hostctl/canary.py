@@ -12,7 +12,8 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from hostctl import wishes
 from hostctl.errors import HostError
-from hostctl.host import Host
+from hostctl.host import Finished, Host
+from hostctl.log_lines import fields
 from hostctl.masking import masked
 from hostctl.systemd import journal
 from hostctl.unit import Wish
@@ -37,8 +38,8 @@ class Canary(NamedTuple):
     def error(self, runtime: str, reason: str) -> HostError:
         """What is told where it could not be pulled through the mirror."""
         return HostError(
-            f"{runtime} does not pull through the mirror of {self.registry}: {self.reference}, which only the mirror "
-            f"has: {masked(reason)}"
+            f"{runtime} does not pull through the mirror of {self.registry} ({self.reference}, which only the mirror "
+            f"has): {masked(reason)}; see that the mirror answers this host, or set prove: false of its runtimes"
         )
 
 
@@ -57,7 +58,7 @@ def prove_docker(host: Host, canary: Canary) -> None:
         answer = docker_api.call(host, "POST", "/images/create", {"fromImage": name, "tag": TAG}, timeout=PATIENCE)
         reason = answer.message if answer.status != 200 else _pull_error(answer.body)
         if reason:
-            raise canary.error("dockerd", f"{reason}{_mirror_error(host, since)}")
+            raise canary.error("dockerd", _mirror_error(host, since) or reason)
         image: Dict[str, Any] = docker_api.get(host, f"/images/{canary.reference}/json")
         if not any(each.endswith(f"@{canary.digest}") for each in image["RepoDigests"] or []):
             raise canary.error("dockerd", f"it got another image, {', '.join(image['RepoDigests'] or [])}")
@@ -75,7 +76,7 @@ def prove_containerd(host: Host, canary: Canary, config_path: str) -> Optional[s
         try:
             pulled = host.run(*crictl, "pull", canary.reference, timeout=PATIENCE)
             if not pulled.ok:
-                raise canary.error("containerd", pulled.tail(2))
+                raise canary.error("containerd", _last_words(pulled))
             shown = host.must(*crictl, "inspecti", "--output", "json", canary.reference)
             if f"@{canary.digest}" not in shown:
                 raise canary.error("containerd", "it got another image")
@@ -87,7 +88,7 @@ def prove_containerd(host: Host, canary: Canary, config_path: str) -> Optional[s
     try:
         pulled = host.run(*ctr, "pull", "--hosts-dir", config_path, canary.reference, timeout=PATIENCE)
         if not pulled.ok:
-            raise canary.error("containerd", pulled.tail(2))
+            raise canary.error("containerd", _last_words(pulled))
         if canary.digest not in host.must(*ctr, "list", f"name=={canary.reference}"):
             raise canary.error("containerd", "it got another image")
     finally:
@@ -106,6 +107,16 @@ def _pull_error(progress: bytes) -> str:
 
 
 def _mirror_error(host: Host, since: float) -> str:
-    """What dockerd logged about the mirror before it went on to the real registry, as the end of a sentence."""
-    lines = [line for line in journal(host, "docker", since) if "next endpoint" in line or "trying next host" in line]
-    return f"; before that: {lines[0]}" if lines else ""
+    """Why dockerd gave the mirror up before it went on to the real registry; empty where it has not said so."""
+    for said in map(fields, journal(host, "docker", since)):
+        if said.get("msg") == "trying next host":
+            return said.get("error", "")
+        if "next endpoint" in said.get("msg", ""):
+            return said["msg"].partition("after error: ")[2]
+    return ""
+
+
+def _last_words(done: Finished) -> str:
+    """What crictl or ctr ended with."""
+    line = done.tail(1)
+    return fields(line).get("msg") or line

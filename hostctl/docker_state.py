@@ -7,18 +7,16 @@ The engine shows mirrors, insecure registries and debug in GET /info; max-concur
 from __future__ import annotations
 
 import json
-import re
 import time
 from typing import Any, List, Mapping, Optional, Set
 
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS, same_item
 from hostctl.docker_engine import LOOPBACK
 from hostctl.host import Host
+from hostctl.log_lines import fields
 from hostctl.masking import masked
 from hostctl.systemd import journal
 
-_LEVEL = re.compile(r"\blevel=(?:error|fatal)\b")
-_FIELD = re.compile(r'\b(msg|error)="((?:[^"\\]|\\.)*)"')
 _IGNORES_DOWNLOADS = "not yet implemented with the containerd store"
 
 
@@ -94,15 +92,10 @@ def refused(line: str) -> str:
 
     Up to Engine 24 the message says it all; later ones give the reason as `error`.
     """
-    try:
-        fields = json.loads(line)
-        serious = fields.get("level") in ("error", "fatal")
-    except (ValueError, AttributeError):
-        fields = {name: re.sub(r"\\(.)", r"\1", value) for name, value in _FIELD.findall(line)}
-        serious = bool(_LEVEL.search(line))
-    if not serious or "onfigur" not in f"{fields.get('msg')} {fields.get('error')}":
+    said = fields(line)
+    if said.get("level") not in ("error", "fatal") or "onfigur" not in f"{said.get('msg')} {said.get('error')}":
         return ""
-    return str(fields.get("error") or fields["msg"])
+    return said.get("error") or said["msg"]
 
 
 def ignores_downloads(host: Host, service: str, since: float) -> bool:

@@ -73,7 +73,7 @@ ANOTHER_CANARY = (
 CASES = {
     "dockerd_gets_its_images_from_elsewhere": Case(
         "docker1", "docker-mirrors", {**DOCKER, **CANARY, "registry_mirrors": ["http://192.168.1.10:5000"]},
-        ANOTHER_CANARY, "true", "which only the mirror has: it got another image", ASK_DOCKER,
+        ANOTHER_CANARY, "true", "which only the mirror has): it got another image", ASK_DOCKER,
     ),
     "dockerd_gets_nothing_from_its_mirror": Case(
         "docker1", "docker-mirrors", {**DOCKER, **CANARY, "registry_mirrors": ["http://192.168.1.11:5999"]},
@@ -85,7 +85,7 @@ CASES = {
             **CONTAINERD, **CANARY,
             "files": [{"path": "/etc/containerd/certs.d/docker.io/hosts.toml", "content": FALLS_BACK}],
         },
-        ANOTHER_CANARY, "true", "which only the mirror has: it got another image", ASK_CONTAINERD,
+        ANOTHER_CANARY, "true", "which only the mirror has): it got another image", ASK_CONTAINERD,
     ),
     "daemon_json_is_not_json": Case(
         "docker1", "docker-mirrors", DOCKER, *kept("/etc/docker/daemon.json", "echo '{oops' > /etc/docker/daemon.json"),
