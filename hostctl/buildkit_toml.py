@@ -65,11 +65,7 @@ def drift(current: bytes, ours: Mapping[str, Any], path: str = PATH) -> List[Dif
 def holds(raw: Optional[bytes], wanted: Wanted, path: str = PATH) -> bool:
     """Whether a file says all that is wanted."""
     document = toml_text.parsed(toml_text.decoded(raw, path), path).unwrap()
-    return all(
-        toml_keys.joined(value, there) == there
-        for keys, value in settings(wanted)
-        for there in [(toml_text.find(document, keys[:-1]) or {}).get(keys[-1])]
-    )
+    return toml_keys.holds(document, settings(wanted))
 
 
 def addresses(raw: Optional[bytes], path: str = PATH) -> List[str]:

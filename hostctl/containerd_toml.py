@@ -1,23 +1,21 @@
 """Our keys in containerd's config.toml: put in and taken out, comments, order and line ends kept. Pure text work.
 
-A key that is there is set in place by tomlkit. A new one goes below the header of its table or, where that has none,
-into a block at the end, so that it can be cut out again whole. A file keeps its version: containerd reads those of
-older versions, each in its own tables.
+A file keeps its version: containerd reads those of older versions, each in its own tables. Deprecated tables that can't
+stand beside our keys are moved out of it, and put back.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from operator import itemgetter
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from hostctl import containerd_deprecated as deprecated
-from hostctl import toml_drift, toml_text
+from hostctl import toml_drift, toml_keys, toml_text
 from hostctl.containerd_versions import CRI, DEBUG_LEVEL, IMAGES, PATH, RUNTIME, Dialect, Release
 from hostctl.difference import Difference
 from hostctl.errors import HostError
-from hostctl.masking import masked_value
 from hostctl.toml_text import Setting
 
-BLOCK_HEAD = "# Set by http-registry"
 MOVED_HEAD = "# Put back by http-registry"
 
 
@@ -61,75 +59,26 @@ def merge(base: Optional[bytes], wanted: Wanted, release: Release) -> Tuple[byte
     moved = _moved(document.unwrap(), wanted, dialect)
     if moved:
         text = toml_text.without(text, [each["path"] for each in moved], PATH)
-        document = toml_text.parsed(text, PATH)
-    expected = document.unwrap()
-    ours: Dict[str, Any] = {"created": base is None, "version": False, "keys": [], "moved": moved}
-    if "version" not in document:
-        ours["version"] = document["version"] = expected["version"] = dialect.version
-    edited = bool(ours["version"])
-    new: List[Dict[str, Any]] = []
-    for path, value in wanted.settings(dialect):
-        table = toml_text.find(document, path[:-1])
-        there = None if table is None else table.get(path[-1])
-        before = toml_text.plain(there)
-        if path[-1] == "config_path":
-            _refuse_other_folders(before, value, release)
-        depth = sum(toml_text.find(document, path[:each]) is not None for each in range(1, len(path)))
-        key = {"path": list(path), "set": value, "before": before, "tables": depth}
-        ours["keys"].append(key)
-        toml_text.put(expected, path, value, PATH)
-        if table is None or there is None:
-            new.append(key)
-        elif before != value:
-            key["written"] = there.as_string()
-            table[path[-1]] = value
-            edited = True
-    if edited:  # tomlkit gives back a document's very bytes for the plain ones only
+    _refuse_other_folders(document, wanted, dialect, release)
+    ours: Dict[str, Any] = {"created": base is None, "version": False, "moved": moved}
+    if "version" not in document:  # which holds nothing but comments then
+        ours["version"] = document["version"] = dialect.version
         text = document.as_string()
-    for way, ours["block"] in _ways(text, document, new):
-        if toml_text.says(way, expected, PATH):
-            return toml_text.encoded(way, base), ours
-    raise toml_text.odd(PATH)
+    text, keys = toml_keys.merge(text, wanted.settings(dialect), PATH)
+    return toml_text.encoded(text, base), {**ours, **keys}
 
 
 def unmerge(current: bytes, ours: Mapping[str, Any]) -> Tuple[Optional[bytes], List[str]]:
     """The current text without us (None: no file), and sentences about what somebody changed since."""
-    text = toml_text.decoded(current, PATH)
+    text, notes = toml_keys.unmerge(toml_text.decoded(current, PATH), ours, PATH, called=itemgetter(-1))
     document = toml_text.parsed(text, PATH)
-    expected = document.unwrap()
-    notes: List[str] = []
-    leaving: List[Mapping[str, Any]] = []
-    for key in ours["keys"]:
-        path = key["path"]
-        value = toml_text.plain((toml_text.find(expected, path[:-1]) or {}).get(path[-1]))
-        if value == key["set"]:
-            leaving.append(key)
-        else:
-            was, now = (masked_value(path[-1], each) for each in (key["set"], value))
-            notes.append(f"{PATH}: somebody has changed {path[-1]} from {was} to {now} since; theirs stays")
-    plain = toml_text.replaced(text, ours["block"], "")
-    for key in leaving:
-        plain = toml_text.replaced(plain, key.get("below", ""), key.get("header", ""))
-    ways: List[Any] = [toml_text.parsed(plain, PATH), document]
-    for each in (expected, *ways):
-        for key in leaving:
-            _restore(each, key)
-        # What others have added since was written for this version, which is not the one of a file without a version.
-        if ours["version"] and set(each) == {"version"}:
-            del each["version"]
-    back = [each for each in ours.get("moved", []) if toml_text.find(expected, each["path"]) is None]
-    for each in back:
-        toml_text.put(expected, each["path"], each["value"], PATH)
-    if ours["created"] and not expected:
+    # What others have added since was written for this version, which is not the one of a file without a version.
+    if ours["version"] and set(document) == {"version"}:
+        del document["version"]
+        text = document.as_string()
+    if ours["created"] and not document:
         return None, notes
-    texts = [each.as_string() for each in ways]
-    texts = [text + toml_text.behind(text, _tables(back)) for text in texts]
-    for each in back:
-        toml_text.put(document, each["path"], each["value"], PATH)
-    for text in (*texts, document.as_string()):
-        if toml_text.says(text, expected, PATH):
-            return toml_text.encoded(text, current), notes
-    raise toml_text.odd(PATH)
+    return toml_text.encoded(_moved_back(text, ours.get("moved", [])), current), notes
 
 
 def drift(current: bytes, ours: Mapping[str, Any]) -> List[Difference]:
@@ -140,46 +89,10 @@ def drift(current: bytes, ours: Mapping[str, Any]) -> List[Difference]:
     return version + toml_drift.differences(document, ours["keys"])
 
 
-def _ways(text: str, document: Any, new: List[Dict[str, Any]]) -> Iterator[Tuple[str, str]]:
-    """The ways of writing new keys, the tidiest first: the text, and the block in it that is ours alone."""
-    homeless = []
-    for key in new:
-        header = toml_text.header_of(text, key["path"][:-1])
-        if header is None:
-            homeless.append(key)
-        else:
-            key["header"], key["below"] = header, toml_text.below(header, key["path"][-1], key["set"])
-            text = toml_text.replaced(text, header, key["below"])
-    block = toml_text.behind(text, _block(homeless))
-    yield text + block, block
-    if homeless:
-        yield toml_text.inserted(text, homeless[-1]["path"][:-1], _block(homeless)), _block(homeless)
-    # What follows is for inline tables and dotted keys.
-    for key in new:
-        if key["tables"] == len(key["path"]) - 1:
-            toml_text.put(document, key["path"], key["set"], PATH)
-    tableless = [key for key in new if key["tables"] < len(key["path"]) - 1]
-    text = document.as_string()
-    block = toml_text.behind(text, _block(tableless))
-    yield text + block, block
-    for key in tableless:
-        toml_text.put(document, key["path"], key["set"], PATH)
-    yield document.as_string(), ""
-
-
-def _block(keys: List[Dict[str, Any]]) -> str:
-    return toml_text.block(BLOCK_HEAD, [(key["path"], key["set"]) for key in keys])
-
-
 def holds(raw: Optional[bytes], wanted: Wanted, release: Release) -> bool:
     """Whether a config.toml has all that is wanted."""
-    if raw is None:
-        return False
     document = toml_text.parsed(toml_text.decoded(raw, PATH), PATH).unwrap()
-    dialect = _dialect(document, release)
-    return all(
-        (toml_text.find(document, path[:-1]) or {}).get(path[-1]) == value for path, value in wanted.settings(dialect)
-    )
+    return toml_keys.holds(document, wanted.settings(_dialect(document, release)))
 
 
 def registry_of(base: Optional[bytes], release: Release) -> Mapping[str, Any]:
@@ -223,8 +136,10 @@ def _moved(document: Mapping[str, Any], wanted: Wanted, dialect: Dialect) -> Lis
     return []
 
 
-def _refuse_other_folders(before: Any, ours: str, release: Release) -> None:
+def _refuse_other_folders(document: Mapping[str, Any], wanted: Wanted, dialect: Dialect, release: Release) -> None:
     """Raises HostError for a config_path whose hosts.toml files would no longer be read."""
+    ours = wanted.config_path
+    before = toml_text.plain((toml_text.find(document, dialect.registry) or {}).get("config_path"))
     unread = release.transfers and isinstance(before, str) and ours in before.split(":")
     if before not in (None, "", ours) and not unread:
         raise HostError(
@@ -233,22 +148,24 @@ def _refuse_other_folders(before: Any, ours: str, release: Release) -> None:
         )
 
 
-def _restore(document: Any, key: Mapping[str, Any]) -> None:
-    """Put a key's earlier value back; without one, delete the key and those tables that came with it and are empty."""
-    path = key["path"]
-    table = toml_text.find(document, path[:-1])
-    if table is None or path[-1] not in table:
-        return
-    if key["before"] is not None:
-        table[path[-1]] = toml_text.value(key["written"]) if key.get("written") else key["before"]
-    else:
-        toml_text.take_out(document, path, key["tables"])
+def _moved_back(text: str, moved: List[Dict[str, Any]]) -> str:
+    """The text with those of the moved tables that nobody has set anew."""
+    document = toml_text.parsed(text, PATH)
+    expected = document.unwrap()
+    back = [each for each in moved if toml_text.find(expected, each["path"]) is None]
+    if not back:
+        return text
+    for each in back:
+        toml_text.put(expected, each["path"], each["value"], PATH)
+        toml_text.put(document, each["path"], each["value"], PATH)
+    for way in (text + toml_text.behind(text, _tables(back)), document.as_string()):
+        if toml_text.says(way, expected, PATH):
+            return way
+    raise toml_text.odd(PATH)
 
 
 def _tables(moved: List[Dict[str, Any]]) -> str:
     """The moved tables as text."""
-    if not moved:
-        return ""
     import tomlkit
 
     document: Dict[str, Any] = {}

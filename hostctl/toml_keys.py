@@ -7,10 +7,11 @@ again whole.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from hostctl import toml_text
-from hostctl.toml_text import Setting
+from hostctl.masking import masked_value
+from hostctl.toml_text import KeyPath, Setting
 
 BLOCK_HEAD = "# Set by http-registry"
 TIDY_FIRST = (True, False)
@@ -51,8 +52,13 @@ def merge(text: str, settings: Sequence[Setting], file: str) -> Tuple[str, Dict[
     raise toml_text.odd(file)
 
 
-def unmerge(text: str, ours: Mapping[str, Any], file: str) -> Tuple[str, List[str]]:
-    """The text without us, and sentences about what somebody changed since, which stays."""
+def unmerge(
+    text: str, ours: Mapping[str, Any], file: str, called: Callable[[KeyPath], str] = toml_text.dotted
+) -> Tuple[str, List[str]]:
+    """The text without us, and sentences about what somebody changed since, which stays.
+
+    `called`: what the sentences call a key. They never tell a secret.
+    """
     expected = toml_text.parsed(text, file).unwrap()
     notes: List[str] = []
     leaving: List[Tuple[Mapping[str, Any], Any]] = []
@@ -63,14 +69,12 @@ def unmerge(text: str, ours: Mapping[str, Any], file: str) -> Tuple[str, List[st
             leaving.append((key, before))
         elif "added" in key and isinstance(value, list):
             gone = [each for each in key["added"] if each not in value]
-            notes += (
-                [f"{file}: somebody has taken {', '.join(gone)} out of {toml_text.dotted(path)} since"] if gone else []
-            )
+            notes += [f"{file}: somebody has taken {', '.join(gone)} out of {called(path)} since"] if gone else []
             rest = [each for each in value if each not in key["added"]]
             leaving.append((key, None if before is None and not rest else rest))
         else:
-            name = toml_text.dotted(path)
-            notes.append(f"{file}: somebody has changed {name} from {key['set']} to {value} since; theirs stays")
+            was, now = (masked_value(path[-1], each) for each in (key["set"], value))
+            notes.append(f"{file}: somebody has changed {called(path)} from {was} to {now} since; theirs stays")
     plain = toml_text.replaced(text, ours["block"], "")
     for key, _ in reversed(leaving):
         plain = toml_text.replaced(plain, key.get("below", ""), key.get("header", ""))
@@ -82,6 +86,15 @@ def unmerge(text: str, ours: Mapping[str, Any], file: str) -> Tuple[str, List[st
             if toml_text.says(way, expected, file):
                 return way, notes
     raise toml_text.odd(file)
+
+
+def holds(document: Mapping[str, Any], settings: Sequence[Setting]) -> bool:
+    """Whether a document says all of the settings."""
+    return all(
+        joined(wanted, there) == there
+        for path, wanted in settings
+        for there in [(toml_text.find(document, path[:-1]) or {}).get(path[-1])]
+    )
 
 
 def joined(wanted: Any, before: Any) -> Any:
@@ -126,7 +139,8 @@ def _restore(document: Any, leaving: Sequence[Tuple[Mapping[str, Any], Any]], ti
         if rest is None:
             toml_text.take_out(document, path, key["tables"])
         elif rest == key["before"]:
-            table[path[-1]] = toml_text.value(key["written"])
+            # Records of an earlier hostctl hold no `written`.
+            table[path[-1]] = toml_text.value(key["written"]) if "written" in key else rest
         else:
             _set(document, path, rest, tidy)
     return changed
