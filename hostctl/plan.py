@@ -51,10 +51,10 @@ class Planner:
             self._note_overwritten(own.path, current, known, own.state)
         for shared, base in shared_files:
             text, ours = shared.merge(base.content if base else None)
-            state = shared.state(base or self.before[shared.path]).with_content(text)
+            state = shared.state(base or self._made_over(shared.path)).with_content(text)
             self.after[shared.path] = state
-            changed = base is not None and base.rights != state.rights
-            owned[shared.path] = Owned(base, state.digest, ours, state.rights if changed else None)
+            kept = base is not None and base.rights == state.rights
+            owned[shared.path] = Owned(base, state.digest, ours, None if kept else state.rights)
         for path in self.record.files.keys() - owned.keys():
             self._restore(path, self.record.files[path])
         facts = self.unit.facts(self.host, wish, self.record.facts)
@@ -74,6 +74,11 @@ class Planner:
         """The folders that have to be made for the change's files, outermost first."""
         needed = {each for path, state in change.after.items() if state for each in self.host.folders(path)}
         return sorted(each for each in needed if not self.host.path(each).exists())
+
+    def _made_over(self, path: str) -> Optional[FileState]:
+        """A shared file that we made, where somebody has given it a mode or owner of their own since."""
+        current, known = self.before[path], self.record.files.get(path)
+        return None if current and known and known.rights == current.rights else current
 
     def _base(self, shared: SharedFile) -> Optional[FileState]:
         """A shared file as it is without us."""

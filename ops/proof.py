@@ -99,6 +99,7 @@ def _run(name: str, script: str, stdin: str | None) -> subprocess.CompletedProce
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",  # a client that speaks TLS to a plain port leaves its bytes in the proxy's log
         timeout=LIMIT,
         check=False,
     )

@@ -15,7 +15,7 @@ HOSTCTL = "python3 $(ls -t /var/lib/http-registry/hostctl-*.pyz | head -n 1)"
 
 FOLDERS = (
     "/etc/docker /etc/containerd /etc/buildkit /root/.docker /etc/nginx /etc/systemd/system /etc/http-registry"
-    " /etc/iptables /var/lib/http-registry /var/cache/nginx"
+    " /etc/iptables /etc/ssl /usr/local/share/ca-certificates /var/lib/http-registry /var/cache/nginx"
 )
 SNAPSHOT = f"""
 for folder in {FOLDERS}; do

@@ -5,7 +5,6 @@ A registry of the hub's images with a certificate of a throwaway authority; no h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from shlex import quote
 from typing import Any
@@ -15,29 +14,17 @@ import pytest
 from documents import authorities, hosts_toml
 from documents.access import Access
 from hostctl import certs_folders
-from lab import host as machine
 from settings.certificates import Certificate
 from settings.runtimes import Authority, Containerd, Docker, Runtime
-from tests.certificates import NOW, Signed, authority, server
+from tests.certificates import NOW, Signed, authority
 from tests.lab.hosts import HOSTCTL, must
+from tests.lab.https_registry import REGISTRY, https_registry
+from tests.lab.requests import CONTAINERDS, DOCKERS, request
 
 pytestmark = pytest.mark.lab
 
-DOCKERS, CONTAINERDS = ("docker1", "docker2"), ("containerd1", "containerd2")
-OWNER = "http-registry/lab/{}"
 NAME = "lab-test"
-PORT = 5443
-REGISTRY = f"{machine('hub').address}:{PORT}"
 IMAGE = f"{REGISTRY}/library/app:1"
-CONTAINER = "authorities-test"
-TLS = "/root/authorities-test"
-START = f"""
-docker rm --force {CONTAINER} >/dev/null 2>&1
-docker run --detach --name {CONTAINER} --network host --volume hub:/var/lib/registry:ro --volume {TLS}:/tls:ro \\
-    --env REGISTRY_HTTP_ADDR=:{PORT} --env REGISTRY_HTTP_TLS_CERTIFICATE=/tls/server.pem \\
-    --env REGISTRY_HTTP_TLS_KEY=/tls/server.key registry:3
-curl -fsSk -o /dev/null --retry 30 --retry-connrefused --retry-delay 1 https://127.0.0.1:{PORT}/v2/
-"""
 FOLDERS = "/etc/ssl /usr/local/share/ca-certificates /etc/docker /etc/containerd /etc/http-registry"
 TREE = f"""
 for folder in {FOLDERS}; do
@@ -67,15 +54,8 @@ NOBODY, EVERYBODY = {"pull": False, "bundle": False, "hash": False}, {"pull": Tr
 @pytest.fixture(scope="module")
 def ca() -> Iterator[Signed]:
     """The authority of a registry that runs for these tests."""
-    signer = authority("Lab test authority")
-    signed = server(machine("hub").address, signer)
-    must("hub", f"mkdir -p {TLS} && cat > {TLS}/server.pem", stdin=signed.pem)
-    must("hub", f"umask 077 && cat > {TLS}/server.key", stdin=signed.private)
-    try:
-        must("hub", START)
+    with https_registry() as signer:
         yield signer
-    finally:
-        must("hub", f"docker rm --force {CONTAINER}; rm -r {TLS}")
 
 
 def test_an_authority_counts_in_an_older_docker_and_another_one_instead_of_it(ca: Signed) -> None:
@@ -124,8 +104,7 @@ def rendered(host: str, signer: Signed) -> authorities.Authorities:
 
 def hostctl(host: str, action: str, wanted: dict[str, Any] | None = None) -> str:
     """The command for a request on a host."""
-    request = json.dumps({"owner": OWNER.format(host), "unit": "authorities", "wish": wanted})
-    return f"printf %s {quote(request)} | {HOSTCTL} {action} 2>/dev/null"
+    return f"printf %s {quote(request(host, 'authorities', wanted))} | {HOSTCTL} {action} 2>/dev/null"
 
 
 def write(file: str, text: str) -> str:

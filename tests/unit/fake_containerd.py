@@ -11,7 +11,7 @@ from typing import Any
 import tomlkit
 
 from hostctl import containerd_versions, toml_text
-from hostctl.containerd_toml import Wanted
+from hostctl.containerd_toml import RegistryLogin, Wanted
 from hostctl.host import Finished, Host
 from hostctl.systemd import monotonic
 
@@ -89,7 +89,8 @@ def dumped(file: Path, printed: str) -> str:
     values, release = _values(file), RELEASES[printed]
     dialect = next(each for each in release.dialects if each.version == values["version"])
     shown: dict[str, Any] = {}
-    keys = Wanted("/x", 1, True)
+    names = toml_text.find(values, (*dialect.registry, "configs")) or {}
+    keys = Wanted("/x", 1, True, logins=tuple(RegistryLogin(each, "", "") for each in names))
     for (path, _), (own, _) in zip(keys.settings(dialect), keys.settings(release.own), strict=True):
         value = (toml_text.find(values, path[:-1]) or {}).get(path[-1])
         if value is not None:

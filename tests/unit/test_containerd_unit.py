@@ -67,6 +67,24 @@ def test_keys_are_set_once_and_taken_back(host: ContainerdHost) -> None:
     assert (on_disk(host), host.state.restarts) == ({}, 2)
 
 
+@pytest.mark.parametrize("mode", [None, 0o644, 0o640])
+def test_config_toml_is_root_s_alone_while_it_holds_a_login(host: ContainerdHost, mode: int | None) -> None:
+    """`mode`: that of somebody else's file, None where there is none."""
+    file, login = host.path(PATH), {"registry": "r:5000", "user": "me", "password": "geheim"}
+    if mode:
+        put(host, b"version = 2\n# theirs\n")
+        file.chmod(mode)
+    Transactions(host).apply(ContainerdMirrors(), {**WISH, "logins": [login]})
+    assert b"geheim" in file.read_bytes()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert Transactions(host).apply(ContainerdMirrors(), {**WISH, "logins": [login]})["result"] == "unchanged"
+    Transactions(host).apply(ContainerdMirrors(), WISH)
+    assert file.stat().st_mode & 0o777 == (mode or 0o644)
+    file.chmod(0o604)
+    Transactions(host).apply(ContainerdMirrors(), {**WISH, "max_concurrent_downloads": 9})
+    assert file.stat().st_mode & 0o777 == 0o604
+
+
 def test_every_cri_plugin_must_have_loaded(host: ContainerdHost) -> None:
     for plugin in PRINTED[host.printed].plugins:
         host.state.failed = (plugin,)
