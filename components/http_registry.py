@@ -14,6 +14,7 @@ import settings
 from components.host import FOLDER, Host
 from documents import registry_config
 from documents.firewall_rules import OWN_BRIDGE
+from hostctl.masking import MASK
 from settings.tier import HostedRegistry, Registry
 
 
@@ -95,7 +96,7 @@ class HttpRegistry(pulumi.ComponentResource):
         """`after`: what must be in place before the port opens, such as the firewall."""
         super().__init__("http-registry:index:HttpRegistry", name, None, opts)
         registry, host = args.registry, args.host
-        masked = registry_config.render(registry, "***")
+        masked = registry_config.render(registry, MASK)
         self.documents = {f"{name}:{registry_config.PATH}": masked}
         config: pulumi.Input[str] = masked
         if args.upstream_password is not None:

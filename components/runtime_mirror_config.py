@@ -11,8 +11,8 @@ import pulumi_command.remote as remote
 
 from components.host import Host
 from documents import authorities, buildkit_mirrors, containerd_mirrors, docker_cli, docker_mirrors
-from documents.access import MASK
 from documents.docker_relay import DockerRelay
+from hostctl.masking import MASK
 from settings.certificates import Certificate
 from settings.runtimes import Runtime
 

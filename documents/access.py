@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from hostctl.hosts_toml import Endpoint
+from hostctl.masking import MASK
 from settings.runtimes import Login
-
-MASK = "***"
 
 
 @dataclass(frozen=True)

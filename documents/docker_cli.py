@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hostctl.docker_cli_config import AUTHS, HELPERS, STORE, key_of
+from hostctl.masking import MASK
 from settings.runtimes import CommandLine
-
-MASK = "***"
 
 
 @dataclass(frozen=True)

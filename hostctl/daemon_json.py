@@ -6,7 +6,6 @@ docker/cli's docs/reference/dockerd.md; dockerd matches key names exactly and re
 
 from __future__ import annotations
 
-import codecs
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from hostctl.difference import Difference
@@ -15,7 +14,6 @@ from hostctl.json_text import JsonText
 PATH = "/etc/docker/daemon.json"
 MIRRORS, INSECURE = "registry-mirrors", "insecure-registries"
 DOWNLOADS, DEBUG = "max-concurrent-downloads", "debug"
-NEW_FILE = b"{}\n"
 
 
 class Wanted(NamedTuple):
@@ -55,10 +53,8 @@ def same_item(item: str) -> str:
 
 def merge(base: Optional[bytes], wanted: Wanted) -> Tuple[bytes, Dict[str, Any]]:
     """The base with our items first and our values set, and what of it is ours. Raises HostError for a bad base."""
-    document = JsonText(PATH, base or NEW_FILE)
-    ours: Dict[str, Any] = {"created": base is None, "mark": document.had_mark, "lists": {}, "values": {}}
-    if base is not None and not document.keys:
-        ours["empty"] = base.decode("utf-8-sig")
+    document = JsonText(PATH, base)
+    ours: Dict[str, Any] = {**document.origin, "lists": {}, "values": {}}
     there = {key: _checked(document, key) for key in (MIRRORS, INSECURE, DOWNLOADS, DEBUG)}
     for key, items in wanted.lists.items():
         before = there[key]
@@ -81,7 +77,7 @@ def merge(base: Optional[bytes], wanted: Wanted) -> Tuple[bytes, Dict[str, Any]]
 
 def unmerge(current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
     """The current text without us (None: no file), and sentences about what somebody changed since."""
-    document = JsonText(PATH, current or NEW_FILE)
+    document = JsonText(PATH, current)
     notes: List[str] = []
     for key, mine in ours["lists"].items():
         there = _checked(document, key)
@@ -101,7 +97,7 @@ def unmerge(current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List
             document.delete(key)
         else:
             _put_back(document, key, mine)
-    return _as_it_was(document, ours), notes
+    return document.given_back(ours), notes
 
 
 def drift(current: bytes, ours: Mapping[str, Any]) -> List[Difference]:
@@ -128,12 +124,12 @@ def wanted_by(ours: Mapping[str, Any]) -> Dict[str, Any]:
 
 def values(text: Optional[bytes]) -> Dict[str, Any]:
     """The document; empty where there is no file. Raises HostError where it can't be read."""
-    return JsonText(PATH, text or NEW_FILE).values
+    return JsonText(PATH, text).values
 
 
 def with_values(text: Optional[bytes], values: Mapping[str, Any]) -> bytes:
     """The text with those keys, which it lacks, at its end."""
-    document = JsonText(PATH, text or NEW_FILE)
+    document = JsonText(PATH, text)
     for key, value in values.items():
         document.set(key, value)
     return document.encoded()
@@ -153,13 +149,6 @@ def _put_back(document: JsonText, key: str, mine: Dict[str, Any]) -> None:
     document.set(key, mine["before"])
     if mine.get("source") is not None:
         document.write(key, mine["source"])
-
-
-def _as_it_was(document: JsonText, ours: Dict[str, Any]) -> Optional[bytes]:
-    if not document.keys and ours["created"]:
-        return None
-    mark = codecs.BOM_UTF8 if ours.get("mark") else b""
-    return mark + (document.encoded() if document.keys else ours.get("empty", document.text).encode())
 
 
 def _checked(document: JsonText, key: str) -> Any:

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import json
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.json_text import JsonObject, JsonText
-from hostctl.masking import masked
+from hostctl.masking import MASK, masked
 
 AUTHS, STORE, HELPERS = "auths", "credsStore", "credHelpers"
 HUB = "https://index.docker.io/v1/"
 """What the command line calls Docker Hub."""
-NEW_FILE = b"{}\n"
 SECTIONS_WITH_SECRETS = ("auths", "httpheaders")
 NO_SECRETS = ("username", "email", "serveraddress")
 TOP = ""
@@ -59,11 +57,9 @@ def merge(path: str, base: Optional[bytes], wanted: Wanted) -> Tuple[bytes, Dict
 
     Raises HostError where the command line could not read the base.
     """
-    document = JsonText(path, base or NEW_FILE)
+    document = JsonText(path, base)
     _refuse_unreadable(document, [key_of(server) for server in wanted.logins])
-    ours: Dict[str, Any] = {"created": base is None, "mark": document.had_mark, "sections": {}, "values": []}
-    if base is not None and not document.keys:
-        ours["empty"] = base.decode("utf-8-sig")
+    ours: Dict[str, Any] = {**document.origin, "sections": {}, "values": []}
     values = list(_values(document, wanted))
     notes = _notes(document, values)
     for section, key, value in values:
@@ -78,7 +74,7 @@ def merge(path: str, base: Optional[bytes], wanted: Wanted) -> Tuple[bytes, Dict
 
 def unmerge(path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
     """The current text without us (None: no file), and sentences about what somebody changed since."""
-    document = JsonText(path, current or NEW_FILE)
+    document = JsonText(path, current)
     notes: List[str] = []
     for mine in reversed(ours["values"]):
         place, key, name = _section(document, mine["section"]), mine["key"], _name(mine)
@@ -97,22 +93,19 @@ def unmerge(path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[b
             document.delete(section)
         else:
             document.write(section, source)
-    if not document.keys and ours["created"]:
-        return None, notes
-    mark = codecs.BOM_UTF8 if ours["mark"] else b""
-    return mark + (document.encoded() if document.keys else ours.get("empty", document.text).encode()), notes
+    return document.given_back(ours), notes
 
 
 def drift(path: str, current: bytes, ours: Mapping[str, Any]) -> List[Difference]:
     """Which of our values are others. Raises HostError for a bad text."""
-    document = JsonText(path, current or NEW_FILE)
+    document = JsonText(path, current)
     found = []
     for mine in ours["values"]:
         place = _section(document, mine["section"])
         now = place.values.get(mine["key"]) if place else None
         if now != mine["set"]:
             secret = mine["section"] == AUTHS and not isinstance(now, (dict, type(None)))
-            found.append(Difference(_name(mine), mine["set"], "***" if secret else now))
+            found.append(Difference(_name(mine), mine["set"], MASK if secret else now))
     return found
 
 
@@ -142,7 +135,7 @@ def shown(path: str, text: bytes) -> str:
 def _starred(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: each if key.lower() in NO_SECRETS else _starred(each) for key, each in value.items()}
-    return "***"
+    return MASK
 
 
 def _values(document: JsonText, wanted: Wanted) -> Iterator[Tuple[str, str, Any]]:

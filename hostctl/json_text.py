@@ -6,7 +6,7 @@ import codecs
 import json
 import re
 from json.decoder import JSONDecodeError, JSONDecoder
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from hostctl.errors import HostError
 
@@ -124,26 +124,38 @@ class JsonObject:
 class JsonText(JsonObject):
     """The object that a whole text is.
 
-    A byte order mark is dropped: dockerd before 23.0 and Docker's command line can't read it, nobody needs it.
+    Without a file, or in an empty one, it has no members. A byte order mark is dropped: dockerd before 23.0 and
+    Docker's command line can't read it, nobody needs it.
     """
 
-    def __init__(self, path: str, raw: bytes) -> None:
+    def __init__(self, path: str, raw: Optional[bytes]) -> None:
         super().__init__(self, ())
         self.path = path
         self.text = ""
-        self.had_mark = raw.startswith(codecs.BOM_UTF8)
+        mark = codecs.BOM_UTF8 if raw and raw.startswith(codecs.BOM_UTF8) else b""
         try:
-            self.text = raw[len(codecs.BOM_UTF8) if self.had_mark else 0 :].decode()
+            text = (raw or b"")[len(mark) :].decode()
         except UnicodeDecodeError as broken:
             raise HostError(f"{path}: is not UTF-8 (byte {broken.start}); write it again as UTF-8") from broken
-        if not self.text.strip():
-            self.text = "{}\n"
+        self.text = text if text.strip() else "{}\n"
         self.document: Dict[str, Any] = {}
         self._read()
+        self.origin: Dict[str, Any] = {"created": raw is None, "mark": bool(mark)}
+        """What `given_back` has to know of the file as it was."""
+        if raw is not None and not self.document:
+            self.origin["empty"] = text
 
     def encoded(self) -> bytes:
         """The text as bytes."""
         return self.text.encode()
+
+    def given_back(self, origin: Mapping[str, Any]) -> Optional[bytes]:
+        """The text for a file of that `origin`, once our members are out of it. None: the file was not there."""
+        if not self.document and origin["created"]:
+            return None
+        # Records of an earlier hostctl hold no `mark` and no `empty`.
+        mark = codecs.BOM_UTF8 if origin.get("mark") else b""
+        return mark + (self.text if self.document else origin.get("empty", self.text)).encode()
 
     @property
     def line_end(self) -> str:

@@ -10,6 +10,8 @@ from hostctl.errors import HostError
 from hostctl.systemd import Service
 
 LISTENING = "0A"
+TRIES = 3
+"""A socket may be closed between the look at the sockets and the one at the processes."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,14 @@ class Process:
 
 def listeners(port: int) -> List[Process]:
     """The processes that listen on the port, on whichever address; pid 0 where the kernel does not tell."""
-    wanted = set(_sockets(port))
-    if not wanted:
-        return []
-    found = [process for process in map(_process, _pids()) if wanted & _sockets_of(process.pid)]
-    return found or [Process(0, 0, "a process that /proc does not show")]
+    for _ in range(TRIES):
+        wanted = set(_sockets(port))
+        if not wanted:
+            return []
+        found = [process for process in map(_process, _pids()) if wanted & _sockets_of(process.pid)]
+        if found:
+            return found
+    return [Process(0, 0, "a process that /proc does not show")]
 
 
 def refuse_taken(port: int, service: Service, remedy: str) -> None:

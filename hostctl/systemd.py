@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List, Mapping
 
 from hostctl.errors import HostError
 from hostctl.host import Host
@@ -36,6 +36,10 @@ class Service:
     def runs(self) -> bool:
         """Whether its main process is there and ready."""
         return self.active in ("active", "reloading") and self.pid > 0
+
+    def predates(self, facts: Mapping[str, Any]) -> bool:
+        """Whether its process was started before a file said what `said_since` has noted of it."""
+        return bool(facts.get("boot") == boot() and self.started < facts["since"])
 
     def arguments(self) -> List[str]:
         """The running process's command line, without the program."""
@@ -83,8 +87,8 @@ def boot_link(host: Host, unit: str) -> Path:
 
 def enable(host: Host, unit: str) -> None:
     """Make systemd know a unit file of ours, as it is now, and start it at every boot."""
+    host.must("systemctl", "enable", "--no-reload", unit)
     host.must("systemctl", "daemon-reload")
-    host.must("systemctl", "enable", unit)
 
 
 def forget(host: Host, unit: str) -> None:
@@ -98,6 +102,12 @@ def journal(host: Host, name: str, since: float) -> List[str]:
     """What a service and systemd have logged about it since then (seconds since the epoch), credentials masked."""
     found = host.run("journalctl", "-u", f"{name}.service", f"--since=@{since:.6f}", "-o", "cat", "--no-pager", "-q")
     return masked(found.output).splitlines()
+
+
+def said_since(path: Path, says: bool) -> Dict[str, Any]:
+    """Since when a file has said what is wished, as facts: where it does not say so yet, it will from now on."""
+    age = time.time() - path.stat().st_mtime if says else 0.0
+    return {"boot": boot(), "since": monotonic() - int(age * 1e6)}
 
 
 def boot() -> str:

@@ -7,7 +7,6 @@ stays behind the mirrors: buildkitd can't be told otherwise.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -18,7 +17,7 @@ from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.masking import masked
 from hostctl.store import Store
-from hostctl.systemd import Service, boot, monotonic, restart, service
+from hostctl.systemd import Service, restart, said_since, service
 from hostctl.unit import NONE, RESTART, Change, OwnFile, SharedFile, Unit, Wish
 from hostctl.waiting import wait_until
 
@@ -94,10 +93,9 @@ class BuildkitMirrors(Unit):
             return named
         if before.get("values") == values and before.get("config") == config:
             return {**before, **named}
-        path, age = host.path(config), 0.0
-        if path.exists() and buildkit_toml.holds(path.read_bytes(), wanted, config):
-            age = time.time() - path.stat().st_mtime
-        return {**named, "values": values, "boot": boot(), "since": monotonic() - int(age * 1e6)}
+        path = host.path(config)
+        says = path.exists() and buildkit_toml.holds(path.read_bytes(), wanted, config)
+        return {**named, "values": values, **said_since(path, says)}
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
         """buildkitd parses the candidate."""
@@ -195,8 +193,7 @@ def _complaint(host: Host, daemon: Service, change: Change) -> Optional[str]:
     """Why this daemon does not work with the file; None if it does."""
     known = [facts for facts in (change.facts, change.facts_before) if facts.get("service") == daemon.name]
     facts = known[0] if known else {}
-    old = facts.get("boot") == boot() and daemon.started < facts["since"]
-    if daemon.runs and old and facts is change.facts:
+    if daemon.runs and facts is change.facts and daemon.predates(facts):
         return f"{daemon.name} was started before {facts['config']} was changed; restart it"
     config = facts.get("config", "")
     return buildkit_service.complaint(host, daemon, buildkit_toml.addresses(change.text(config), config))

@@ -31,7 +31,7 @@ from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.masking import masked, masked_value
-from hostctl.systemd import Service, boot, journal, monotonic, restart, service
+from hostctl.systemd import Service, journal, restart, said_since, service
 from hostctl.unit import NONE, RESTART, Change, OwnFile, SharedFile, Unit, Wish
 from hostctl.waiting import wait_until
 
@@ -148,10 +148,9 @@ class ContainerdMirrors(Unit):
         values += [hashlib.sha256(repr(wanted.logins).encode()).hexdigest()] if wanted.logins else []
         if before.get("values") == values:
             return dict(before)
-        path, age = host.path(PATH), 0.0
-        if path.exists() and containerd_toml.holds(path.read_bytes(), wanted, self._release_on(host)):
-            age = time.time() - path.stat().st_mtime
-        return {"values": values, "boot": boot(), "since": monotonic() - int(age * 1e6)}
+        path = host.path(PATH)
+        says = path.exists() and containerd_toml.holds(path.read_bytes(), wanted, self._release_on(host))
+        return {"values": values, **said_since(path, says)}
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
         """`containerd config dump` reads the candidate, shows our values, and knows our keys."""
@@ -276,6 +275,6 @@ def _process_complaint(containerd: Service, facts: Mapping[str, Any]) -> Optiona
     """Why this process can't know config.toml; None if it does."""
     if not containerd.runs:
         return "containerd does not run; look at 'journalctl -u containerd'"
-    if facts and facts["boot"] == boot() and containerd.started < facts["since"]:
+    if containerd.predates(facts):
         return "containerd was started before config.toml was changed; restart it"
     return None

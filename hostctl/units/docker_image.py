@@ -49,12 +49,14 @@ class DockerImage(Unit):
         if not facts:
             _take_back(host, change.facts_before, self.notes)
             return
-        if image_id(host, facts["image"]) in facts["ids"]:
-            return
-        # On the way back the earlier image is most often still there, and its archive may be gone.
-        if change.wish is None and _tag(host, facts["ids"], facts["image"]):
-            return
-        _load(host, facts["archive"])
+        there = image_id(host, facts["image"]) in facts["ids"]
+        if not there and change.wish is None:
+            # On the way back the earlier image is most often still there, and its archive may be gone.
+            there = _tag(host, facts["ids"], facts["image"])
+        if not there:
+            _load(host, facts["archive"])
+        taken_back = [each for each in change.facts_before.get("loaded", []) if each not in facts["loaded"]]
+        _forget(host, facts["image"], taken_back, self.notes)
 
     def verify(self, host: Host, change: Change, patience: float) -> None:
         """The engine has the tag, and it means the archive's image."""
@@ -97,6 +99,9 @@ def _ids_in(host: Host, archive: str, image: str) -> Set[str]:
     if not found:
         held = sorted(tag for entry in entries for tag in entry.get("RepoTags") or [])
         raise HostError(f"{archive}: does not hold {image}, only {', '.join(held) or 'images without a name'}")
+    lacking = [each for each in found[0].get("Layers") or [] if each not in names]
+    if lacking:  # an engine with the containerd image store would take it, and start no container of it
+        raise HostError(f"{archive}: is not whole: it lacks the layer {lacking[0]}; copy it again")
     config = found[0]["Config"].rsplit("/", 1)[-1]
     ids = {"sha256:" + (config[: -len(".json")] if config.endswith(".json") else config)}
     return ids | {each["digest"] for each in index.get("manifests", []) if _names(each, image)}
@@ -138,7 +143,12 @@ def _take_back(host: Host, facts: Mapping[str, Any], notes: List[str]) -> None:
         elif not _delete(host, image):
             notes.append(f"{image}: a container uses it; the image stays in Docker")
             return
-    for each in facts["loaded"]:
+    _forget(host, image, facts["loaded"], notes)
+
+
+def _forget(host: Host, image: str, loaded: List[str], notes: List[str]) -> None:
+    """Remove images that were loaded by us; whatever has another name stays."""
+    for each in loaded:
         answer = docker_api.call(host, "GET", f"/images/{each}/json")
         if answer.status != 200:
             continue

@@ -15,6 +15,7 @@ from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.listeners import refuse_taken
+from hostctl.masking import MASK
 from hostctl.start_command import start_command
 from hostctl.systemd import boot_link, enable, forget, restart, service
 from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
@@ -149,7 +150,7 @@ def _with_user(own: OwnFile, user: Tuple[str, ...]) -> OwnFile:
 
 def _masked(line: str) -> str:
     before, name, _ = line.partition("Authorization")
-    return f'{before}{name} "***";\n' if name else line
+    return f'{before}{name} "{MASK}";\n' if name else line
 
 
 def _ask(port: int, path: str) -> Tuple[int, str]:

@@ -25,11 +25,17 @@ def wish(host: str) -> dict[str, Any]:
     return containerd_mirrors.render(runtime.containerd, tier.mirrors(), tier.hosted()).wish()
 
 
-def hostctl(host: str, action: str, wanted: dict[str, Any] | None = None, *, fails: bool = False) -> dict[str, Any]:
-    """The report of a request on a host; `seconds` is what it took there."""
-    request = json.dumps({"owner": OWNER.format(host), "unit": UNITS[host], "wish": wanted})
+def request(host: str, unit: str, wanted: dict[str, Any] | None = None) -> str:
+    """A request as the stack makes it on a host."""
+    return json.dumps({"owner": OWNER.format(host), "unit": unit, "wish": wanted})
+
+
+def hostctl(
+    host: str, action: str, wanted: dict[str, Any] | None = None, *, unit: str | None = None, fails: bool = False
+) -> dict[str, Any]:
+    """The report of a request on a host, by default to the unit of its runtime; `seconds` is what it took there."""
     timed = f"began=$(date +%s%N); {HOSTCTL} {action} 2>/dev/null; status=$?; echo; echo $(( $(date +%s%N) - began ))"
-    done = on(host, f"{timed}; exit $status", request)
+    done = on(host, f"{timed}; exit $status", request(host, unit or UNITS[host], wanted))
     assert (done.returncode != 0) == fails, done.stdout
     report, _, nanoseconds = done.stdout.strip().rpartition("\n")
     return {**json.loads(report), "seconds": int(nanoseconds) / 1e9}

@@ -16,7 +16,8 @@ from ops.configuration import tier_of
 from ops.proof import PROXY_LOG, REGISTRY
 from ops.stack import Stack
 from settings.runtimes import BuildKit
-from tests.lab.hosts import HOSTCTL, must
+from tests.lab import requests
+from tests.lab.hosts import must
 
 pytestmark = pytest.mark.lab
 
@@ -39,10 +40,7 @@ true
 
 def hostctl(action: str, wish: dict[str, Any] | None = None, fails: bool = False) -> dict[str, Any]:
     """The report of a request."""
-    request = json.dumps({"owner": f"http-registry/lab/{HOST}", "unit": "buildkit-mirrors", "wish": wish})
-    report: dict[str, Any] = json.loads(must(HOST, f"{HOSTCTL} {action} 2>/dev/null || true", stdin=request))
-    assert (report["result"] == "failed") == fails, report
-    return report
+    return requests.hostctl(HOST, action, wish, unit="buildkit-mirrors", fails=fails)
 
 
 @pytest.fixture(autouse=True)

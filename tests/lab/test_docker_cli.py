@@ -20,6 +20,7 @@ from ops.proof import APP, REGISTRY, on
 from ops.stack import Stack
 from settings.runtimes import CommandLine, Login
 from tests.lab.hosts import HOSTCTL, must
+from tests.lab.requests import request
 
 pytestmark = pytest.mark.lab
 
@@ -73,10 +74,9 @@ class Place:
         """All that a request prints."""
         runtime = next(each for each in tier_of("lab").runtimes if each.host == self.host)
         wanted = docker_cli.render((*runtime.cli, *lines), self.passwords).wish()
-        request = {"owner": f"http-registry/lab/{self.host}", "unit": "docker-cli", "wish": wanted}
         if action == "apply" and not wanted["users"]:
             action = "remove"
-        return must(self.host, f"{before}{HOSTCTL} {action} 2>&1", json.dumps(request))
+        return must(self.host, f"{before}{HOSTCTL} {action} 2>&1", request(self.host, "docker-cli", wanted))
 
     def run(self, script: str) -> str:
         return must(self.host, script)

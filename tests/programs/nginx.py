@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 from lab import hostimage
 
@@ -13,3 +18,21 @@ from lab import hostimage
 def nginx() -> str:
     """The program's path."""
     return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") or str(hostimage.program("nginx"))
+
+
+@contextmanager
+def running(config: Path, ask: Callable[[], object]) -> Iterator[None]:
+    """nginx with a configuration, in its folder, once `ask` raises no OSError any more (after 5 s all the same)."""
+    folder = config.parent
+    process = subprocess.Popen([nginx(), "-c", str(config), "-p", str(folder), "-e", f"{folder}/error.log"])
+    try:
+        for _ in range(100):
+            try:
+                ask()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=10)

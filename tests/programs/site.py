@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import socket
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -25,7 +24,7 @@ from hostctl import bcrypt_hash
 from hostctl.nginx_conf import MARKER, OURS
 from hostctl.nginx_probe import has_ipv6
 from settings import parse
-from tests.programs.nginx import nginx
+from tests.programs.nginx import running
 
 BLOB = os.urandom(3_000_000)
 DIGEST = "sha256:" + "ab" * 32
@@ -242,26 +241,18 @@ def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
         f"include {tmp_path}/site.conf;\n"
         f"server {{ listen {FOREIGN}:{port}; server_name hosted.test mirror.test; return 200 foreign; }} }}\n"
     )
-    server = subprocess.Popen([nginx(), "-c", str(main), "-p", str(tmp_path), "-e", str(tmp_path / "error.log")])
+    live = Site(
+        port,
+        rendered.generation,
+        canaries(tier)["docker.io"].digest,
+        hosted,
+        cache,
+        tmp_path / "http-registry.access.log",
+    )
     try:
-        live = Site(
-            port,
-            rendered.generation,
-            canaries(tier)["docker.io"].digest,
-            hosted,
-            cache,
-            tmp_path / "http-registry.access.log",
-        )
-        for _ in range(100):
-            try:
-                live.ask("GET", MARKER)
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield live
+        with running(main, lambda: live.ask("GET", MARKER)):
+            yield live
     finally:
-        server.terminate()
-        server.wait(timeout=10)
         for backend in (hosted, cache):
             backend.die()
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +16,7 @@ import pytest
 from documents import docker_relay
 from documents.access import Access, basic
 from hostctl.units.docker_relay import CONFIG, MARKER, SERVICE
-from tests.programs.nginx import nginx
+from tests.programs.nginx import running
 from tests.programs.site import free_port
 
 LOGIN = basic("puller", 'se"cr$et\\')
@@ -83,19 +81,11 @@ def relay(tmp_path: Path) -> Iterator[Relay]:
     temporary = "".join(f"{kind}_temp_path {tmp_path}/{kind}; " for kind in TEMPORARY)
     text = text.replace(f"/run/{SERVICE}.pid", f"{tmp_path}/pid").replace("http {", f"http {{ {temporary}", 1)
     config.write_text(text.replace("error_log stderr warn", f"error_log {tmp_path}/error.log warn"))
-    process = subprocess.Popen([nginx(), "-c", str(config), "-p", str(tmp_path), "-e", f"{tmp_path}/error.log"])
     live = Relay(port, mirror, mirror_port, rendered.generation)
     try:
-        for _ in range(100):
-            try:
-                live.ask("GET", MARKER)
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield live
+        with running(config, lambda: live.ask("GET", MARKER)):
+            yield live
     finally:
-        process.terminate()
-        process.wait(timeout=10)
         server.shutdown()
         server.server_close()
 

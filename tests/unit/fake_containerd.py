@@ -90,11 +90,13 @@ def dumped(file: Path, printed: str) -> str:
     dialect = next(each for each in release.dialects if each.version == values["version"])
     shown: dict[str, Any] = {}
     names = toml_text.find(values, (*dialect.registry, "configs")) or {}
-    keys = Wanted("/x", 1, True, logins=tuple(RegistryLogin(each, "", "") for each in names))
-    for (path, _), (own, _) in zip(keys.settings(dialect), keys.settings(release.own), strict=True):
-        value = (toml_text.find(values, path[:-1]) or {}).get(path[-1])
-        if value is not None:
-            toml_text.put(shown, own, value, "dump")
+    logins = tuple(RegistryLogin(each, "", "") for each in names)
+    # The downloads are in another table where there are logins of ours.
+    for keys in (Wanted("/x", 1, True), Wanted("/x", 1, True, logins=logins)):
+        for (path, _), (own, _) in zip(keys.settings(dialect), keys.settings(release.own), strict=True):
+            value = (toml_text.find(values, path[:-1]) or {}).get(path[-1])
+            if value is not None:
+                toml_text.put(shown, own, value, "dump")
     return tomlkit.dumps(json.loads(json.dumps(shown)))
 
 

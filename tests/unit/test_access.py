@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from documents import containerd_mirrors, docker_mirrors
-from documents.access import MASK
+from hostctl.masking import MASK
 from settings.runtimes import Containerd, ContainerdLogin, Docker, Login
 
 MIRROR, HOSTED = "http://m:5080", "https://r:8443"

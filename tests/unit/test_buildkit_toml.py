@@ -174,6 +174,15 @@ def test_a_mirror_that_somebody_has_taken_out_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize("now", ['"http://me:geheim@n"', '["http://me:geheim@n"]', '{ password = "geheim" }'])
+def test_a_password_that_somebody_has_put_there_is_not_told(now: str) -> None:
+    text, ours = buildkit_toml.merge(None, {"docker.io": Registry(("m:5080",))})
+    back, notes = buildkit_toml.unmerge(text.replace(b'["m:5080"]', now.encode()), ours)
+    assert b"geheim" in (back or b"")
+    assert len(notes) == 1
+    assert "geheim" not in notes[0]
+
+
 def test_a_flag_that_somebody_has_changed_stays() -> None:
     text, ours = buildkit_toml.merge(b"", {"m": Registry(http=True)})
     back, notes = buildkit_toml.unmerge(text.replace(b"true", b"false"), ours)

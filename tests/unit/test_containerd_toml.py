@@ -269,6 +269,14 @@ def test_a_password_that_somebody_has_changed_is_not_told() -> None:
     assert b"anders" in (back or b"")
 
 
+@pytest.mark.parametrize("value", ["'debug'", "'info'", "true"])
+def test_a_value_comes_back_as_it_was_written(value: str) -> None:
+    base = f"version = 2\n[debug]\n  level = {value} # theirs\n".encode()
+    text, ours = containerd_toml.merge(base, Wanted("/c", debug=True), OLD)
+    assert data(text)["debug"]["level"] == "debug"
+    assert containerd_toml.unmerge(text, json.loads(json.dumps(ours))) == (base, [])
+
+
 def test_records_of_earlier_versions_of_this_program_are_read() -> None:
     ours = {
         "created": False,

@@ -24,13 +24,13 @@ from hostctl.host import Host
 from hostctl.transaction import Transactions
 from hostctl.units.docker_image import DockerImage
 
-OURS, THEIRS = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+OURS, THEIRS, NEWER = ("sha256:" + letter * 64 for letter in "abc")
 ARCHIVE = "/var/lib/http-registry/registry.tar"
 WISH = {"archive": ARCHIVE, "image": "registry:3"}
 
 
 class Engine(ThreadingUnixStreamServer):
-    """Tags and ids, as /images shows them; `used` are ids that a container runs."""
+    """Tags and ids, as /images shows them; `used` are ids that a container runs, `coming` is the archive's."""
 
     daemon_threads = True
 
@@ -39,6 +39,7 @@ class Engine(ThreadingUnixStreamServer):
         self.ids: set[str] = set()
         self.used: set[str] = set()
         self.loads = 0
+        self.coming = OURS
         super().__init__(str(path), _Handler)
 
 
@@ -74,8 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.rfile.read(size + 2)
             self.rfile.readline()
             self.server.loads += 1
-            self.server.ids.add(OURS)
-            self.server.tags["registry:3"] = OURS
+            self.server.ids.add(self.server.coming)
+            self.server.tags["registry:3"] = self.server.coming
             self.answer(200, {"stream": "Loaded image: registry:3"})
             return
         where, query = urlsplit(self.path), parse_qs(urlsplit(self.path).query)
@@ -152,6 +153,19 @@ def test_a_tag_that_meant_another_image_means_it_again(host: Host, engine: Engin
     assert engine.ids == {THEIRS}
 
 
+def test_an_update_that_is_taken_back_leaves_no_image_of_its_own(host: Host, engine: Engine) -> None:
+    def refuse(step: str) -> None:
+        if step == "verify":
+            raise HostError("refused")
+
+    Transactions(host).apply(DockerImage(), WISH)
+    save(host, [{"Config": NEWER[7:] + ".json", "RepoTags": ["registry:3"], "Layers": []}])
+    engine.coming = NEWER
+    with pytest.raises(HostError, match="refused"):
+        Transactions(host, refuse).apply(DockerImage(), WISH)
+    assert (engine.tags, engine.ids) == ({"registry:3": OURS}, {OURS})
+
+
 def test_an_image_in_use_stays_with_a_note(host: Host, engine: Engine) -> None:
     Transactions(host).apply(DockerImage(), WISH)
     engine.used = {OURS}
@@ -179,6 +193,13 @@ def test_an_archive_without_the_image_is_an_error(host: Host, engine: Engine) ->
     save(host, [{"Config": OURS[7:] + ".json", "RepoTags": ["other:1"], "Layers": []}])
     with pytest.raises(HostError, match=r"registry\.tar: does not hold registry:3, only other:1"):
         Transactions(host).apply(DockerImage(), WISH)
+
+
+def test_an_archive_without_a_layer_is_an_error(host: Host, engine: Engine) -> None:
+    save(host, [{"Config": OURS[7:] + ".json", "RepoTags": ["registry:3"], "Layers": ["layer.tar"]}])
+    with pytest.raises(HostError, match=r"is not whole: it lacks the layer layer\.tar; copy it again"):
+        Transactions(host).apply(DockerImage(), WISH)
+    assert engine.loads == 0
 
 
 def test_an_archive_that_is_missing_or_cut_off_is_an_error(host: Host, engine: Engine) -> None:
