@@ -12,8 +12,9 @@ from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.masking import masked_value
+from hostctl.recovery import is_committed
 from hostctl.store import Owned, Record, Store
-from hostctl.transaction import is_committed, same_owner
+from hostctl.transaction import same_owner
 from hostctl.unit import Change, Unit
 
 PATIENCE = 5.0

@@ -11,25 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
-from hostctl import files
+from hostctl import files, recovery
 from hostctl.errors import HostError, described
-from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.journal import Journal
 from hostctl.plan import Plan, Planner
+from hostctl.recovery import Recovery, TransactionFailed
 from hostctl.store import Record, Store
 from hostctl.unit import NONE, Change, Unit, Wish
-
-VERIFY_PATIENCE = 20.0
-"""Seconds that a runtime has, after its activation, to show what was wished."""
-
-
-class TransactionFailed(HostError):
-    """The change was not made; `rolled_back` says whether the host is as it was."""
-
-    def __init__(self, reason: str, rolled_back: bool) -> None:
-        super().__init__(reason)
-        self.rolled_back = rolled_back
 
 
 class Transactions:
@@ -38,13 +27,14 @@ class Transactions:
     def __init__(self, host: Host, on_step: Callable[[str], None] = lambda _step: None, owner: str = "") -> None:
         self.host = host
         self.store = Store(host)
+        self.recovery = Recovery(host, self.store)
         self.on_step = on_step
         self.owner = owner
 
     def apply(self, unit: Unit, wish: Wish) -> Dict[str, Any]:
         """Make the wish so; returns the report."""
         with self.store.lock():
-            self._recover(unit)
+            self.recovery.finish(unit)
             record = self.store.record(unit.name)
             self._refuse_another_stack(unit, record)
             unit.preflight(self.host, wish)
@@ -61,7 +51,7 @@ class Transactions:
     def remove(self, unit: Unit) -> Dict[str, Any]:
         """Put back what was there before the unit's first apply; returns the report."""
         with self.store.lock():
-            self._recover(unit)
+            self.recovery.finish(unit)
             record = self.store.record(unit.name)
             if record is not None and not same_owner(self.owner, record.owner):
                 unit.notes.append(f"{unit.name}: belongs to {record.owner} by now; left alone")
@@ -144,13 +134,13 @@ class Transactions:
             journal = at_swap
             for stage in stages:
                 self.on_step("stage")
-                self._make_live(unit, stage, level)
+                self.recovery.make_live(unit, stage, level)
             self.on_step("swap")
             self._swap(plan)
             self.on_step("activate")
             unit.activate(self.host, change, level)
             self.on_step("verify")
-            unit.verify(self.host, change, VERIFY_PATIENCE)
+            unit.verify(self.host, change, recovery.VERIFY_PATIENCE)
             self.on_step("prove")
             unit.prove(self.host, change)
             self.on_step("commit")
@@ -158,10 +148,10 @@ class Transactions:
             self.store.keep(unit.name, record)
             self.on_step("close")
         except BaseException as failure:
-            if not self._committed(unit, journal):
-                raise self._failed(unit, journal, failure) from failure
+            if not self.recovery.committed(unit, journal):
+                raise self.recovery.go_back(unit, journal, failure) from failure
         try:
-            self._close(unit, journal)
+            self.recovery.close(unit, journal)
         except OSError as left:
             unit.notes.append(f"the change is made; the next call cleans up behind it ({described(left)})")
         return level
@@ -193,123 +183,6 @@ class Transactions:
                 else:
                     files.swap(real)
 
-    def _make_live(self, unit: Unit, change: Change, level: str) -> None:
-        self._write(change)
-        unit.activate(self.host, change, level)
-        unit.verify(self.host, change, VERIFY_PATIENCE)
-
-    def _write(self, change: Change) -> None:
-        for path, state in change.after.items():
-            with self.host.rights(path):
-                real = self.host.path(path)
-                if files.read(real) != state:
-                    files.write(real, state)
-
-    def _failed(self, unit: Unit, journal: Journal, failure: BaseException) -> TransactionFailed:
-        reason = described(failure)
-        try:
-            back = self._put_files_back(unit, journal)
-            self._reactivate(unit, journal, back)
-            self._end(unit, journal)
-        except Exception as worse:
-            return TransactionFailed(
-                f"{reason}. Going back failed as well: {described(worse)}. The next hostctl call tries again",
-                False,
-            )
-        return TransactionFailed(reason, True)
-
-    def _put_files_back(self, unit: Unit, journal: Journal) -> Change:
-        """Restore the files of the journal's old state, without touching what somebody wrote there since."""
-        target: Dict[str, Optional[FileState]] = {}
-        for path, before in journal.before.items():
-            if self.host.is_gone(path):
-                continue
-            with self.host.rights(path):
-                real = self.host.path(path)
-                files.sweep(real)
-                current = files.read(real)
-            if journal.left(path, current):
-                target[path] = before
-            else:
-                target[path] = self._without_ours(unit, path, current, journal.ours[path])
-        for path in journal.put_aside.values():
-            files.write(self.host.path(path), None)
-        return Change(journal.after, target, None, journal.facts, journal.facts_before, back=True)
-
-    @staticmethod
-    def _without_ours(
-        unit: Unit, path: str, current: Optional[FileState], ours: Optional[Dict[str, Any]]
-    ) -> Optional[FileState]:
-        unit.notes.append(f"{path}: somebody changed it after the interruption; their version stays")
-        if ours is None or current is None:
-            return current
-        try:
-            text, notes = unit.unmerge(path, current.content, ours)
-        except HostError:
-            return current
-        unit.notes += notes
-        return None if text is None else current.with_content(text)
-
-    def _reactivate(self, unit: Unit, journal: Journal, back: Change) -> None:
-        if not journal.swapping:
-            return
-        try:
-            for stage in unit.stages(self.host, back, journal.level):
-                self._make_live(unit, stage, journal.level)
-        finally:
-            self._write(back)
-        unit.activate(self.host, back, journal.level)
-        unit.verify(self.host, back, VERIFY_PATIENCE)
-
-    def _end(self, unit: Unit, journal: Journal) -> None:
-        self._remove_empty(journal.created)
-        self.store.write_journal(unit.name, None)
-
-    def _remove_empty(self, folders: List[str]) -> None:
-        for folder in sorted(folders, key=len, reverse=True):
-            if not self.host.is_gone(folder):
-                place = Path(folder)
-                with self.host.rights(folder):  # what has become a link since is not ours
-                    files.remove_empty_folders([str(self.host.path(str(place.parent)) / place.name)])
-
-    def _committed(self, unit: Unit, journal: Journal) -> bool:
-        return is_committed(self.store.record(unit.name), journal)
-
-    def _close(self, unit: Unit, journal: Journal) -> None:
-        """Clean up behind a committed change."""
-        if not journal.keeps_record:
-            try:
-                unit.forget(self.host, journal.facts_before)
-            except HostError as left:
-                unit.notes.append(f"not everything could be cleaned up: {left}")
-        self._remove_empty(journal.obsolete)
-        self.store.write_journal(unit.name, None)
-
-    def _recover(self, unit: Unit) -> None:
-        """Finish what a crash interrupted.
-
-        A runtime that does not come back is told in a note: the request that follows may well be its remedy.
-        """
-        journal = self.store.journal(unit.name)
-        if journal is None:
-            return
-        if self._committed(unit, journal):
-            self._close(unit, journal)
-            unit.notes.append("an earlier change had been completed but not closed; closed it")
-            return
-        unit.notes.append("an earlier change was interrupted; the state before it was put back first")
-        try:
-            back = self._put_files_back(unit, journal)
-            try:
-                self._reactivate(unit, journal, back)
-            except HostError as silent:
-                unit.notes.append(f"after that: {silent}")
-            self._end(unit, journal)
-        except OSError as failure:
-            raise TransactionFailed(
-                f"an earlier change was interrupted and can't be taken back: {described(failure)}", False
-            ) from failure
-
     def _report(self, unit: Unit, plan: Plan, result: str, level: str) -> Dict[str, Any]:
         try:
             extra = unit.report(self.host, plan.change) if result != "removed" else {}
@@ -325,13 +198,6 @@ class Transactions:
             "notes": notes,
             **extra,
         }
-
-
-def is_committed(record: Optional[Record], journal: Journal) -> bool:
-    """Whether the journal's change was made, so that only cleaning up is left."""
-    if journal.keeps_record:
-        return record is not None and record.transaction == journal.transaction
-    return record is None
 
 
 def _stack(owner: str) -> str:

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from hostctl import http2_probe, transaction
+from hostctl import http2_probe, recovery
 from hostctl.errors import HostError
+from hostctl.recovery import TransactionFailed
 from hostctl.systemd import Service
-from hostctl.transaction import TransactionFailed, Transactions
+from hostctl.transaction import Transactions
 from hostctl.units.buildkit_mirrors import BuildkitMirrors
 from tests.unit.fake_buildkit import BuildkitHost
 
@@ -44,7 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return True
 
     monkeypatch.setattr(http2_probe, "answers", answers)
-    monkeypatch.setattr(transaction, "VERIFY_PATIENCE", 0.1)
+    monkeypatch.setattr(recovery, "VERIFY_PATIENCE", 0.1)
     return found
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from hostctl import containerd_says, transaction
+from hostctl import containerd_says, recovery
 from hostctl.containerd_toml import Wanted
 from hostctl.containerd_versions import IMAGES, PATH, RELEASES, release
 from hostctl.errors import HostError
+from hostctl.recovery import TransactionFailed
 from hostctl.systemd import Service
-from hostctl.transaction import TransactionFailed, Transactions
+from hostctl.transaction import Transactions
 from hostctl.unit import HEADER
 from hostctl.units.containerd_mirrors import ContainerdMirrors
 from tests.unit.fake_containerd import RELEASES as PRINTED
@@ -50,7 +51,7 @@ def modern(tmp_path: Path) -> ContainerdHost:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "VERIFY_PATIENCE", 0.1)
+    monkeypatch.setattr(recovery, "VERIFY_PATIENCE", 0.1)
 
 
 def put(host: ContainerdHost, text: bytes) -> None:

@@ -17,7 +17,8 @@ from hostctl import files
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
-from hostctl.transaction import TransactionFailed, Transactions
+from hostctl.recovery import TransactionFailed
+from hostctl.transaction import Transactions
 from hostctl.unit import Change, Wish
 from tests.unit.hostctl_app import NEW, OLD, SHARED, STEPS, App, at, die, host, in_child, memory, on_disk, tree
 
@@ -35,10 +36,10 @@ def test_a_kill_at_any_step_is_finished_by_the_next_call(host: Host, step: str, 
     work = (lambda: killed.remove(App())) if wish is None else (lambda: killed.apply(App(), OLD))
     assert in_child(work) == -signal.SIGKILL
     if step == "close":
-        Transactions(host)._recover(App())
+        Transactions(host).recovery.finish(App())
         assert (tree(host) == untouched) is (wish is None)
     else:
-        Transactions(host)._recover(App())
+        Transactions(host).recovery.finish(App())
         assert tree(host) == before
     assert json.loads(memory(host).read_text()) == on_disk(host)
     assert not list((host.root / "var/lib/http-registry").glob("journal/*.json"))

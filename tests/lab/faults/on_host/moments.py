@@ -133,7 +133,7 @@ class Watched:
 
     def _around_the_way_back(self) -> None:
         transactions: Any = self.transactions
-        put_back = transactions._put_files_back
+        put_back = transactions.recovery._put_files_back
 
         def watched(unit: Unit, journal: Any) -> Any:
             self._tell(BACK_FILES)
@@ -141,4 +141,4 @@ class Watched:
             self.phase = "back"
             return change
 
-        transactions._put_files_back = watched
+        transactions.recovery._put_files_back = watched

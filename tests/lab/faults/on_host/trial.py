@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hostctl import transaction
+from hostctl import recovery
 from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.transaction import Transactions
@@ -106,7 +106,7 @@ class Trial:
         """
 
         def work() -> Any:
-            transaction.VERIFY_PATIENCE = patience
+            recovery.VERIFY_PATIENCE = patience
             one = Watched(self.owner, self.name, told, refuses)
             return [self._report(one.transactions, one.unit, wish), one.seen]
 
@@ -126,7 +126,7 @@ class Trial:
         def work() -> None:
             one = Watched(self.owner, self.name, told or (lambda _moment: None))
             with one.transactions.store.lock():
-                one.transactions._recover(one.unit)
+                one.transactions.recovery.finish(one.unit)
 
         code, said = in_child(work)
         if code > 0:
