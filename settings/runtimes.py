@@ -96,12 +96,13 @@ class Mirror(Settings):
 
 
 class ContainerdLogin(Login):
-    """A login of containerd; what the kubelet passes with a pull comes before it."""
+    """A login of containerd."""
 
     by: Literal["header", "cri"] = "header"
-    """`header`: an Authorization header in hosts.toml, for mirrors and registries that take Basic auth. `cri`: the
-    CRI's `registry.configs.*.auth` in config.toml, for registries that want a token; deprecated in containerd, and a
-    change restarts it."""
+    """`header`: an Authorization header in hosts.toml, for mirrors and registries that take Basic auth; it goes with
+    every request, so what the kubelet passes with a pull counts only where it is refused. `cri`: the CRI's
+    `registry.configs.*.auth` in config.toml, for registries that want a token; what the kubelet passes comes before it.
+    Deprecated in containerd, and a change restarts it."""
 
     @model_validator(mode="after")
     def _hub_wants_a_token(self) -> Self:
