@@ -19,7 +19,7 @@ from settings.runtimes import Authority, Containerd, Docker, Runtime
 from tests.certificates import NOW, Signed, authority
 from tests.lab.hosts import HOSTCTL, must
 from tests.lab.https_registry import REGISTRY, https_registry
-from tests.lab.requests import CONTAINERDS, DOCKERS, request
+from tests.lab.unit_requests import CONTAINERDS, DOCKERS, request
 
 pytestmark = pytest.mark.lab
 

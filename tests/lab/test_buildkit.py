@@ -16,7 +16,7 @@ from ops.configuration import tier_of
 from ops.proof import PROXY_LOG, REGISTRY
 from ops.stack import Stack
 from settings.runtimes import BuildKit
-from tests.lab import requests
+from tests.lab import unit_requests
 from tests.lab.hosts import must
 
 pytestmark = pytest.mark.lab
@@ -40,7 +40,7 @@ true
 
 def hostctl(action: str, wish: dict[str, Any] | None = None, fails: bool = False) -> dict[str, Any]:
     """The report of a request."""
-    return requests.hostctl(HOST, action, wish, unit="buildkit-mirrors", fails=fails)
+    return unit_requests.hostctl(HOST, action, wish, unit="buildkit-mirrors", fails=fails)
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from ops.proof import APP, REGISTRY, on
 from ops.stack import Stack
 from settings.runtimes import CommandLine, Login
 from tests.lab.hosts import HOSTCTL, must
-from tests.lab.requests import request
+from tests.lab.unit_requests import request
 
 pytestmark = pytest.mark.lab
 

@@ -12,7 +12,7 @@ import pytest
 
 from ops.proof import APP
 from tests.lab.hosts import must, without_records
-from tests.lab.requests import hostctl, wish
+from tests.lab.unit_requests import hostctl, wish
 
 pytestmark = pytest.mark.lab
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.lab.hosts import must, snapshot, without_records
-from tests.lab.requests import DOCKERS, UNITS, hostctl, wish
+from tests.lab.unit_requests import DOCKERS, UNITS, hostctl, wish
 
 pytestmark = pytest.mark.lab
 

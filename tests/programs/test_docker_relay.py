@@ -17,7 +17,7 @@ from documents import docker_relay
 from documents.access import Access, basic
 from hostctl.units.docker_relay import CONFIG, MARKER, SERVICE
 from tests.programs.nginx import running
-from tests.programs.site import free_port
+from tests.programs.served_site import POLL, free_port
 
 LOGIN = basic("puller", 'se"cr$et\\')
 BODY = b"x" * 5_000_000
@@ -72,7 +72,7 @@ class Relay:
 def relay(tmp_path: Path) -> Iterator[Relay]:
     mirror = Mirror()
     server = ThreadingHTTPServer(("127.0.0.1", 0), mirror.handler())
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(POLL,), daemon=True).start()
     port, mirror_port = free_port(), int(server.server_address[1])
     access = Access({f"127.0.0.1:{mirror_port}": LOGIN})
     rendered = docker_relay.render(access.endpoint(f"http://127.0.0.1:{mirror_port}"), port)

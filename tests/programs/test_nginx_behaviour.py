@@ -17,7 +17,7 @@ import pytest
 
 from hostctl.nginx_conf import MARKER
 from hostctl.nginx_probe import Probe, complaint, has_ipv6, still_there
-from tests.programs.site import (
+from tests.programs.served_site import (
     ACCEPT,
     ACCEPT_NOT,
     API_VERSION,

@@ -14,7 +14,7 @@ import pytest
 
 from documents.canary import INDEX, MANIFEST
 from hostctl.canary import REPOSITORY, TAG
-from tests.programs.site import PULLER, PUSHER, Site, blob_of, serving
+from tests.programs.served_site import PULLER, PUSHER, Site, blob_of, serving
 
 IMAGE = f"/v2/{REPOSITORY}"
 

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from ops.configuration import tier_of
 from ops.stack import Stack
+from tests.lab.faults.fault_plan import requests
 from tests.lab.faults.on_hosts import Outcome, take_all_through
-from tests.lab.faults.requests import requests
 from tests.lab.faults.table import table
 
 TRIED: list[Outcome] = []

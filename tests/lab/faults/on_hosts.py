@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from hostctl import package
 from ops.stack import PROJECT
-from tests.lab.faults.requests import ACCOUNT, Request
+from tests.lab.faults.fault_plan import ACCOUNT, Request
 from tests.lab.hosts import must
 
 FOLDER = "/run/http-registry-faults"

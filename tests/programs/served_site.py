@@ -32,6 +32,8 @@ API_VERSION = "Docker-Distribution-Api-Version"
 HERE, SECOND, FOREIGN = "127.0.0.1", "127.0.0.8", "127.0.0.6"
 """Addresses of the host itself: two where the site listens, and one that another site has taken."""
 NEIGHBOUR, STRANGER = "127.0.0.7", "127.0.0.9"
+POLL = 0.02
+"""Seconds until a server of these tests heeds that it shall end; its own default is half a second."""
 PUSHER, PULLER = ("pusher", "secret-1"), ("puller", "secret-2")
 OCI = "application/vnd.oci.image.manifest.v1+json"
 ACCEPT, ACCEPT_NOT = {"Accept": OCI}, {"Accept": "text/plain"}
@@ -49,7 +51,7 @@ class Backend:
         self.dead = False
         self.missing: set[str] = set()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(POLL,), daemon=True).start()
 
     @property
     def port(self) -> int:
