@@ -17,7 +17,7 @@ from rich.table import Table
 from lab import lab_id
 from ops.stack import PROJECT
 
-PYTEST = (sys.executable, "-m", "pytest", "-q", "--no-skips", "--durations=5", "--durations-min=5")
+PYTEST = (sys.executable, "-m", "pytest", "-q", "--no-skips", "--durations=12", "--durations-min=5")
 OPS = (sys.executable, "-m", "ops")
 
 
