@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from ops import __main__ as commands
+from ops import proof
 from ops.configuration import tier_of
 from ops.drift import Seen, ask, refresh_drift
 from ops.drift_marks import is_drift, places
@@ -208,6 +209,7 @@ def test_a_tier_that_observes_shows_and_repairs_it_by_preview_and_up_alone(
 ) -> None:
     observing = tier_of(LAB).model_copy(update={"observe": True})
     monkeypatch.setattr(commands, "tier_of", lambda _: observing)
+    monkeypatch.setattr(proof, "prove", lambda _: True)
     must("docker2", "docker logout 192.168.1.11")
     commands.preview()
     shown = capfd.readouterr().out
