@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from hostctl.files import FileState
 from hostctl.host import Host
@@ -50,7 +50,7 @@ class Planner:
             owned[own.path] = Owned(before, own.state.digest, rights=own.state.rights)
             self._note_overwritten(own.path, current, known, own.state)
         for shared, base in shared_files:
-            text, ours = shared.merge(base.content if base else None)
+            text, ours = self._merged_before(shared) or shared.merge(base.content if base else None)
             state = shared.state(base or self._made_over(shared.path)).with_content(text)
             self.after[shared.path] = state
             kept = base is not None and base.rights == state.rights
@@ -74,6 +74,13 @@ class Planner:
         """The folders that have to be made for the change's files, outermost first."""
         needed = {each for path, state in change.after.items() if state for each in self.host.folders(path)}
         return sorted(each for each in needed if not self.host.path(each).exists())
+
+    def _merged_before(self, shared: SharedFile) -> Optional[Tuple[bytes, Dict[str, Any]]]:
+        """The text and what of it is ours, where the file is as an earlier merge for the same has left it."""
+        current, known = self.before[shared.path], self.record.files.get(shared.path)
+        if current is None or known is None or known.ours is None or current.digest != known.written:
+            return None
+        return (current.content, known.ours) if shared.repeats(known.ours) else None
 
     def _made_over(self, path: str) -> Optional[FileState]:
         """A shared file that we made, where somebody has given it a mode or owner of their own since."""

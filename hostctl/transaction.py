@@ -20,6 +20,9 @@ from hostctl.recovery import Recovery, TransactionFailed
 from hostctl.store import Record, Store
 from hostctl.unit import NONE, Change, Unit, Wish
 
+SHOW_PATIENCE = 1.0
+"""Seconds that a runtime has to show what is in force already: just after a reload, old workers may still answer."""
+
 
 class Transactions:
     """Carries out requests on one host for `owner`. `on_step` is told each step's name before it is taken."""
@@ -99,7 +102,7 @@ class Transactions:
 
     def _shows(self, unit: Unit, change: Change) -> bool:
         try:
-            unit.verify(self.host, change, 0)
+            unit.verify(self.host, change, SHOW_PATIENCE)
         except HostError:
             return False
         return True

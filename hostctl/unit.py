@@ -42,6 +42,10 @@ class SharedFile(ABC):
         Raises HostError where the base can't be read or holds something that contradicts the wish.
         """
 
+    def repeats(self, ours: Mapping[str, Any]) -> bool:
+        """Whether an earlier merge, which gave `ours`, has asked for the same: then its text need not be made again."""
+        return False
+
     def state(self, there: Optional[FileState]) -> FileState:
         """The mode and owner that the file gets; its content does not count."""
         return there or FileState(b"")

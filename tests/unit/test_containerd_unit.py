@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hostctl import containerd_says, recovery
+from hostctl import containerd_says, containerd_toml, recovery
 from hostctl.containerd_toml import Wanted
 from hostctl.containerd_versions import IMAGES, PATH, RELEASES, release
 from hostctl.errors import HostError
@@ -66,6 +66,27 @@ def test_keys_are_set_once_and_taken_back(host: ContainerdHost) -> None:
     assert (again["result"], again["activation"], host.state.restarts) == ("unchanged", "none", 1)
     Transactions(host).remove(ContainerdMirrors())
     assert (on_disk(host), host.state.restarts) == ({}, 2)
+
+
+def test_an_unchanged_config_toml_is_not_merged_again(host: ContainerdHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(host, b"version = 2\n")
+    Transactions(host).apply(ContainerdMirrors(), WISH)
+    merges: list[bytes | None] = []
+    real = containerd_toml.merge
+
+    def merge(base: bytes | None, *others: Any) -> Any:
+        merges.append(base)
+        return real(base, *others)
+
+    monkeypatch.setattr(containerd_toml, "merge", merge)
+    assert Transactions(host).apply(ContainerdMirrors(), WISH)["result"] == "unchanged"
+    assert merges == []
+    put(host, host.path(PATH).read_bytes() + b"oom_score = 1\n")
+    for wish in (WISH, {**WISH, "max_concurrent_downloads": 3}):
+        Transactions(host).apply(ContainerdMirrors(), wish)
+    assert len(merges) == 2
+    Transactions(host).remove(ContainerdMirrors())
+    assert b"oom_score = 1" in host.path(PATH).read_bytes()
 
 
 @pytest.mark.parametrize("mode", [None, 0o644, 0o640])
