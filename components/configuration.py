@@ -16,8 +16,9 @@ from components.host import HostArgs
 from hostctl.package import build
 from settings.certificates import Certificate, authorities, notices
 from settings.known_hosts import host_keys, render
+from settings.registries import CacheRegistry, Registry
 from settings.runtimes import Runtime
-from settings.tier import CacheRegistry, Registry, Tier
+from settings.tier import Tier
 
 NAMESPACE = "http-registry"
 ABSENT: tuple[object, ...] = ("", [], {})

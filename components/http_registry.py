@@ -10,12 +10,11 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-import settings
 from components.host import FOLDER, Host
 from documents import registry_config
 from documents.firewall_rules import OWN_BRIDGE
 from hostctl.masking import MASK
-from settings.tier import HostedRegistry, Registry
+from settings.registries import HostedRegistry, Image, Registry
 
 
 class RegistryBase(pulumi.ComponentResource):
@@ -30,7 +29,7 @@ class RegistryBase(pulumi.ComponentResource):
         self,
         name: str,
         host: Host,
-        image: settings.tier.Image,
+        image: Image,
         archive: tuple[Path, str] | None,
         opts: pulumi.ResourceOptions | None = None,
         *,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pulumi
 
-from settings.tier import HostedRegistry, Tier
+from settings.registries import HostedRegistry
+from settings.tier import Tier
 
 
 class Documents:

@@ -19,7 +19,8 @@ from documents.nginx_text import Directive, block, directive
 from hostctl.canary import REPOSITORY, TAG
 from hostctl.nginx_conf import OURS
 from hostctl.unit import HEADER
-from settings.tier import CacheRegistry, Tier
+from settings.registries import CacheRegistry
+from settings.tier import Tier
 
 ARCHITECTURES = ("amd64", "arm64")
 INDEX, MANIFEST = "application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json"

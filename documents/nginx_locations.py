@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from documents.nginx_text import Directive, block, directive
-from settings.tier import CacheRegistry, HostedRegistry, Registry
+from settings.registries import CacheRegistry, HostedRegistry, Registry
 
 DIGEST = "(?<http_registry_digest>[a-z0-9+._-]+:[0-9a-fA-F]{32,})"
 BLOB, MANIFEST = f"^/v2/.+/blobs/{DIGEST}$", f"^/v2/.+/manifests/{DIGEST}$"

@@ -18,7 +18,9 @@ from documents.document import HEADER_LINE, Document
 from documents.nginx_locations import CHECKED, hosted, mirror
 from documents.nginx_text import Directive, block, directive, text
 from hostctl.nginx_conf import MARKER, OURS, PULLERS, PUSHERS, SITE
-from settings.tier import CacheRegistry, Endpoint, Tier, User
+from settings.proxy import Endpoint, User
+from settings.registries import CacheRegistry
+from settings.tier import Tier
 
 CACHES = "/var/cache/nginx/http-registry"
 ACCESS_LOG = "/var/log/nginx/http-registry.access.log"

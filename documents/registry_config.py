@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from hostctl.unit import HEADER
-from settings.tier import CacheRegistry, Registry
+from settings.registries import CacheRegistry, Registry
 
 PATH = "/etc/distribution/config.yml"
 """Where the image's command looks for it."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from settings.tier import CacheRegistry, Host, HostedRegistry, server
+from settings.registries import CacheRegistry, HostedRegistry
+from settings.tier import Host, server
 from settings.values import USER_NAME, Settings
 
 Item = tuple[str, Mapping[str, Any]]

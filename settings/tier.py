@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from settings.proxy import Proxy
+from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
-from settings.values import (
-    Address,
-    BaseUrl,
-    Duration,
-    HostKey,
-    ImageReference,
-    Name,
-    Network,
-    Port,
-    RegistryName,
-    Settings,
-    Size,
-    UserName,
-    distinct,
-)
+from settings.values import Address, HostKey, Name, Network, Port, Settings, distinct
 
 
 class Ssh(Settings):
@@ -46,92 +34,6 @@ class Host(Settings):
     ssh: Ssh = Ssh()
     ssh_port: Port = 22
     """The port of sshd on the host itself, where `ssh.port` is another because something forwards it."""
-
-
-class Image(Settings):
-    """The registry's own image (distribution v3)."""
-
-    reference: ImageReference
-    archive: str | None = None
-    """A `docker save` archive that holds `reference`, below the project folder: for hosts that reach no registry."""
-
-
-class HostedRegistry(Settings):
-    """A registry to push to and pull from."""
-
-    kind: Literal["hosted"]
-    name: Name
-    host: Name
-    port: Port = 5000
-    """Port on the host; on 127.0.0.1 where the proxy stands before it, else on every address."""
-    keep_data: bool = True
-    """Whether the volume with the images outlives `pulumi destroy`."""
-
-
-class CacheRegistry(Settings):
-    """A pull-through cache of one upstream registry. It can't be pushed to."""
-
-    kind: Literal["cache"]
-    name: Name
-    host: Name
-    port: Port = 5001
-    serves: RegistryName
-    """The registry's name in image references, such as docker.io."""
-    upstream: BaseUrl
-    """Where the blobs come from, such as https://registry-1.docker.io."""
-    upstream_user: str | None = None
-    """Login at the upstream; its password is the secret `upstream-password-<name>`."""
-    keep: Duration = "168h"
-    """How long a cached blob stays before it is fetched anew; distribution's own default."""
-
-
-Registry = Annotated[HostedRegistry | CacheRegistry, Field(discriminator="kind")]
-
-
-class User(Settings):
-    """A user of the hosted endpoint; the password is the secret `password-<name>`."""
-
-    name: UserName
-    role: Literal["pull", "push"]
-    """`pull`: GET and HEAD. `push`: everything."""
-
-
-class Endpoint(Settings):
-    """A name and port on the proxy, and the registry behind it.
-
-    Before a cache: anonymous GET and HEAD, since dockerd sends no credentials to a mirror. Before a hosted registry:
-    Basic auth for the proxy's users.
-    """
-
-    registry: Name
-    port: Port
-    server_name: Address
-    """The name or address that clients use."""
-    login: bool = False
-    """Whether a cache's endpoint asks for Basic auth too; then each runtime that pulls through it needs a login. A
-    hosted registry's always does."""
-
-
-class Cache(Settings):
-    """The proxy's cache, for each endpoint one."""
-
-    size: Size = "10g"
-    """Most bytes on disk; the least used go first."""
-    tag_lifetime: Duration = "60s"
-    """How long a mirror answers for a tag without asking the cache behind it."""
-    unused: Duration = "30d"
-    """What nobody asked for during this time goes."""
-
-
-class Proxy(Settings):
-    """Nginx before the registries of one host."""
-
-    host: Name
-    endpoints: tuple[Endpoint, ...] = Field(min_length=1)
-    users: tuple[User, ...] = ()
-    bcrypt_cost: int = Field(default=10, ge=4, le=14)
-    """Work factor of the password hashes: each step doubles it."""
-    cache: Cache = Cache()
 
 
 class Firewall(Settings):

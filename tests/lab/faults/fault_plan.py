@@ -29,8 +29,8 @@ from documents import (
 from hostctl.hosts_toml import Endpoint
 from settings import Tier
 from settings.certificates import Certificate
+from settings.proxy import User
 from settings.runtimes import Authority, BuildKit, CommandLine, Login, Runtime
-from settings.tier import User
 from tests.certificates import NOW, authority
 
 ACCOUNT = "http-registry-faults"
