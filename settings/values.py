@@ -128,6 +128,8 @@ Name = Annotated[
 """A name of ours: lower case, digits and dashes, 31 characters at most."""
 Duration = Annotated[str, matching(r"[1-9][0-9]*[smhd]", "a whole number and s, m, h or d, such as 60s")]
 """A time as nginx and people write it: a number and s, m, h or d."""
+Span = Annotated[str, matching(r"(0|[1-9][0-9]*)[smhd]", "a whole number and s, m, h or d, such as 60s, or 0s")]
+"""A time that may be none."""
 Size = Annotated[str, matching(r"[1-9][0-9]*[kmg]", "a whole number and k, m or g, such as 10g")]
 """A size as nginx writes it: a number and k, m or g."""
 Folder = Annotated[

@@ -1,0 +1,78 @@
+"""The proxy before the registries: its endpoints, its users, its cache, its limits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from settings.values import Address, Duration, Name, Port, Settings, Size, Span, UserName
+
+
+class User(Settings):
+    """A user of the proxy's endpoints; the password is the secret `password-<name>`."""
+
+    name: UserName
+    role: Literal["pull", "push"]
+    """`pull`: GET and HEAD. `push`: everything."""
+
+
+class Endpoint(Settings):
+    """A name and port on the proxy, and the registry behind it.
+
+    Before a cache: anonymous GET and HEAD, since dockerd sends no credentials to a mirror. Before a hosted registry:
+    Basic auth for the proxy's users, or the registry's own token auth where it has it.
+    """
+
+    registry: Name
+    port: Port
+    server_name: Address
+    """The name or address that clients use."""
+    login: bool = False
+    """Whether a cache's endpoint asks for Basic auth too; then each runtime that pulls through it needs a login. A
+    hosted registry's always does."""
+    anonymous_pull: bool = False
+    """Whether a hosted registry's endpoint lets anybody in the allowlist pull; to push still needs a user.
+
+    Clients learn at `/v2/` whether to log in, and there nobody has to: Docker and skopeo push through a second endpoint
+    of the registry, on another port, without this."""
+
+
+class Cache(Settings):
+    """The proxy's cache, for each endpoint one."""
+
+    size: Size = "10g"
+    """Most bytes on disk; the least used go first."""
+    unused: Duration = "30d"
+    """What nobody asked for during this time goes."""
+    tag_lifetime: Duration = "60s"
+    """How long a mirror answers for a tag without asking its upstream."""
+    stale: Span = "7d"
+    """How much longer it answers for a tag while the upstream is down; 0s: not at all."""
+    verdict_stale: Span = "60s"
+    """A hosted registry is asked, at least every 30 s, whether a repository has a blob before the cached one is served.
+    While the registry is down, its last answer counts this much longer; 0s: not at all."""
+
+
+class Limits(Settings):
+    """What one client address may do. The proxy's own host is not limited."""
+
+    requests_per_second: int | None = Field(default=None, ge=1)
+    """More than this, beyond a burst of ten times as much, get 429. No limit if absent."""
+    connections: int | None = Field(default=None, ge=1)
+    """Requests at the same time; more get 429. No limit if absent."""
+    logins_per_second: int = Field(default=5, ge=1)
+    """Passwords that are checked, beyond a burst of ten times as much, before a client gets 429: each check takes a
+    core 60 ms at bcrypt cost 10. A password that was right is not checked again for a minute."""
+
+
+class Proxy(Settings):
+    """Nginx before the registries of one host."""
+
+    host: Name
+    endpoints: tuple[Endpoint, ...] = Field(min_length=1)
+    users: tuple[User, ...] = ()
+    bcrypt_cost: int = Field(default=10, ge=4, le=14)
+    """Work factor of the password hashes: each step doubles it."""
+    cache: Cache = Cache()
+    limits: Limits = Limits()
