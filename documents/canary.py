@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +45,11 @@ class Canary:
             for digest, (kind, content) in self.objects.items()
         )
 
-    def locations(self) -> Iterable[Directive]:
-        """The image by its tag and by its digests; nothing of it reaches a registry."""
+    def locations(self, password: Sequence[Directive] = ()) -> Iterable[Directive]:
+        """The image by its tag and by its digests; nothing of it reaches a registry. `password`: what asks for one."""
         types = block("types", body=[directive(kind, suffix) for kind, suffix in TYPES.items()])
         common = [
+            *password,
             directive("root", self.folder),
             types,
             directive("add_header", "Docker-Distribution-Api-Version", "registry/2.0", "always"),

@@ -1,26 +1,30 @@
 """The nginx site before the registries: who may ask what, and what is answered from the cache.
 
-Each endpoint has a cache of its own: what one user may pull from a hosted registry is nobody's by way of a mirror. A
-blob or manifest that was deleted from a hosted registry must be gone for the next request (OCI distribution-spec,
-"Content Management"): its endpoint asks the registry before each answer from the cache.
+Each endpoint has a cache of its own: what one user may pull from a hosted registry is nobody's by way of a mirror.
+Behind the endpoints' servers stand inner ones on sockets, which only nginx's workers reach: see nginx_passwords,
+nginx_hosted, nginx_mirror.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from documents import nginx_hosted, nginx_mirror, nginx_passwords, nginx_tls
 from documents.canary import canaries
 from documents.document import HEADER_LINE, Document
-from documents.nginx_locations import CHECKED, hosted, mirror
+from documents.nginx_cache import API_VERSION, hidden, passing, zone
+from documents.nginx_errors import error_locations, error_pages
 from documents.nginx_text import Directive, block, directive, text
-from hostctl.nginx_conf import MARKER, OURS, PULLERS, PUSHERS, SITE
-from settings.proxy import Endpoint, User
-from settings.registries import CacheRegistry
-from settings.tier import Tier
+from hostctl.nginx_conf import MARKER, OURS, RIGHT, SITE
+from settings.proxy import Endpoint, Limits, User
+from settings.registries import CacheRegistry, HostedRegistry
+from settings.registry_files import RegistryFiles
+from settings.server_certificates import ServerCertificate
+from settings.tier import Tier, base_url
 
 CACHES = "/var/cache/nginx/http-registry"
 ACCESS_LOG = "/var/log/nginx/http-registry.access.log"
@@ -28,15 +32,6 @@ LOOPBACK = "127.0.0.0/8"
 
 PATH_SEGMENT = "[A-Za-z0-9_][A-Za-z0-9._:+=~-]*"
 """Names, tags, digests and upload ids of the distribution spec; none starts with a dot or needs an escape."""
-
-ERRORS = {
-    "401": ("unauthorized", "UNAUTHORIZED", "log in with a user of this registry that may do this"),
-    "403": ("denied", "DENIED", "your address is not in the allowlist of this registry"),
-    "404": ("unknown", "NAME_INVALID", "only plain paths below /v2/ are served here, without percent signs and dots"),
-    "405": ("unsupported", "UNSUPPORTED", "this is a mirror: it can be pulled from, not pushed to"),
-    "502 504": ("unavailable", "UNAVAILABLE", "the registry behind this proxy does not answer"),
-}
-"""What nginx answers itself, in the registry's JSON form; by status: the location's name, the code, the message."""
 
 LOG_FIELDS = {
     "time": "$time_iso8601",
@@ -60,17 +55,19 @@ LOG_FIELDS = {
 class NginxSite:
     """The site's files, and what hostctl must know about them.
 
-    `optional`: files for hosts that have a certain ability ("ipv6", "threads"), with that ability's name. `canaries`:
-    the files of the mirrors' canaries. `generation`: what the marker answers once these files are live. `caches`:
-    folders that nginx fills.
+    `optional`: files for hosts that have a certain ability ("ipv6", "threads", "ktls"), with that ability's name.
+    `more`: certificates, and what is served as it is. `generation`: what the marker answers once these files are live.
+    `caches`: folders that nginx fills. `service_lines`: what the service nginx needs besides.
     """
 
     site: Document
     optional: tuple[tuple[Document, str], ...]
-    canaries: tuple[Document, ...]
+    more: tuple[Document, ...]
     generation: str
     endpoints: tuple[Endpoint, ...]
+    certificates: Mapping[str, ServerCertificate]
     caches: tuple[str, ...]
+    service_lines: tuple[str, ...]
     users: tuple[User, ...]
     bcrypt_cost: int
 
@@ -80,74 +77,230 @@ class NginxSite:
         return self.site, *(each for each, _ in self.optional)
 
     def wish(self) -> dict[str, Any]:
-        """The wish for hostctl's unit nginx-proxy, but for `users`, whose passwords are not known here."""
+        """The wish for hostctl's unit nginx-proxy, but for what is secret: `users` with their passwords, and the files
+        of `secrets`."""
         optional = ({**each.as_wish(), "needs": needs} for each, needs in self.optional)
         return {
-            "files": [self.site.as_wish(), *optional, *(each.as_wish() for each in self.canaries)],
+            "files": [self.site.as_wish(), *optional, *(each.as_wish() for each in self.more)],
             "generation": self.generation,
-            "probes": [{"port": each.port, "host": _server_name(each.server_name)} for each in self.endpoints],
+            "probes": [self._probe(each) for each in self.endpoints],
             "bcrypt_cost": self.bcrypt_cost,
             "cache_folders": list(self.caches),
+            "service_lines": list(self.service_lines),
             "logs": [ACCESS_LOG],
         }
 
+    def _probe(self, endpoint: Endpoint) -> dict[str, Any]:
+        probe: dict[str, Any] = {"port": endpoint.port, "host": _server_name(endpoint.server_name)}
+        if endpoint.tls:
+            probe["fingerprint"] = self.certificates[endpoint.tls.key_name(endpoint.registry)].fingerprint
+        return probe
 
-def render(tier: Tier) -> NginxSite:
-    """The site of a tier that has a proxy."""
+    def secrets(self, known: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The files that hold what is secret: each key, or its token's PIN. `known`: those, by the key's name."""
+        found = {}
+        for each in self.endpoints:
+            if each.tls:
+                name = each.tls.key_name(each.registry)
+                found[name] = nginx_tls.secret(each.tls, name, known[name]).as_wish()
+        return list(found.values())
+
+
+def render(
+    tier: Tier,
+    certificates: Mapping[str, ServerCertificate] | None = None,
+    registry_files: Mapping[str, RegistryFiles] | None = None,
+) -> NginxSite:
+    """The site of a tier that has a proxy.
+
+    `certificates`: those of endpoints with TLS, by the names of their keys. `registry_files`: what the registries name.
+    """
     assert tier.proxy is not None
-    listening = tuple((_listen_ipv6(port), "ipv6") for port in sorted({each.port for each in tier.proxy.endpoints}))
+    certificates = certificates or {}
+    listening = tuple(
+        (_listen_ipv6(port, tls), "ipv6")
+        for port, tls in sorted({**_redirecting(tier), **_endpoint_ports(tier)}.items())
+    )
     threads = Document(f"{OURS}/threads/on.conf", HEADER_LINE + text([directive("aio", "threads")]))
-    optional = (*listening, (threads, "threads"))
-    unmarked = _site(tier, "")
-    generation = _digest([unmarked, *(each.text for each, _ in optional)])
+    with_tls = [each for each in tier.proxy.endpoints if each.tls]
+    optional = (*listening, (threads, "threads"), *([(nginx_tls.ktls(), "ktls")] if with_tls else []))
+    more = (
+        *(file for each in canaries(tier).values() for file in each.files),
+        *([Document(RIGHT, "right\n")] if _any_passwords(tier) else []),
+        *(nginx_tls.certificate(key, each.pem) for key, each in certificates.items()),
+        *_authorities(tier, registry_files or {}),
+        *_openssl_conf(with_tls),
+    )
+    unmarked = _site(tier, "", certificates)
+    generation = _digest([unmarked, *(each.text for each, _ in optional), *(each.text for each in more)])
     return NginxSite(
-        Document(SITE, _site(tier, generation)),
+        Document(SITE, _site(tier, generation, certificates)),
         optional,
-        tuple(file for each in canaries(tier).values() for file in each.files),
+        more,
         generation,
         tier.proxy.endpoints,
-        tuple(f"{CACHES}/{each.registry}" for each in tier.proxy.endpoints),
+        certificates,
+        tuple(_caches(tier)),
+        tuple(nginx_tls.service_lines()) if any(each.tls and each.tls.hsm for each in with_tls) else (),
         tier.proxy.users,
         tier.proxy.bcrypt_cost,
     )
+
+
+def _caches(tier: Tier) -> Iterable[str]:
+    assert tier.proxy is not None
+    for each in tier.proxy.endpoints:
+        yield f"{CACHES}/{each.key}"
+        if isinstance(tier.registry(each.registry), HostedRegistry):
+            yield nginx_hosted.verdicts_folder(each)
+    if _any_passwords(tier):
+        yield nginx_passwords.FOLDER
+
+
+def _endpoint_ports(tier: Tier) -> dict[int, bool]:
+    """The ports of the endpoints, and whether they speak TLS: all of a port do, or none."""
+    assert tier.proxy is not None
+    return {each.port: each.tls is not None for each in tier.proxy.endpoints}
+
+
+def _redirecting(tier: Tier) -> dict[int, bool]:
+    assert tier.proxy is not None
+    return {each.tls.redirect_from: False for each in tier.proxy.endpoints if each.tls and each.tls.redirect_from}
+
+
+def _authorities(tier: Tier, files: Mapping[str, RegistryFiles]) -> Iterable[Document]:
+    """Whom nginx trusts to have signed the certificate of a registry behind it that speaks HTTPS."""
+    assert tier.proxy is not None
+    for name in dict.fromkeys(each.registry for each in tier.proxy.endpoints):
+        registry = tier.registry(name)
+        if isinstance(registry, HostedRegistry) and registry.tls:
+            yield Document(_authority_path(registry), HEADER_LINE + (files[name].tls_authority or ""))
+
+
+def _authority_path(registry: HostedRegistry) -> str:
+    return f"{OURS}/tls/backend-{registry.name}.ca"
+
+
+def _openssl_conf(endpoints: Sequence[Endpoint]) -> Iterable[Document]:
+    hsms = [each.tls.hsm for each in endpoints if each.tls and each.tls.hsm]
+    if hsms:
+        yield nginx_tls.openssl_conf(hsms[0])
 
 
 def _digest(texts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
 
 
-def _listen_ipv6(port: int) -> Document:
+def _listen_ipv6(port: int, tls: bool) -> Document:
     """In a file of its own, since nginx does not start with it where the kernel has no IPv6."""
-    return Document(f"{OURS}/listen-{port}/ipv6.conf", HEADER_LINE + text([directive("listen", f"[::]:{port}")]))
+    listen = directive("listen", f"[::]:{port}", *(["ssl"] if tls else []))
+    return Document(f"{OURS}/listen-{port}/ipv6.conf", HEADER_LINE + text([listen]))
 
 
-def _site(tier: Tier, generation: str) -> str:
+def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertificate]) -> str:
     assert tier.proxy is not None
-    shared = [_log_format(), *_clients(tier), _plain_paths(), _heads(), _unsure()]
-    upstreams, zones, servers = [], [], []
-    for endpoint in tier.proxy.endpoints:
-        registry = tier.registry(endpoint.registry)
-        upstreams.append(_upstream(registry.name, registry.port))
-        zones.append(_zone(registry.name, tier.proxy.cache.size, tier.proxy.cache.unused))
+    proxy = tier.proxy
+    behind = {each.registry: tier.registry(each.registry) for each in proxy.endpoints}
+    shared = [_log_format(), *_clients(tier), _plain_paths(), *_limits(proxy.limits)]
+    if _any_passwords(tier):
+        shared += nginx_passwords.shared(proxy.limits)
+    if any(isinstance(each, HostedRegistry) for each in behind.values()):
+        shared += nginx_hosted.maps()
+    if uses_origin(tier):
+        service = directive("server", f"unix:{nginx_mirror.ORIGIN_SOCKET}")
+        shared.append(block("upstream", nginx_mirror.ORIGIN, body=[service, directive("keepalive", 32)]))
+    shared += [_upstream(each) for each in behind.values() if isinstance(each, HostedRegistry)]
+    bounds = (f"max_size={proxy.cache.size}", f"inactive={proxy.cache.unused}")
+    zones: list[Directive] = []
+    servers: list[Directive] = []
+    for endpoint in proxy.endpoints:
+        registry = behind[endpoint.registry]
+        zones.append(zone(f"http-registry-{endpoint.key}", f"{CACHES}/{endpoint.key}", *bounds))
         if isinstance(registry, CacheRegistry):
-            canary = canaries(tier)[registry.serves].locations()
-            locations = mirror(registry, tier.proxy.cache.tag_lifetime, canary, PULLERS if endpoint.login else None)
+            servers += nginx_mirror.shared(endpoint, registry, proxy.cache)
+            locations = nginx_mirror.locations(endpoint, registry, canaries(tier)[registry.serves])
         else:
-            locations = hosted(registry, PULLERS, PUSHERS)
-        servers.append(_server(endpoint, generation, locations))
-    return HEADER_LINE + text([*zones, *shared, *upstreams, *servers])
+            backend = _backend(registry)
+            servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
+            locations = nginx_hosted.locations(endpoint, registry, backend, _store(registry) or backend)
+        servers.append(_server(tier, endpoint, generation, [*_tls(endpoint, certificates), *locations]))
+        servers += _redirect(endpoint)
+    return HEADER_LINE + text([*zones, *shared, *servers])
 
 
-def _zone(name: str, size: str, unused: str) -> Directive:
-    return directive(
-        "proxy_cache_path",
-        f"{CACHES}/{name}",
-        "levels=1:2",
-        f"keys_zone=http-registry-{name}:10m",
-        f"max_size={size}",
-        f"inactive={unused}",
-        "use_temp_path=off",
+def _tls(endpoint: Endpoint, certificates: Mapping[str, ServerCertificate]) -> Sequence[Directive]:
+    if endpoint.tls is None:
+        return []
+    key = endpoint.tls.key_name(endpoint.registry)
+    return nginx_tls.server(endpoint.tls, key, certificates[key].staples)
+
+
+def _redirect(endpoint: Endpoint) -> Iterable[Directive]:
+    if endpoint.tls and endpoint.tls.redirect_from:
+        port = endpoint.tls.redirect_from
+        yield nginx_tls.redirect(
+            base_url("https", endpoint.server_name, endpoint.port),
+            _server_name(endpoint.server_name),
+            port,
+            directive("include", f"{OURS}/listen-{port}/*.conf"),
+            directive("access_log", ACCESS_LOG, "http-registry"),
+            block("if", "($http_registry_client", "=", "", ")", body=[directive("return", 403)]),
+        )
+
+
+def uses_origin(tier: Tier) -> bool:
+    """Whether something behind the proxy comes by the origin service: what a mirror lacks, or blobs of a store."""
+    assert tier.proxy is not None
+    behind = [tier.registry(each.registry) for each in tier.proxy.endpoints]
+    return any(isinstance(each, CacheRegistry) or each.storage.s3 for each in behind)
+
+
+def _any_passwords(tier: Tier) -> bool:
+    assert tier.proxy is not None
+    return any(_asks_for_passwords(tier, each) for each in tier.proxy.endpoints)
+
+
+def _asks_for_passwords(tier: Tier, endpoint: Endpoint) -> bool:
+    registry = tier.registry(endpoint.registry)
+    return endpoint.login if isinstance(registry, CacheRegistry) else registry.token is None
+
+
+def _backend(registry: HostedRegistry) -> list[Directive]:
+    """How requests go to a hosted registry."""
+    passed = directive("proxy_pass", f"{registry.scheme}://http-registry-{registry.name}")
+    trusted = nginx_tls.backend(registry.tls.name, _authority_path(registry)) if registry.tls else ()
+    return [*trusted, passed]
+
+
+def _store(registry: HostedRegistry) -> list[Directive]:
+    """How those for a blob's bytes do, where the registry sends them on to a store."""
+    through = f"http://{nginx_mirror.ORIGIN}/{registry.name}$uri"
+    return [directive("proxy_pass", through)] if registry.storage.s3 else []
+
+
+def _limits(limits: Limits) -> Iterable[Directive]:
+    """What is counted by client; an empty key is not counted."""
+    yield block(
+        "map",
+        "$http_registry_client",
+        "$http_registry_counted",
+        body=[directive("default", "$binary_remote_addr"), directive("itself", "")],
     )
+    if limits.requests_per_second:
+        rate = f"rate={limits.requests_per_second}r/s"
+        yield directive("limit_req_zone", "$http_registry_counted", "zone=http-registry-requests:10m", rate)
+    if limits.connections:
+        yield directive("limit_conn_zone", "$http_registry_counted", "zone=http-registry-connections:10m")
+
+
+def _limited(limits: Limits) -> Iterable[Directive]:
+    if limits.requests_per_second:
+        burst = f"burst={10 * limits.requests_per_second}"
+        yield directive("limit_req", "zone=http-registry-requests", burst, "nodelay")
+        yield directive("limit_req_status", 429)
+    if limits.connections:
+        yield directive("limit_conn", "http-registry-connections", limits.connections)
+        yield directive("limit_conn_status", 429)
 
 
 def _log_format() -> Directive:
@@ -196,20 +349,14 @@ def _plain_paths() -> Directive:
     )
 
 
-def _heads() -> Directive:
-    return block("map", "$request_method", "$http_registry_head", body=[directive("default", 0), directive("HEAD", 1)])
-
-
-def _unsure() -> Directive:
-    """Whether the registry has not said that it has what is asked for."""
-    return block("map", CHECKED, "$http_registry_unsure", body=[directive("default", 1), directive("200", 0)])
-
-
-def _upstream(name: str, port: int) -> Directive:
+def _upstream(registry: HostedRegistry) -> Directive:
     return block(
         "upstream",
-        f"http-registry-{name}",
-        body=[directive("server", f"127.0.0.1:{port}"), directive("keepalive", 32)],
+        f"http-registry-{registry.name}",
+        body=[
+            *(directive("server", f"127.0.0.1:{port}") for port in registry.ports),
+            directive("keepalive", 32),
+        ],
     )
 
 
@@ -218,11 +365,12 @@ def _server_name(name: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
-def _server(endpoint: Endpoint, generation: str, locations: Sequence[Directive]) -> Directive:
+def _server(tier: Tier, endpoint: Endpoint, generation: str, locations: Sequence[Directive]) -> Directive:
+    assert tier.proxy is not None
     return block(
         "server",
         body=[
-            directive("listen", endpoint.port),
+            directive("listen", endpoint.port, *(["ssl"] if endpoint.tls else [])),
             directive("include", f"{OURS}/listen-{endpoint.port}/*.conf"),
             directive("server_name", _server_name(endpoint.server_name)),
             directive("server_tokens", "off"),
@@ -231,13 +379,21 @@ def _server(endpoint: Endpoint, generation: str, locations: Sequence[Directive])
             directive("sendfile", "on"),
             directive("tcp_nopush", "on"),
             directive("include", f"{OURS}/threads/*.conf"),
+            directive("client_header_timeout", "15s"),
             directive("send_timeout", "15m"),
-            *(directive("error_page", *status.split(), f"@{name}") for status, (name, _, _) in ERRORS.items()),
+            directive("reset_timedout_connection", "on"),
+            # A token of a registry with many repositories is long.
+            directive("large_client_header_buffers", 4, "32k"),
+            *_limited(tier.proxy.limits),
+            *passing(),
+            *hidden(),
+            directive("add_header", API_VERSION, "registry/2.0", "always"),
+            *error_pages(),
             block("if", "($http_registry_client", "=", "", ")", body=[directive("return", 403)]),
             block("if", "($http_registry_plain_path", "=", "0)", body=[directive("return", 404)]),
             _marker(generation),
             *locations,
-            *_error_locations(),
+            *error_locations(),
         ],
     )
 
@@ -255,13 +411,3 @@ def _marker(generation: str) -> Directive:
             directive("return", 200, generation),
         ],
     )
-
-
-def _error_locations() -> Iterable[Directive]:
-    for status, (name, code, message) in ERRORS.items():
-        body = f'{{"errors":[{{"code":"{code}","message":"{message}"}}]}}\n'
-        yield block(
-            "location",
-            f"@{name}",
-            body=[directive("default_type", "application/json"), directive("return", status.split()[0], body)],
-        )

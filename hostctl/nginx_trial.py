@@ -48,7 +48,7 @@ def _trial_files(host: Host, change: Change, candidates: Mapping[str, Path]) -> 
     try:
         includes = _others(host)
         for path, state in change.after.items():
-            if state is None or not path.endswith(".conf"):
+            if state is None or not (path == SITE or path.startswith(f"{OURS}/")):
                 continue
             trial = f"{TRIAL}/{Path(path).name}" if path == SITE else path.replace(OURS, f"{TRIAL}/ours")
             includes += [trial] if path == SITE else []

@@ -41,7 +41,7 @@ def authorities(tier: Tier, read: Callable[[str], str], now: datetime | None = N
     found, errors = [], list(_twice(tier.authorities))
     for index, each in enumerate(tier.authorities):
         try:
-            found.append(_certificate(each, _text(read, each.certificate), now))
+            found.append(_certificate(each, text_of(read, each.certificate), now))
         except ValueError as wrong:
             errors.append(f"authorities.{index}.certificate = {each.certificate!r}: {wrong}")
     if errors:
@@ -73,7 +73,8 @@ def _twice(wanted: Iterable[Authority]) -> Iterator[str]:
             first.setdefault(registry, index)
 
 
-def _text(read: Callable[[str], str], name: str) -> str:
+def text_of(read: Callable[[str], str], name: str) -> str:
+    """The text of a PEM file. Raises ValueError with rule and remedy where it can't be read."""
     try:
         return read(name)
     except OSError as missing:
@@ -84,8 +85,9 @@ def _text(read: Callable[[str], str], name: str) -> str:
         ) from None
 
 
-def _certificate(authority: Authority, text: str, now: datetime) -> Certificate:
-    """The checked certificates of a file. Raises ValueError with rule and remedy; the text is never shown."""
+def certificates(text: str) -> list[x509.Certificate]:
+    """The certificates of a PEM file that holds nothing else, each once. Raises ValueError with rule and remedy; the
+    text is never shown."""
     for label in LABEL.findall(text):
         if "PRIVATE KEY" in label:
             raise ValueError("holds a private key, which no host needs to know; take it out and keep it elsewhere")
@@ -93,22 +95,46 @@ def _certificate(authority: Authority, text: str, now: datetime) -> Certificate:
             raise ValueError(f"holds a {label} too; leave nothing but certificates in it")
     try:
         found = list(dict.fromkeys(x509.load_pem_x509_certificates(text.encode())))
-        signers = [each for each in found if _signs(each)]
+        for each in found:
+            _ = each.extensions
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise ValueError("must hold certificates in PEM form, whole and undamaged; export it again") from None
+    return found
+
+
+def refuse_out_of_time(certificate: x509.Certificate, now: datetime) -> None:
+    """Raise ValueError where it is not valid `now`."""
+    if certificate.not_valid_after_utc < now:
+        raise ValueError(
+            f"{shown(certificate)} has ended on {certificate.not_valid_after_utc:%Y-%m-%d}; put its successor there"
+        )
+    if certificate.not_valid_before_utc > now:
+        raise ValueError(
+            f"{shown(certificate)} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}; add it on that day"
+        )
+
+
+def shown(certificate: x509.Certificate) -> str:
+    """Its name in an error."""
+    return certificate.subject.rfc4514_string() or "the certificate without a name"
+
+
+def pem(chain: Iterable[x509.Certificate]) -> str:
+    """A file with these certificates and nothing besides."""
+    return "".join(each.public_bytes(Encoding.PEM).decode() for each in chain)
+
+
+def _certificate(authority: Authority, text: str, now: datetime) -> Certificate:
+    """The checked certificates of an authority's file. Raises ValueError with rule and remedy."""
+    found = certificates(text)
     for each in found:
-        name = each.subject.rfc4514_string() or "the certificate without a name"
-        if each not in signers:
+        if not _signs(each):
             raise ValueError(
-                f"{name} is no authority's (basicConstraints CA:TRUE, and keyCertSign where there is a keyUsage); take "
-                "the certificate of who has signed it"
+                f"{shown(each)} is no authority's (basicConstraints CA:TRUE, and keyCertSign where there is a "
+                "keyUsage); take the certificate of who has signed it"
             )
-        if each.not_valid_after_utc < now:
-            raise ValueError(f"{name} has ended on {each.not_valid_after_utc:%Y-%m-%d}; put its successor there")
-        if each.not_valid_before_utc > now:
-            raise ValueError(f"{name} is not valid before {each.not_valid_before_utc:%Y-%m-%d}; add it on that day")
-    pem = "".join(each.public_bytes(Encoding.PEM).decode() for each in found)
-    return Certificate(authority, pem, min(each.not_valid_after_utc for each in found))
+        refuse_out_of_time(each, now)
+    return Certificate(authority, pem(found), min(each.not_valid_after_utc for each in found))
 
 
 def _signs(certificate: x509.Certificate) -> bool:

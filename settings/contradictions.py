@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from settings.registries import CacheRegistry, HostedRegistry
+from settings.registry_rules import registry_contradictions, registry_secrets, replicas
 from settings.tier import Host, server
+from settings.tls_rules import tls_contradictions, tls_secrets, with_tls
 from settings.values import USER_NAME, Settings
 
 Item = tuple[str, Mapping[str, Any]]
@@ -19,6 +21,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
     """A line for each contradiction: key path, value, rule and remedy. Malformed parts are skipped."""
     hosts = list(_items(data, "hosts"))
     registries = list(_items(data, "registries"))
+    containers = [*registries, *replicas(data)]
     runtimes = list(_items(data, "runtimes"))
     raw_proxy = data.get("proxy")
     proxy: Mapping[str, Any] = raw_proxy if isinstance(raw_proxy, Mapping) else {}
@@ -39,10 +42,12 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_unknown(endpoints, "registry", _names(registries), "registries"),
         *_elsewhere(endpoints, registries, proxy.get("host")),
         *_nobody(endpoints, registries, users),
-        *_port_clashes(registries, endpoints, proxy.get("host")),
-        *_sshd_clashes(hosts, registries, endpoints, proxy.get("host")),
+        *_port_clashes(containers, endpoints, proxy.get("host")),
+        *_sshd_clashes(hosts, containers, endpoints, proxy.get("host")),
+        *registry_contradictions(data, {item.get("registry") for _, item in endpoints}),
         *_no_runtime(data),
-        *_no_login(data, endpoints, registries),
+        *_no_login(data, endpoints, registries, {path for path, _, _ in with_tls(proxy)}),
+        *tls_contradictions(proxy, _other_ports(hosts, containers, proxy.get("host"))),
     ]
 
 
@@ -56,6 +61,8 @@ def needed_secrets(data: Mapping[str, Any]) -> list[str]:
     return [
         *(f"password-{name}" for name in dict.fromkeys(passwords) if USER_NAME.fullmatch(str(name))),
         *(f"upstream-password-{each['name']}" for each in upstreams if isinstance(each.get("name"), str)),
+        *(tls_secrets(proxy) if isinstance(proxy, Mapping) else []),
+        *registry_secrets(data),
     ]
 
 
@@ -146,6 +153,17 @@ def _sshd_clashes(
             yield f"{path}.port = {port!r}: is sshd's on host {host!r} (hosts.*.ssh_port); choose another"
 
 
+def _other_ports(hosts: list[Item], registries: list[Item], host: object) -> dict[object, str]:
+    """Who has which port of a host, its endpoints left out."""
+    sshd = {
+        item.get("ssh_port", Host.model_fields["ssh_port"].default) for _, item in hosts if item.get("name") == host
+    }
+    return {
+        **{port: "sshd (hosts.*.ssh_port)" for port in sshd},
+        **{_port(item): path for path, item in registries if item.get("host") == host},
+    }
+
+
 def _runtimes(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The entries of `runtimes`, whole."""
     runtimes = data.get("runtimes")
@@ -172,12 +190,14 @@ def _logins(data: Mapping[str, Any]) -> Iterator[Item]:
                 yield from _items(line, "logins", f"{path}.cli.{index}.")
 
 
-def _no_login(data: Mapping[str, Any], endpoints: list[Item], registries: list[Item]) -> Iterator[str]:
+def _no_login(
+    data: Mapping[str, Any], endpoints: list[Item], registries: list[Item], with_tls: set[str]
+) -> Iterator[str]:
     """A runtime without the login that its mirror asks for would go to the real registry, or nowhere."""
     caches = {item.get("name") for _, item in registries if item.get("kind") == "cache"}
     asking = [
-        server(str(each.get("server_name")), each.get("port"))
-        for _, each in endpoints
+        server(str(each.get("server_name")), each.get("port"), "https" if path in with_tls else "http")
+        for path, each in endpoints
         if each.get("login") is True and each.get("registry") in caches
     ]
     logins = list(_logins(data))

@@ -15,7 +15,9 @@ from settings.tier import Tier
 KINDS = ("hosted", "cache")
 """Pydantic puts the kind of a registry into the path; it is no key of the file."""
 
-SECRET = re.compile(r"(upstream-)?password-[^.]+$")
+SECRET = re.compile(
+    r"((upstream-)?password|(backend-)?tls-key|hsm-pin|s3-access-key|s3-secret-key|http-secret)-[^.]+$|ca-key$"
+)
 """The keys that hold secrets."""
 
 REMEDIES = {

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from settings.tls import Tls
 from settings.values import Address, Duration, Name, Port, Settings, Size, Span, UserName
 
 
@@ -36,6 +37,13 @@ class Endpoint(Settings):
 
     Clients learn at `/v2/` whether to log in, and there nobody has to: Docker and skopeo push through a second endpoint
     of the registry, on another port, without this."""
+    tls: Tls | None = None
+    """HTTPS; HTTP if absent."""
+
+    @property
+    def key(self) -> str:
+        """What its files and zones are called by."""
+        return f"{self.registry}-{self.port}"
 
 
 class Cache(Settings):

@@ -6,7 +6,35 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from settings.values import BaseUrl, Duration, ImageReference, Name, Port, RegistryName, Settings
+from settings.values import (
+    Address,
+    BaseUrl,
+    Duration,
+    ImageReference,
+    Name,
+    Port,
+    RegistryName,
+    Settings,
+    matching,
+)
+
+Region = Annotated[str, matching(r"[a-z0-9-]{1,32}", "a region's name, such as eu-central-1")]
+Bucket = Annotated[
+    str, matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "3 to 63 lower-case letters, digits, dots and dashes")
+]
+Prefix = Annotated[
+    str,
+    matching(r"([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?", "a path without a slash at its ends"),
+]
+Printable = Annotated[str, matching(r"[!#-\[\]-~]{1,200}", "printable characters without blanks, quotes, backslashes")]
+Calendar = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9*][A-Za-z0-9*:,./~ _+-]{0,99}",
+        "a systemd calendar expression (man systemd.time), such as 'Sun 03:30' or daily",
+    ),
+]
+"""When something is done. The host's `systemd-analyze calendar` has the last word."""
 
 
 class Image(Settings):
@@ -17,6 +45,80 @@ class Image(Settings):
     """A `docker save` archive that holds `reference`, below the project folder: for hosts that reach no registry."""
 
 
+class S3(Settings):
+    """A bucket that keeps a registry's images. Its keys are the secrets `s3-access-key-<name>` and
+    `s3-secret-key-<name>`, `<name>` being the registry's.
+
+    A pull is sent on to the bucket by a redirect, which is signed and counts for 20 minutes.
+    """
+
+    endpoint: BaseUrl
+    """The store, such as https://s3.eu-central-1.amazonaws.com."""
+    region: Region
+    bucket: Bucket
+    prefix: Prefix = ""
+    """A folder in the bucket; the bucket itself if empty."""
+    path_style: bool = True
+    """Whether the bucket's name stands in the path; else it is a label of the host's name."""
+    verify: bool = True
+    """Whether the store's certificate is checked."""
+    authority: str | None = None
+    """A PEM file below the project folder: who signs the store's certificate, besides the authorities in the image."""
+
+
+class Storage(Settings):
+    """Where a registry's images are kept: on the host in a volume, unless `s3` says where else."""
+
+    s3: S3 | None = None
+
+
+class Token(Settings):
+    """Token auth: the registry sends clients to `realm` for a token, and takes those that a known key has signed.
+
+    Format of the tokens: https://distribution.github.io/distribution/spec/auth/jwt/. A token names its key: by an `x5c`
+    chain that ends at the certificate, or by a `kid`. For a certificate that is the thumbprint of its public key
+    (RFC 7638, SHA-256, base64url); for a JWKS the `kid` of one of its keys. The algorithms RS, PS and ES 256 to 512
+    and EdDSA are taken, none with a shared secret.
+    """
+
+    realm: Annotated[str, matching(r"https?://[!#-\[\]-~]+", "the URL of the token server, as clients reach it")]
+    service: Printable
+    """What the tokens are for: their `aud`."""
+    issuer: Printable
+    """Whose tokens count: their `iss`."""
+    certificate: str | None = None
+    """A PEM file below the project folder: the certificate whose key signs, or the authorities of such certificates."""
+    jwks: str | None = None
+    """A JSON Web Key Set below the project folder: public keys only, each with a `kid`."""
+
+
+class BackendTls(Settings):
+    """HTTPS between proxy and registry. The certificate's key is the secret `backend-tls-key-<name>`, `<name>` being
+    the registry's."""
+
+    certificate: str
+    """A PEM file below the project folder: the registry's certificate, then who has signed it."""
+    authority: str
+    """A PEM file below the project folder: whom the proxy trusts to have signed it."""
+    name: Address
+    """The name in the certificate that the proxy asks for."""
+
+
+class GarbageCollection(Settings):
+    """Removes what no image uses any more, at times.
+
+    Pulls go on. While something is being removed, which takes a few seconds, the proxy answers pushes and deletions
+    with 503. What is tagged stays, and so does what a push may still need: whatever was pushed within `spare`.
+    """
+
+    schedule: Calendar
+    """When, as a systemd OnCalendar expression in the host's time zone."""
+    untagged: bool = False
+    """Whether images go too that have lost their last tag and that no other image names."""
+    spare: Duration = "24h"
+    """How long what was pushed stays, used or not; longer than the slowest push."""
+
+
 class HostedRegistry(Settings):
     """A registry to push to and pull from."""
 
@@ -25,8 +127,41 @@ class HostedRegistry(Settings):
     host: Name
     port: Port = 5000
     """Port on the host; on 127.0.0.1 where the proxy stands before it, else on every address."""
+    replica_ports: tuple[Port, ...] = ()
+    """A further container of the same registry for each port. They need `storage.s3`, and the secret
+    `http-secret-<name>`, since an upload may go on at another one than where it began."""
+    storage: Storage = Storage()
     keep_data: bool = True
-    """Whether the volume with the images outlives `pulumi destroy`."""
+    """Whether the volume with the images outlives `pulumi destroy`; a bucket always does."""
+    token: Token | None = None
+    """Who may do what is up to a token server; without it, it is up to the proxy."""
+    tls: BackendTls | None = None
+    garbage_collection: GarbageCollection | None = None
+    """Off if absent. It needs the proxy before the registry."""
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports of its containers on the host."""
+        return (self.port, *self.replica_ports)
+
+    @property
+    def scheme(self) -> str:
+        """What its containers speak: http or https."""
+        return "https" if self.tls else "http"
+
+    @property
+    def authority(self) -> str | None:
+        """The file with an authority that the registry itself must trust."""
+        return self.storage.s3.authority if self.storage.s3 else None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that go with it."""
+        return (
+            *((f"s3-access-key-{self.name}", f"s3-secret-key-{self.name}") if self.storage.s3 else ()),
+            *((f"http-secret-{self.name}",) if self.replica_ports else ()),
+            *((f"backend-tls-key-{self.name}",) if self.tls else ()),
+        )
 
 
 class CacheRegistry(Settings):
@@ -42,8 +177,26 @@ class CacheRegistry(Settings):
     """Where the blobs come from, such as https://registry-1.docker.io."""
     upstream_user: str | None = None
     """Login at the upstream; its password is the secret `upstream-password-<name>`."""
+    authority: str | None = None
+    """A PEM file below the project folder: who signs the upstream's certificate, besides the authorities in the
+    image."""
     keep: Duration = "168h"
     """How long a cached blob stays before it is fetched anew; distribution's own default."""
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The port of its container on the host."""
+        return (self.port,)
+
+    @property
+    def scheme(self) -> str:
+        """What its container speaks."""
+        return "http"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that go with it."""
+        return (f"upstream-password-{self.name}",) if self.upstream_user else ()
 
 
 Registry = Annotated[HostedRegistry | CacheRegistry, Field(discriminator="kind")]

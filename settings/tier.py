@@ -77,8 +77,8 @@ class Tier(Settings):
         """Where clients reach the registry: scheme, host and port, the port left out if it is the scheme's own."""
         for endpoint in self.proxy.endpoints if self.proxy else []:
             if endpoint.registry == registry.name:
-                return base_url("http", endpoint.server_name, endpoint.port)
-        return base_url("http", self.host(registry.host).address, registry.port)
+                return base_url("https" if endpoint.tls else "http", endpoint.server_name, endpoint.port)
+        return base_url(registry.scheme, self.host(registry.host).address, registry.port)
 
     def mirrors(self) -> dict[str, str]:
         """The caches' URLs by the name of the registry that they serve."""
@@ -90,23 +90,27 @@ class Tier(Settings):
 
     def open_ports(self, host: str) -> list[int]:
         """The ports of a host that this tier opens to others."""
-        ports = {each.port for each in self.registries if each.host == host and not self.behind_proxy(each)}
+        reached = [each for each in self.registries if each.host == host and not self.behind_proxy(each)]
+        ports = {port for each in reached for port in each.ports}
         if self.proxy and self.proxy.host == host:
             ports |= {each.port for each in self.proxy.endpoints}
+            ports |= {each.tls.redirect_from for each in self.proxy.endpoints if each.tls and each.tls.redirect_from}
         if ports:
             ports |= set(self.firewall.extra_ports)
         return sorted(ports)
 
 
-def server(host: str, port: object) -> str:
-    """An HTTP server as image references and logins name it: the port left out if it is the scheme's own."""
-    return bracketed(host) if port == 80 else f"{bracketed(host)}:{port}"
+OWN_PORTS = {"http": 80, "https": 443}
+
+
+def server(host: str, port: object, scheme: str = "http") -> str:
+    """A server as image references and logins name it: the port left out if it is the scheme's own."""
+    return bracketed(host) if port == OWN_PORTS[scheme] else f"{bracketed(host)}:{port}"
 
 
 def base_url(scheme: str, host: str, port: int) -> str:
     """A URL of scheme, host and port; an IPv6 address gets its brackets, the scheme's own port is left out."""
-    shown = bracketed(host)
-    return f"{scheme}://{shown}" if port == {"http": 80, "https": 443}[scheme] else f"{scheme}://{shown}:{port}"
+    return f"{scheme}://{server(host, port, scheme)}"
 
 
 def bracketed(host: str) -> str:

@@ -35,7 +35,8 @@ class Tls(Settings):
     hsm: Hsm | None = None
     """Where the private key is, if it is not the secret."""
     minimum: Literal["1.2", "1.3"] = "1.2"
-    """The oldest TLS; clients older than Go 1.12 and OpenSSL 1.1.1 have no 1.3. The same for all endpoints of a port."""
+    """The oldest TLS that is spoken, one for all endpoints of a port. Go before 1.12 and OpenSSL before 1.1.1 have no
+    1.3."""
     hsts: Duration | None = None
     """How long browsers use HTTPS only, for this name and any of its ports; they don't heed it for an IP address."""
     redirect_from: Port | None = None

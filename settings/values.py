@@ -168,3 +168,8 @@ HostKey = Annotated[
     ),
 ]
 """A host's public SSH key, without its name."""
+
+
+def seconds(span: str) -> int:
+    """A `Duration` or `Span` in seconds."""
+    return int(span[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[span[-1]]

@@ -1,42 +1,41 @@
 """`nginx-proxy`: our site among the others of the host's nginx, its password files, its caches.
 
 nginx: `nginx -t` reads the live tree, so candidates are tested through a temporary main file; `nginx -s reload` returns
-0 though the new configuration could not be applied, so the proof is a marker that the new workers answer. Password
-files are read at each request: a change in them needs no reload.
+0 though the new configuration could not be applied, so the proof is a marker that the new workers answer.
 """
 
 from __future__ import annotations
 
-import grp
-import pwd
-import re
+import hashlib
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
-from hostctl import files, htpasswd, nginx_conf, wishes
+from hostctl import files, htpasswd, ktls, nginx_conf, nginx_service, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.listeners import refuse_taken
-from hostctl.nginx_conf import OURS, PULLERS, PUSHERS, SITE
+from hostctl.masking import MASK
+from hostctl.nginx_conf import DROP_IN, OURS, PASSWORDS_CONF, PULLERS, PUSHERS, RUN, SITE, TLS
 from hostctl.nginx_probe import ErrorLog, Probe, complaint, has_ipv6, password_complaint, probes_for, still_there
 from hostctl.nginx_trial import refuse_bad_configuration
+from hostctl.nginx_workers import worker_group
 from hostctl.systemd import restart, service
-from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
+from hostctl.unit import HEADER, NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
 SERVICE = "nginx"
-MODULES = ("auth_basic", "geo", "map", "proxy", "rewrite", "upstream_keepalive")
-OPTIONAL_MODULES = ("auth_request",)
+MODULES = ("auth_basic", "geo", "limit_conn", "limit_req", "map", "proxy", "rewrite", "upstream_keepalive")
+OPTIONAL_MODULES = ("auth_request", "slice", "ssl")
 """Those that nginx has only where it was built with them."""
 DEFAULT_COST = 10
 
 
 class NginxProxy(Unit):
-    """Wish: `files` (each: path, content, mode, and perhaps `needs`: ipv6 or threads), `generation` (what the marker
-    answers when they are live), `probes` (each: port, host), `users` (each: name, role, password), `bcrypt_cost`,
-    `cache_folders`, `logs`.
+    """Wish: `files` (each: path, content, mode, and perhaps `needs`: ipv6, threads or ktls), `generation` (what the
+    marker answers when they are live), `probes` (each: port, host), `users` (each: name, role, password),
+    `bcrypt_cost`, `cache_folders`, `logs`, `service_lines` (of the service's drop-in).
     """
 
     name = "nginx-proxy"
@@ -71,7 +70,8 @@ class NginxProxy(Unit):
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The site as the controller rendered it, as far as this host can use it, and the password files."""
-        able = {"ipv6": has_ipv6(), "threads": "--with-threads" in _build(host)}
+        build = _build(host)
+        able = {"ipv6": has_ipv6(), "threads": "--with-threads" in build, "ktls": ktls.able(build)}
         own = []
         for each in wish.get("files") or []:
             file = wishes.own_file(each)
@@ -79,9 +79,11 @@ class NginxProxy(Unit):
                 raise HostError(f"wish, files: {file.path} is neither {SITE} nor below {OURS}")
             if able.get(each.get("needs"), True):
                 own.append(file)
-        return own + self._password_files(host, wish)
+        group = worker_group(nginx_conf.main_text(host), _build(host))
+        drop_in = nginx_service.drop_in(group, wishes.texts(wish, "service_lines"))
+        return [*own, *self._password_files(host, wish, group), drop_in]
 
-    def _password_files(self, host: Host, wish: Wish) -> List[OwnFile]:
+    def _password_files(self, host: Host, wish: Wish, group: int) -> List[OwnFile]:
         users = htpasswd.users_of(wish)
         if not users:
             return []
@@ -90,9 +92,12 @@ class NginxProxy(Unit):
             current = files.read(host.path(path))
             known.update(htpasswd.hashes_in(current.content) if current else {})
         hashes = htpasswd.hashes_for(users, known, wishes.count(wish, "bcrypt_cost") or DEFAULT_COST)
-        group = _worker_group(nginx_conf.main_text(host), _build(host))
-        listed = {PULLERS: users, PUSHERS: [user for user in users if user.pushes]}
-        return [OwnFile(path, FileState(htpasswd.text(some, hashes), 0o640, 0, group)) for path, some in listed.items()]
+        texts = {
+            PULLERS: htpasswd.text(users, hashes),
+            PUSHERS: htpasswd.text([user for user in users if user.pushes], hashes),
+        }
+        digest = OwnFile(PASSWORDS_CONF, FileState(_digest_map(b"".join(texts.values())), 0o600))
+        return [digest, *(OwnFile(path, FileState(text, 0o640, 0, group)) for path, text in texts.items())]
 
     def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
         """What the marker must answer where, what nginx makes because of us, and how the service was before us."""
@@ -113,27 +118,33 @@ class NginxProxy(Unit):
         """`nginx -t` with the candidates in place of the live files."""
         self._removing = change.wish is None
         if host.has("nginx"):
-            refuse_bad_configuration(host, change, candidates)
+            made = nginx_service.make_folder(host, worker_group(nginx_conf.main_text(host), _build(host)))
+            try:
+                refuse_bad_configuration(host, change, candidates)
+            finally:
+                for each in made:
+                    shutil.rmtree(host.path(each))
 
     def activation(self, host: Host, change: Change) -> str:
-        """RELOAD; NONE where only password files change; RESTART where nginx does not run."""
+        """RELOAD; RESTART where nginx does not run, or its environment changes."""
         if not host.has("nginx"):
             self.notes.append("nginx is no longer installed")
             return NONE
-        if change.facts and not service(host, SERVICE).runs:
-            return RESTART
-        passwords_only = change.changed and set(change.changed) <= {PULLERS, PUSHERS}
-        return NONE if change.facts and passwords_only and _complaint(host, change.facts) is None else RELOAD
+        runs = service(host, SERVICE).runs
+        return RESTART if (change.facts and not runs) or (runs and nginx_service.needs_restart(change)) else RELOAD
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Reload; start nginx where it does not run, or stop it again where we had started it."""
         self._error_log = ErrorLog.now(host)
+        if DROP_IN in change.changed:
+            host.must("systemctl", "daemon-reload")
         if level != NONE and change.facts:
+            nginx_service.make_folder(host, worker_group(nginx_conf.main_text(host), _build(host)))
             for cache in change.facts["caches"]:
                 files.make_folders(host.path(cache).parent)
-            _start_or_reload(host)
+            _start_or_reload(host, anew=level == RESTART)
         elif level != NONE:
-            _give_back(host, change.facts_before, self.notes)
+            _give_back(host, change.facts_before, self.notes, anew=level == RESTART)
         for cache in set(change.facts_before.get("caches", [])) - set(change.facts.get("caches", [])):
             shutil.rmtree(host.path(cache), ignore_errors=True)
         if not change.facts and not self._removing:
@@ -158,12 +169,15 @@ class NginxProxy(Unit):
             path = host.path(log)
             for each in path.parent.glob(f"{path.name}*"):
                 each.unlink()
+        shutil.rmtree(host.path(RUN), ignore_errors=True)
         files.remove_empty_folders(str(host.path(each)) for each in facts.get("made", []))
 
     def shown(self, path: str, content: bytes) -> str:
         """A file of the site; of a password file the names only."""
         if path in (PULLERS, PUSHERS):
             return "".join(f"{name}:***\n" for name in htpasswd.hashes_in(content))
+        if path.startswith(f"{TLS}/") and path.endswith((".key", ".pin")):
+            return f"{MASK}\n"
         return super().shown(path, content)
 
     def observe(self, host: Host) -> Dict[str, str]:
@@ -210,27 +224,6 @@ def _still_there(host: Host, gone: Mapping[str, Any]) -> Optional[str]:
     return _first(still_there(each, gone["generation"]) for each in _places(gone))
 
 
-def _worker_group(main: str, build: str) -> int:
-    """The group of nginx's workers: that of the `user` directive, else what nginx was built with."""
-    named = nginx_conf.first(main, "user") or (_built_in(build, "user") or "nobody", _built_in(build, "group"))
-    try:
-        if len(named) > 1 and named[1]:
-            return grp.getgrnam(named[1]).gr_gid
-        # nginx takes the group of the user's name.
-        return grp.getgrnam(named[0]).gr_gid
-    except KeyError:
-        pass
-    try:
-        return pwd.getpwnam(named[0]).pw_gid
-    except KeyError as unknown:
-        raise HostError(f"nginx's workers run as {named[0]}, a user that this host does not have") from unknown
-
-
-def _built_in(build: str, name: str) -> str:
-    found = re.search(rf"--{name}=(\S+)", build)
-    return found[1] if found else ""
-
-
 def _missing_parents(host: Host, cache: str) -> List[str]:
     return [str(each) for each in PurePosixPath(cache).parents if not host.path(str(each)).exists()]
 
@@ -243,8 +236,14 @@ def _enabled(host: Host) -> bool:
     return host.run("systemctl", "is-enabled", f"{SERVICE}.service").output.strip() == "enabled"
 
 
-def _start_or_reload(host: Host) -> None:
-    if service(host, SERVICE).runs:
+def _digest_map(passwords: bytes) -> bytes:
+    """A variable that is another one with each change of a password file: verdicts about the old one are not found."""
+    digest = hashlib.sha256(passwords).hexdigest()[:32]
+    return f"# {HEADER}\nmap $host $http_registry_passwords {{\n    default {digest};\n}}\n".encode()
+
+
+def _start_or_reload(host: Host, anew: bool) -> None:
+    if service(host, SERVICE).runs and not anew:
         host.must("systemctl", "reload", f"{SERVICE}.service")
         return
     restart(host, SERVICE)
@@ -252,13 +251,13 @@ def _start_or_reload(host: Host) -> None:
         host.must("systemctl", "enable", f"{SERVICE}.service")
 
 
-def _give_back(host: Host, before: Mapping[str, Any], notes: List[str]) -> None:
+def _give_back(host: Host, before: Mapping[str, Any], notes: List[str], anew: bool) -> None:
     """The service as it was before our first apply, without our site."""
     if not before["was_enabled"] and _enabled(host):
         host.must("systemctl", "disable", f"{SERVICE}.service")
     if not before["was_active"]:
         host.must("systemctl", "stop", f"{SERVICE}.service")
     elif service(host, SERVICE).runs:
-        host.must("systemctl", "reload", f"{SERVICE}.service")
+        host.must("systemctl", "restart" if anew else "reload", f"{SERVICE}.service")
     else:
         notes.append("nginx does not run; it stays so")

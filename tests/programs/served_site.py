@@ -6,11 +6,12 @@ import base64
 import http.client
 import json
 import os
+import re
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,12 +22,14 @@ from documents import nginx_site
 from documents.canary import canaries
 from documents.nginx_site import CACHES
 from hostctl import bcrypt_hash
-from hostctl.nginx_conf import MARKER, OURS
+from documents.nginx_mirror import ORIGIN_SOCKET
+from hostctl.nginx_conf import MARKER, OURS, RUN
 from hostctl.nginx_probe import has_ipv6
 from settings import parse
 from tests.programs.nginx import running
 
-BLOB = os.urandom(3_000_000)
+BLOB = os.urandom(20_000_000)
+"""Three slices of it."""
 DIGEST = "sha256:" + "ab" * 32
 API_VERSION = "Docker-Distribution-Api-Version"
 HERE, SECOND, FOREIGN = "127.0.0.1", "127.0.0.8", "127.0.0.6"
@@ -39,10 +42,27 @@ OCI = "application/vnd.oci.image.manifest.v1+json"
 ACCEPT, ACCEPT_NOT = {"Accept": OCI}, {"Accept": "text/plain"}
 
 
-class Backend:
-    """A registry that counts what it is asked."""
+class UnixServer(ThreadingHTTPServer):
+    """On a socket in the file system."""
 
-    def __init__(self) -> None:
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)  # type: ignore[arg-type]
+        self.server_name, self.server_port = "unix", 0
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, _ = super().get_request()
+        return connection, ("unix", 0)
+
+
+class Backend:
+    """A registry that counts what it is asked; on a socket, the origin service before one.
+
+    `asked` by method and path; `sent` counts the bytes of bodies.
+    """
+
+    def __init__(self, place: Path | None = None) -> None:
         self.asked: Counter[tuple[str, str]] = Counter()
         self.headers: list[dict[str, str]] = []
         self.uploaded: list[int] = []
@@ -50,7 +70,12 @@ class Backend:
         self.broken = False
         self.dead = False
         self.missing: set[str] = set()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.sent = 0
+        self.server = (
+            ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+            if place is None
+            else UnixServer(str(place), self._handler())  # type: ignore[arg-type]
+        )
         threading.Thread(target=self.server.serve_forever, args=(POLL,), daemon=True).start()
 
     @property
@@ -71,7 +96,7 @@ class Backend:
                 pass
 
             def do_GET(self) -> None:
-                path = self.path.split("?")[0]
+                path = self.path.removeprefix("/hub").split("?")[0]
                 backend.asked[self.command, path] += 1
                 backend.headers.append(dict(self.headers))
                 self.rfile.read(int(self.headers["Content-Length"] or 0))
@@ -109,7 +134,14 @@ class Backend:
                 self.answer(202, b"")
 
             def answer(self, status: int, body: bytes, slow: bool = False) -> None:
+                wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "")
+                whole = len(body)
+                if wanted and status == 200 and self.command == "GET":
+                    start, end = int(wanted[1]), min(int(wanted[2] or whole), whole - 1)
+                    body, status = (body[start : end + 1], 206) if start < whole else (b"", 416)
                 self.send_response(status)
+                if status in (206, 416):
+                    self.send_header("Content-Range", f"bytes {start}-{end}/{whole}" if body else f"bytes */{whole}")
                 self.send_header(API_VERSION, "registry/2.0")
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Set-Cookie", "a=b")
@@ -120,7 +152,8 @@ class Backend:
                     return
                 for start in range(0, len(body), 1_000_000):
                     self.wfile.write(body[start : start + 1_000_000])
-                    time.sleep(0.1 if slow else 0)
+                    backend.sent += len(body[start : start + 1_000_000])
+                    time.sleep(0.03 if slow else 0)
 
         return Handler
 
@@ -175,7 +208,7 @@ class Site:
 @contextmanager
 def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
     """An nginx that serves the rendered site until the end; `login`: whether the mirror asks for one."""
-    hosted, cache = Backend(), Backend()
+    hosted, cache = Backend(), Backend(tmp_path / "origin.sock")
     port = free_port()
     tier = parse(
         {
@@ -187,7 +220,6 @@ def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
                     "kind": "cache",
                     "name": "hub",
                     "host": "h",
-                    "port": cache.port,
                     "serves": "docker.io",
                     "upstream": "https://registry-1.docker.io",
                 },
@@ -208,6 +240,8 @@ def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
     places = {
         CACHES: str(tmp_path / "cache"),
         OURS: str(tmp_path / "etc"),
+        RUN: str(tmp_path / "run"),
+        ORIGIN_SOCKET: str(tmp_path / "origin.sock"),
         "/var/log/nginx": str(tmp_path),
         f"listen {port};": f"listen {HERE}:{port}; listen {SECOND}:{port};",
         f"listen [::]:{port};": f"listen [::1]:{port};",
@@ -220,7 +254,9 @@ def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
         return text
 
     (tmp_path / "cache").mkdir()
+    (tmp_path / "run").mkdir()
     (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "passwords.conf").write_text("map $host $http_registry_passwords { default 1; }\n")
     lines = {user: f"{user[0]}:{bcrypt_hash.make(user[1], 4)}\n" for user in (PUSHER, PULLER)}
     (tmp_path / "etc" / "pull.htpasswd").write_text("# ours\n" + "".join(lines.values()))
     (tmp_path / "etc" / "push.htpasswd").write_text("# ours\n" + lines[PUSHER])
@@ -230,7 +266,7 @@ def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
         path.parent.mkdir(exist_ok=True)
         if needs != "ipv6" or has_ipv6():
             path.write_text(moved(document.text))
-    for document in rendered.canaries:
+    for document in rendered.more:
         path = Path(moved(document.path))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(document.text)
@@ -268,3 +304,12 @@ def free_port() -> int:
     """A port on loopback that nobody has."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Until it is true; fails after 5 s."""
+    for _ in range(250):
+        if true():
+            return
+        time.sleep(0.02)
+    raise AssertionError("did not come true in 5 s")

@@ -1,0 +1,147 @@
+"""How requests go on to a registry, and what of its answers is kept: the directives that all endpoints share.
+
+nginx: https://nginx.org/en/docs/http/ngx_http_proxy_module.html, ngx_http_slice_module.html.
+
+A blob is fetched and kept in slices, so that clients which wait for one that somebody else fetches have its first bytes
+while it comes. A lock makes that one request a slice for any number of clients.
+"""
+
+from __future__ import annotations
+
+from documents.nginx_text import Directive, block, directive
+
+DIGEST = "(?<http_registry_digest>[a-z0-9+._-]+:[0-9a-fA-F]{32,})"
+REPOSITORY = "(?<http_registry_repository>.+)"
+BLOB, MANIFEST = (f"^/v2/{REPOSITORY}/(?<http_registry_kind>{kind})/{DIGEST}$" for kind in ("blobs", "manifests"))
+SLICE = "8m"
+FOR_GOOD = "365d"
+"""What a digest names never changes; how long it stays is the zone's `inactive` and `max_size`."""
+SLOWEST_SLICE = "1h"
+SLOWEST_MANIFEST = "30s"
+MANIFEST_TYPES = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+"""What a manifest is asked for by, where the answer must not depend on who asks: nginx before 1.23 knows only the first
+of several Accept lines, and dockerd sends one for each type in random order, so no key can tell its clients apart."""
+KEEPING = ("X-Accel-Expires", "Cache-Control", "Expires", "Set-Cookie", "Vary")
+"""Response headers by which nginx decides whether and how long to keep an answer."""
+
+
+def blob(zone: str, key: str, token: str = "") -> list[Directive]:
+    """A blob, of `zone` or, once for all clients, of the registry behind. `key`: what of it may be shared by whom.
+
+    A HEAD fetches one slice: of a stored GET it is answered as well. `token`: the Authorization that goes on.
+    """
+    return [
+        directive("slice", SLICE),
+        directive("proxy_cache", zone),
+        directive("proxy_cache_key", f"blob {key} $http_registry_digest $slice_range"),
+        directive("proxy_cache_valid", 200, 206, FOR_GOOD),
+        directive("proxy_ignore_headers", *KEEPING),
+        directive("proxy_force_ranges", "on"),
+        *one_fetch(SLOWEST_SLICE),
+        *headers(token),
+        directive("proxy_set_header", "Range", "$slice_range"),
+        # The slices of one answer are asked for without conditions: the first would be answered, the others not.
+        *(directive("proxy_set_header", each, "") for each in CONDITIONS),
+    ]
+
+
+CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range")
+
+
+def manifest(zone: str, key: str, token: str = "") -> list[Directive]:
+    """A manifest by its digest or tag; a HEAD is one at the registry too, since Docker Hub counts GETs."""
+    return [
+        directive("proxy_cache", zone),
+        directive("proxy_cache_key", f"manifest {key} $request_method"),
+        directive("proxy_cache_convert_head", "off"),
+        *one_fetch(SLOWEST_MANIFEST),
+        *headers(token),
+        directive("proxy_set_header", "Accept", MANIFEST_TYPES),
+    ]
+
+
+def by_digest() -> list[Directive]:
+    """How long a manifest by its digest is kept."""
+    return [directive("proxy_cache_valid", 200, FOR_GOOD), directive("proxy_ignore_headers", *KEEPING)]
+
+
+def one_fetch(slowest: str) -> list[Directive]:
+    """One request to the registry for any number of clients that ask for the same; nobody goes by after a while."""
+    return [
+        directive("proxy_cache_lock", "on"),
+        directive("proxy_cache_lock_timeout", slowest),
+        directive("proxy_cache_lock_age", slowest),
+    ]
+
+
+API_VERSION = "Docker-Distribution-Api-Version"
+"""The header that clients know a registry by; nginx sends it, once, also with its own answers."""
+
+
+def hidden(*more: str) -> list[Directive]:
+    """Headers of the registry's that clients don't get."""
+    return [directive("proxy_hide_header", each) for each in (API_VERSION, *more)]
+
+
+def passing() -> list[Directive]:
+    """Time limits and buffers on the way to a registry."""
+    return [
+        directive("proxy_http_version", "1.1"),
+        directive("proxy_connect_timeout", "5s"),
+        directive("proxy_read_timeout", "15m"),
+        directive("proxy_send_timeout", "15m"),
+        directive("proxy_buffer_size", "32k"),
+        directive("proxy_buffers", 16, "128k"),
+    ]
+
+
+def headers(token: str = "") -> list[Directive]:
+    """What the registry learns of a request. distribution builds Location headers of Host and the X-Forwarded ones."""
+    return [
+        directive("proxy_set_header", "Connection", ""),
+        directive("proxy_set_header", "Host", "$http_host"),
+        directive("proxy_set_header", "X-Real-IP", "$remote_addr"),
+        directive("proxy_set_header", "X-Forwarded-For", "$remote_addr"),
+        directive("proxy_set_header", "X-Forwarded-Host", "$http_host"),
+        directive("proxy_set_header", "X-Forwarded-Proto", "$scheme"),
+        # distribution would believe this one before the others.
+        directive("proxy_set_header", "Forwarded", ""),
+        directive("proxy_set_header", "Authorization", token),
+    ]
+
+
+def zone(name: str, folder: str, *more: str, keys: str = "10m") -> Directive:
+    """A folder of kept answers. `more`: its bounds."""
+    return directive("proxy_cache_path", folder, "levels=1:2", f"keys_zone={name}:{keys}", *more, "use_temp_path=off")
+
+
+def fresh(lifetime: int, stale: int) -> list[Directive]:
+    """What an inner server adds to an answer so that it is kept for `lifetime` seconds, and `stale` more while nothing
+    better is to be had. (nginx has no directive for the latter, but heeds RFC 5861 of what it is told.)"""
+    bound = f"max-age={lifetime}" + (f", stale-if-error={stale}" if stale else "")
+    return [
+        *(directive("proxy_hide_header", each) for each in KEEPING),
+        directive("add_header", "Cache-Control", bound),
+    ]
+
+
+def definite_or_silent(*definite: int) -> list[Directive]:
+    """What an inner server makes of errors, so that nginx before it lets an older answer stand in only for silence.
+
+    nginx 1.22 heeds stale-if-error where there is no answer at all, so one that says nothing about the thing asked for
+    becomes none. Later ones heed it with `definite` statuses too, which is wrong of these: they become 410.
+    """
+    return [
+        directive("proxy_intercept_errors", "on"),
+        directive("error_page", *definite, "@definite"),
+        directive("error_page", 429, 500, 502, 503, 504, "@silent"),
+        block("location", "@definite", body=[directive("return", 410)]),
+        block("location", "@silent", body=[directive("return", 444)]),
+    ]

@@ -1,0 +1,162 @@
+"""The endpoint of a hosted registry: who may ask, and what of it is answered from the cache.
+
+A blob or manifest that was deleted must be gone for the next request (OCI distribution-spec, "Content Management"), and
+with token auth nobody may read from the cache what the registry would not give him. So before a cached answer the
+registry is asked, by a HEAD of the same path, whether this repository has the digest (and, with token auth, whether the
+bearer of this token may have it). Its yes is kept for 30 s at most, for this repository and digest and token; a DELETE
+through this endpoint ends it. The check refuses nobody: without a yes the request passes the cache by and has the
+registry's own answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from documents import nginx_passwords
+from documents.nginx_cache import (
+    BLOB,
+    MANIFEST,
+    MANIFEST_TYPES,
+    blob,
+    by_digest,
+    definite_or_silent,
+    fresh,
+    headers,
+    manifest,
+    zone,
+)
+from documents.nginx_text import Directive, block, directive
+from hostctl.nginx_conf import RUN
+from settings.proxy import Cache, Endpoint
+from settings.registries import HostedRegistry
+from settings.values import seconds
+
+CHECK, CHECKED = "/.http-registry/check", "$http_registry_checked"
+"""Where nginx asks for a verdict, and the variable that holds it."""
+FORGET = "$http_registry_forget"
+"""Whether this request ends a verdict."""
+VERDICT_SECONDS = 30
+
+
+def verdicts(endpoint: Endpoint) -> str:
+    """The name of the zone, of the upstream and of the socket where an endpoint's verdicts come from."""
+    return f"http-registry-{endpoint.key}-verdicts"
+
+
+def verdicts_folder(endpoint: Endpoint) -> str:
+    """Where they are kept."""
+    return f"{RUN}/{endpoint.key}-verdicts"
+
+
+def shared(endpoint: Endpoint, cache: Cache, backend: Sequence[Directive]) -> Sequence[Directive]:
+    """The zone of the verdicts, on a tmpfs that only nginx's workers can read since its keys may hold tokens; and the
+    inner server that says how long a verdict counts. `backend`: how it asks the registry."""
+    name = verdicts(endpoint)
+    socket = f"unix:{RUN}/{endpoint.key}-verdicts.sock"
+    return (
+        zone(name, verdicts_folder(endpoint), "max_size=64m", "inactive=10m", keys="4m"),
+        block("upstream", name, body=[directive("server", socket), directive("keepalive", 8)]),
+        block(
+            "server",
+            body=[
+                directive("listen", socket),
+                directive("access_log", "off"),
+                directive("proxy_http_version", "1.1"),
+                directive("proxy_connect_timeout", "5s"),
+                directive("proxy_read_timeout", "30s"),
+                *fresh(VERDICT_SECONDS, seconds(cache.verdict_stale)),
+                *definite_or_silent(403, 404),
+                # Over S3 the registry sends whoever may have a blob to the store.
+                directive("error_page", 302, 307, "=200", "@yes"),
+                block("location", "@yes", body=[directive("return", 200)]),
+                block(
+                    "location",
+                    "/",
+                    body=[
+                        block("if", "($http_forget)", body=[directive("return", 204)]),
+                        directive("proxy_set_header", "Connection", ""),
+                        directive("proxy_set_header", "Host", "$http_host"),
+                        *backend,
+                    ],
+                ),
+            ],
+        ),
+    )
+
+
+def locations(
+    endpoint: Endpoint, registry: HostedRegistry, backend: Sequence[Directive], store: Sequence[Directive]
+) -> Sequence[Directive]:
+    """`backend`: how requests go to the registry. `store`: how those for a blob's bytes do."""
+    token = "$http_authorization" if registry.token else ""
+    password = [] if registry.token else nginx_passwords.required()
+    zone_name = f"http-registry-{endpoint.key}"
+    checked = [
+        directive("auth_request", CHECK),
+        directive("auth_request_set", CHECKED, "$status"),
+        directive("proxy_cache_bypass", "$http_registry_unsure"),
+    ]
+    by = {
+        "blob": (BLOB, [*checked, *blob(zone_name, registry.name, token), *store]),
+        "manifest": (
+            MANIFEST,
+            [*checked, *manifest(zone_name, f"{registry.name} $http_registry_digest", token), *by_digest(), *backend],
+        ),
+    }
+    found: list[Directive] = []
+    for name, (pattern, body) in by.items():
+        if password:
+            # A location has one auth_request; a named one goes through them anew.
+            found.append(block("location", "~", pattern, body=[*password, directive("try_files", "", f"@{name}")]))
+            found.append(block("location", f"@{name}", body=body))
+        else:
+            found.append(block("location", "~", pattern, body=body))
+    return (
+        directive("client_max_body_size", 0),
+        directive("client_body_timeout", "15m"),
+        directive("proxy_request_buffering", "off"),
+        directive("proxy_max_temp_file_size", 0),
+        *found,
+        block("location", "/", body=[*password, *headers(token), *backend]),
+        *(nginx_passwords.locations(anonymous_pull=endpoint.anonymous_pull) if password else []),
+        *_check(endpoint, token),
+    )
+
+
+def _check(endpoint: Endpoint, token: str) -> Sequence[Directive]:
+    """Status 200 where the registry has said yes, else 204: other statuses would end the request."""
+    name = verdicts(endpoint)
+    key = f"$http_registry_repository $http_registry_kind $http_registry_digest {token}"
+    return (
+        block(
+            "location",
+            "=",
+            CHECK,
+            body=[
+                directive("internal"),
+                directive("proxy_method", "HEAD"),
+                directive("proxy_pass_request_headers", "off"),
+                directive("proxy_pass_request_body", "off"),
+                directive("proxy_set_header", "Content-Length", ""),
+                *headers(token),
+                directive("proxy_set_header", "Accept", MANIFEST_TYPES),
+                directive("proxy_set_header", "Forget", FORGET),
+                directive("proxy_cache", name),
+                directive("proxy_cache_key", key),
+                directive("proxy_cache_convert_head", "off"),
+                directive("proxy_cache_bypass", FORGET),
+                directive("proxy_intercept_errors", "on"),
+                directive("error_page", 400, 401, 403, 404, 410, 429, 500, 502, 503, 504, "=204", "@unsure"),
+                directive("proxy_pass", f"http://{name}$request_uri"),
+            ],
+        ),
+        block("location", "@unsure", body=[directive("return", 204)]),
+    )
+
+
+def maps() -> Sequence[Directive]:
+    """What the locations of all hosted endpoints ask for."""
+    return (
+        block("map", CHECKED, "$http_registry_unsure", body=[directive("default", 1), directive("200", 0)]),
+        block("map", "$request_method", FORGET, body=[directive("default", ""), directive("DELETE", 1)]),
+    )

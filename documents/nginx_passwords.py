@@ -1,0 +1,105 @@
+"""Basic auth: who may ask. bcrypt takes a core 60 ms at cost 10, so what it found is kept for a minute.
+
+`auth_request` asks an inner server on a socket, whose answers are kept on a tmpfs that only nginx's workers can read:
+their keys hold the credentials. The files' digest is in the key, so a changed password is heeded at once. Checks are
+limited by client before bcrypt runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from documents.nginx_cache import one_fetch, zone
+from documents.nginx_text import Directive, block, directive
+from hostctl.nginx_conf import PASSWORDS_CONF, PULLERS, PUSHERS, RIGHT, RUN
+from settings.proxy import Limits
+
+CHECK = "/.http-registry/password"
+SOCKET, FOLDER = f"{RUN}/passwords.sock", f"{RUN}/passwords"
+ZONE, LOGINS, UPSTREAM = "http-registry-passwords", "http-registry-logins", "http-registry-passwords"
+SAID = "$http_registry_password"
+"""The status of the check."""
+KEPT, WRONG_KEPT = "60s", "10s"
+
+
+def shared(limits: Limits) -> Iterable[Directive]:
+    """What stands once in the site: the zones, the maps, the inner server."""
+    yield zone(ZONE, FOLDER, "max_size=16m", "inactive=60s", keys="1m")
+    yield directive("limit_req_zone", "$http_x_real_ip", f"zone={LOGINS}:1m", f"rate={limits.logins_per_second}r/s")
+    yield directive("include", PASSWORDS_CONF)
+    yield block(
+        "map",
+        "$request_method",
+        "$http_registry_role",
+        body=[directive("default", "push"), directive("GET", "pull"), directive("HEAD", "pull")],
+    )
+    yield block(
+        "map",
+        "$http_registry_role$http_authorization",
+        "$http_registry_anonymous_pull",
+        body=[directive("default", 0), directive("pull", 1)],
+    )
+    yield block("upstream", UPSTREAM, body=[directive("server", f"unix:{SOCKET}"), directive("keepalive", 8)])
+    burst = directive("limit_req", f"zone={LOGINS}", f"burst={10 * limits.logins_per_second}", "nodelay")
+    yield block(
+        "server",
+        body=[
+            directive("listen", f"unix:{SOCKET}"),
+            directive("access_log", "off"),
+            burst,
+            directive("limit_req_status", 429),
+            *(_answer(role, users) for role, users in (("pull", PULLERS), ("push", PUSHERS))),
+        ],
+    )
+
+
+def _answer(role: str, users: str) -> Directive:
+    """A file, since `return` would answer before the password is looked at."""
+    basic = [directive("auth_basic", "http-registry"), directive("auth_basic_user_file", users)]
+    return block("location", "=", f"/{role}", body=[*basic, directive("alias", RIGHT)])
+
+
+def required() -> list[Directive]:
+    """What a location has that asks for a password."""
+    return [directive("auth_request", CHECK), directive("auth_request_set", SAID, "$status")]
+
+
+def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
+    """Where a server asks, and what a client hears that is not asked about any more."""
+    nobody = [block("if", "($http_registry_anonymous_pull)", body=[directive("return", 204)])]
+    return (
+        block(
+            "location",
+            "=",
+            CHECK,
+            body=[
+                directive("internal"),
+                *(nobody if anonymous_pull else []),
+                directive("proxy_method", "GET"),
+                directive("proxy_pass_request_headers", "off"),
+                directive("proxy_pass_request_body", "off"),
+                directive("proxy_set_header", "Content-Length", ""),
+                directive("proxy_set_header", "Connection", ""),
+                directive("proxy_set_header", "X-Real-IP", "$remote_addr"),
+                directive("proxy_set_header", "Authorization", "$http_authorization"),
+                directive("proxy_cache", ZONE),
+                directive("proxy_cache_key", "$http_registry_role $http_registry_passwords $http_authorization"),
+                directive("proxy_cache_valid", 200, KEPT),
+                directive("proxy_cache_valid", 401, WRONG_KEPT),
+                *one_fetch("5s"),
+                # Nobody waits while a password that was right is checked again.
+                directive("proxy_cache_use_stale", "updating"),
+                directive("proxy_cache_background_update", "on"),
+                directive("proxy_pass", f"http://{UPSTREAM}/$http_registry_role"),
+            ],
+        ),
+        directive("error_page", 500, "@unchecked"),
+        block(
+            "location",
+            "@unchecked",
+            body=[
+                block("if", f"({SAID}", "=", "429)", body=[directive("return", 429)]),
+                directive("return", 503),
+            ],
+        ),
+    )
