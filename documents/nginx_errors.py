@@ -36,5 +36,9 @@ def error_locations() -> Iterable[Directive]:
 
 def answer(status: str, code: str, message: str) -> list[Directive]:
     """A status with a body that clients of registries can read."""
-    body = f'{{"errors":[{{"code":"{code}","message":"{message}"}}]}}\n'
-    return [directive("default_type", "application/json"), directive("return", status, body)]
+    return [directive("default_type", "application/json"), returned(status, code, message)]
+
+
+def returned(status: str, code: str, message: str) -> Directive:
+    """The same, where the type is known already."""
+    return directive("return", status, f'{{"errors":[{{"code":"{code}","message":"{message}"}}]}}\n')

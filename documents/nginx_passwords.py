@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from documents.nginx_cache import one_fetch, zone
+from documents.nginx_errors import answer, returned
 from documents.nginx_text import Directive, block, directive
 from hostctl.nginx_conf import PASSWORDS_CONF, PULLERS, PUSHERS, RIGHT, RUN
 from settings.proxy import Limits
@@ -19,6 +20,7 @@ SOCKET, FOLDER = f"{RUN}/passwords.sock", f"{RUN}/passwords"
 ZONE, LOGINS, UPSTREAM = "http-registry-passwords", "http-registry-logins", "http-registry-passwords"
 SAID = "$http_registry_password"
 """The status of the check."""
+GUESSING = "too many wrong passwords from your address; wait a little"
 KEPT, WRONG_KEPT = "60s", "10s"
 
 
@@ -93,13 +95,14 @@ def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
                 directive("proxy_pass", f"http://{UPSTREAM}/$http_registry_role"),
             ],
         ),
-        directive("error_page", 500, "@unchecked"),
+        directive("error_page", 500, "=", "@unchecked"),
         block(
             "location",
             "@unchecked",
             body=[
-                block("if", f"({SAID}", "=", "429)", body=[directive("return", 429)]),
-                directive("return", 503),
+                directive("add_header", "Retry-After", 10, "always"),
+                block("if", f"({SAID}", "=", "429)", body=[returned("429", "TOOMANYREQUESTS", GUESSING)]),
+                *answer("503", "UNAVAILABLE", "this proxy can't check passwords now"),
             ],
         ),
     )

@@ -21,10 +21,12 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
     """A line for each contradiction: key path, value, rule and remedy. Malformed parts are skipped."""
     hosts = list(_items(data, "hosts"))
     registries = list(_items(data, "registries"))
-    containers = [*registries, *replicas(data)]
+    behind = {item.get("registry") for _, item in _items(_mapping(data, "proxy"), "endpoints")}
+    # Behind the proxy a cache is nginx's own, and takes no port.
+    containers = [each for each in registries if each[1].get("kind") != "cache" or each[1].get("name") not in behind]
+    containers += replicas(data)
     runtimes = list(_items(data, "runtimes"))
-    raw_proxy = data.get("proxy")
-    proxy: Mapping[str, Any] = raw_proxy if isinstance(raw_proxy, Mapping) else {}
+    proxy = _mapping(data, "proxy")
     endpoints = list(_items(proxy, "endpoints", "proxy."))
     users = list(_items(proxy, "users", "proxy."))
     proxy_item: list[Item] = [("proxy", proxy)] if proxy else []
@@ -34,14 +36,15 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_twice(registries, "name", "registry names must differ"),
         *_twice(users, "name", "user names must differ"),
         *_twice(runtimes, "host", "a host's runtimes belong in one entry"),
-        *_twice(endpoints, "registry", "a registry has one endpoint"),
+        *_twice(_of_kind(endpoints, registries, "cache"), "registry", "a cache has one endpoint"),
         *_twice(registries, "serves", "a registry name is served by one cache"),
         *_unknown(registries, "host", _names(hosts), "hosts"),
         *_unknown(runtimes, "host", _names(hosts), "hosts"),
         *_unknown(proxy_item, "host", _names(hosts), "hosts"),
         *_unknown(endpoints, "registry", _names(registries), "registries"),
         *_elsewhere(endpoints, registries, proxy.get("host")),
-        *_nobody(endpoints, registries, users),
+        *_nobody(data, endpoints, registries, users),
+        *_anonymous(data, endpoints, registries),
         *_port_clashes(containers, endpoints, proxy.get("host")),
         *_sshd_clashes(hosts, containers, endpoints, proxy.get("host")),
         *registry_contradictions(data, {item.get("registry") for _, item in endpoints}),
@@ -64,6 +67,11 @@ def needed_secrets(data: Mapping[str, Any]) -> list[str]:
         *(tls_secrets(proxy) if isinstance(proxy, Mapping) else []),
         *registry_secrets(data),
     ]
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _items(data: Mapping[str, Any], key: str, prefix: str = "") -> Iterator[Item]:
@@ -112,13 +120,35 @@ def _elsewhere(endpoints: list[Item], registries: list[Item], proxy_host: object
             )
 
 
-def _nobody(endpoints: list[Item], registries: list[Item], users: list[Item]) -> Iterator[str]:
+def _of_kind(endpoints: list[Item], registries: list[Item], kind: str) -> list[Item]:
     kinds = {item.get("name"): item.get("kind") for _, item in registries}
+    return [(path, each) for path, each in endpoints if kinds.get(each.get("registry")) == kind]
+
+
+def _with_token(data: Mapping[str, Any]) -> set[Any]:
+    """The names of the registries with token auth."""
+    whole = data.get("registries")
+    found = [each for each in whole if isinstance(each, Mapping)] if isinstance(whole, list) else []
+    return {each.get("name") for each in found if isinstance(each.get("token"), Mapping)}
+
+
+def _nobody(data: Mapping[str, Any], endpoints: list[Item], registries: list[Item], users: list[Item]) -> Iterator[str]:
+    hosted, tokens = _of_kind(endpoints, registries, "hosted"), _with_token(data)
     for path, endpoint in endpoints:
-        hosted = kinds.get(endpoint.get("registry")) == "hosted"
-        if (hosted or endpoint.get("login") is True) and not users:
-            which = "a hosted registry's endpoint" if hosted else "an endpoint with login"
+        asks = (path, endpoint) in hosted and endpoint.get("registry") not in tokens
+        if (asks or endpoint.get("login") is True) and not users:
+            which = "a hosted registry's endpoint" if asks else "an endpoint with login"
             yield f"{path}.registry = {endpoint['registry']!r}: {which} needs someone who may use it; add proxy.users"
+
+
+def _anonymous(data: Mapping[str, Any], endpoints: list[Item], registries: list[Item]) -> Iterator[str]:
+    """Endpoints whose own way of asking who somebody is leaves no room for the setting."""
+    caches, tokens = _of_kind(endpoints, registries, "cache"), _with_token(data)
+    for path, endpoint in endpoints:
+        token = endpoint.get("registry") in tokens
+        if endpoint.get("anonymous_pull") is True and (token or (path, endpoint) in caches):
+            why = "up to the registry's token server" if token else "so at a cache's endpoint unless it has login"
+            yield f"{path}.anonymous_pull = True: this is {why}; remove it"
 
 
 def _port_clashes(registries: list[Item], endpoints: list[Item], proxy_host: object) -> Iterator[str]:

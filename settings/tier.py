@@ -74,11 +74,18 @@ class Tier(Settings):
         return self.proxy is not None and any(each.registry == registry.name for each in self.proxy.endpoints)
 
     def url(self, registry: Registry) -> str:
-        """Where clients reach the registry: scheme, host and port, the port left out if it is the scheme's own."""
-        for endpoint in self.proxy.endpoints if self.proxy else []:
-            if endpoint.registry == registry.name:
-                return base_url("https" if endpoint.tls else "http", endpoint.server_name, endpoint.port)
-        return base_url(registry.scheme, self.host(registry.host).address, registry.port)
+        """Where clients reach the registry: scheme, host and port, the port left out if it is the scheme's own.
+
+        Of several endpoints the first.
+        """
+        return self.urls(registry)[0]
+
+    def urls(self, registry: Registry) -> list[str]:
+        """All the places where they reach it."""
+        endpoints = [each for each in (self.proxy.endpoints if self.proxy else ()) if each.registry == registry.name]
+        return [base_url("https" if each.tls else "http", each.server_name, each.port) for each in endpoints] or [
+            base_url(registry.scheme, self.host(registry.host).address, registry.port)
+        ]
 
     def mirrors(self) -> dict[str, str]:
         """The caches' URLs by the name of the registry that they serve."""
@@ -86,7 +93,7 @@ class Tier(Settings):
 
     def hosted(self) -> list[str]:
         """The hosted registries' URLs."""
-        return [self.url(each) for each in self.registries if isinstance(each, HostedRegistry)]
+        return [url for each in self.registries if isinstance(each, HostedRegistry) for url in self.urls(each)]
 
     def open_ports(self, host: str) -> list[int]:
         """The ports of a host that this tier opens to others."""

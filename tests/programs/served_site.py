@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -20,9 +21,9 @@ from typing import Any
 
 from documents import nginx_site
 from documents.canary import canaries
+from documents.nginx_mirror import ORIGIN_SOCKET
 from documents.nginx_site import CACHES
 from hostctl import bcrypt_hash
-from documents.nginx_mirror import ORIGIN_SOCKET
 from hostctl.nginx_conf import MARKER, OURS, RUN
 from hostctl.nginx_probe import has_ipv6
 from settings import parse
@@ -38,8 +39,12 @@ NEIGHBOUR, STRANGER = "127.0.0.7", "127.0.0.9"
 POLL = 0.02
 """Seconds until a server of these tests heeds that it shall end; its own default is half a second."""
 PUSHER, PULLER = ("pusher", "secret-1"), ("puller", "secret-2")
+CHALLENGE = 'Bearer realm="http://token.test/token",service="hosted.test"'
 OCI = "application/vnd.oci.image.manifest.v1+json"
 ACCEPT, ACCEPT_NOT = {"Accept": OCI}, {"Accept": "text/plain"}
+
+
+TOKEN = {"realm": "http://token.test/token", "service": "hosted.test", "issuer": "test", "jwks": "keys.json"}
 
 
 class UnixServer(ThreadingHTTPServer):
@@ -48,7 +53,7 @@ class UnixServer(ThreadingHTTPServer):
     address_family = socket.AF_UNIX
 
     def server_bind(self) -> None:
-        self.socket.bind(self.server_address)  # type: ignore[arg-type]
+        self.socket.bind(self.server_address)
         self.server_name, self.server_port = "unix", 0
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -70,6 +75,8 @@ class Backend:
         self.broken = False
         self.dead = False
         self.missing: set[str] = set()
+        self.rights: dict[str, set[str]] | None = None
+        """With token auth: the repositories by the Authorization that opens them."""
         self.sent = 0
         self.server = (
             ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -104,6 +111,8 @@ class Backend:
                     self.close_connection = True
                 elif backend.broken:
                     self.answer(503, b"broken")
+                elif not self.may(path):
+                    self.answer(401, b'{"errors":[{"code":"NO_TOKEN"}]}')
                 elif self.headers["If-None-Match"] and DIGEST in path:
                     self.answer(304, b"")  # distribution says so of a manifest that it does not have, too
                 elif path in backend.missing:
@@ -118,6 +127,12 @@ class Backend:
                     self.answer(200, b"{}")
                 else:
                     self.answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
+
+            def may(self, path: str) -> bool:
+                if backend.rights is None:
+                    return True
+                mine = backend.rights.get(self.headers["Authorization"] or "", set())
+                return any(path.startswith(f"/v2/{each}/") for each in mine)
 
             do_HEAD = do_GET
             do_DELETE = do_GET
@@ -147,6 +162,8 @@ class Backend:
                 self.send_header("Set-Cookie", "a=b")
                 self.send_header("Cache-Control", "private")
                 self.send_header("ETag", f'"{DIGEST}"')
+                if status == 401:
+                    self.send_header("WWW-Authenticate", CHALLENGE)
                 self.end_headers()
                 if self.command == "HEAD":
                     return
@@ -178,6 +195,15 @@ class Site:
     hosted: Backend
     cache: Backend
     log: Path
+    folder: Path
+
+    def change_password(self, user: str, password: str) -> None:
+        """As hostctl does: the line, the digest of the file, a reload."""
+        file = self.folder / "etc" / "pull.htpasswd"
+        lines = [each for each in file.read_text().splitlines() if not each.startswith(f"{user}:")]
+        file.write_text("\n".join([*lines, f"{user}:{bcrypt_hash.make(password, 4)}"]) + "\n")
+        (self.folder / "etc" / "passwords.conf").write_text("map $host $http_registry_passwords { default 2; }\n")
+        os.kill(int((self.folder / "pid").read_text()), signal.SIGHUP)
 
     def ask(
         self,
@@ -189,12 +215,15 @@ class Site:
         source: str = HERE,
         at: str = HERE,
         body: Any = None,
+        token: str = "",
         **headers: str,
     ) -> Answer:
         connection = http.client.HTTPConnection(at, self.port, timeout=20, source_address=(source, 0))
         sent = {"Host": host, **headers}
         if user:
             sent["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode()
+        if token:
+            sent["Authorization"] = token
         connection.request(method, path, body, sent)
         response = connection.getresponse()
         seen: dict[str, list[str]] = {}
@@ -206,8 +235,14 @@ class Site:
 
 
 @contextmanager
-def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
-    """An nginx that serves the rendered site until the end; `login`: whether the mirror asks for one."""
+def serving(
+    tmp_path: Path, *, login: bool = False, token: bool = False, proxy: dict[str, Any] | None = None, **hosted_too: Any
+) -> Iterator[Site]:
+    """An nginx that serves the rendered site until the end.
+
+    `login`: whether the mirror asks for one. `token`: whether the hosted registry has token auth. `proxy`: settings of
+    the proxy besides. `hosted_too`: those of the hosted endpoint.
+    """
     hosted, cache = Backend(), Backend(tmp_path / "origin.sock")
     port = free_port()
     tier = parse(
@@ -215,7 +250,13 @@ def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
             "hosts": [{"name": "h", "address": "192.0.2.1"}],
             "image": {"reference": "registry:3"},
             "registries": [
-                {"kind": "hosted", "name": "hosted", "host": "h", "port": hosted.port},
+                {
+                    "kind": "hosted",
+                    "name": "hosted",
+                    "host": "h",
+                    "port": hosted.port,
+                    **({"token": TOKEN} if token else {}),
+                },
                 {
                     "kind": "cache",
                     "name": "hub",
@@ -227,11 +268,12 @@ def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
             "proxy": {
                 "host": "h",
                 "endpoints": [
-                    {"registry": "hosted", "port": port, "server_name": "hosted.test"},
+                    {"registry": "hosted", "port": port, "server_name": "hosted.test", **hosted_too},
                     {"registry": "hub", "port": port, "server_name": "mirror.test", "login": login},
                 ],
                 "users": [{"name": "pusher", "role": "push"}, {"name": "puller", "role": "pull"}],
                 "cache": {"tag_lifetime": "1s"},
+                **(proxy or {}),
             },
             "firewall": {"allow": ["192.0.2.0/24"]},
         }
@@ -286,6 +328,7 @@ def serving(tmp_path: Path, *, login: bool = False) -> Iterator[Site]:
         hosted,
         cache,
         tmp_path / "http-registry.access.log",
+        tmp_path,
     )
     try:
         with running(main, lambda: live.ask("GET", MARKER)):
