@@ -5,10 +5,10 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview drift destroy refresh forget test unit lint lab-down clean
+.PHONY: help up preview drift destroy refresh certificates gc forget test unit lint lab-down clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab)
 	@$(PYTHON) -m ops up --stack $(STACK)
@@ -24,6 +24,12 @@ drift: $(VENV)/ready ## ask the hosts what somebody has changed there; the next 
 
 destroy: $(VENV)/ready ## take everything back: each host as it was before
 	@$(PYTHON) -m ops destroy --stack $(STACK)
+
+certificates: $(VENV)/ready ## sign the endpoints' certificates with an authority of the stack's own (RENEW=--renew: anew)
+	@$(PYTHON) -m ops certificates --stack $(STACK) $(RENEW)
+
+gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collection)
+	@$(PYTHON) -m ops gc --stack $(STACK)
 
 forget: $(VENV)/ready ## drop a host that is gone for good from the state (HOST=name)
 	@$(PYTHON) -m ops forget --stack $(STACK) --host $(HOST)

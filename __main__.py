@@ -7,11 +7,13 @@ import pulumi
 from components import FirewallPolicy, Host, HttpRegistry, NginxAuthProxy, RuntimeMirrorConfig
 from components.configuration import Loaded, load
 from components.firewall_policy import FirewallPolicyArgs
+from components.garbage_collection import GarbageCollection, GarbageCollectionArgs
 from components.http_registry import HttpRegistryArgs, RegistryBase
 from components.nginx_auth_proxy import NginxAuthProxyArgs
 from components.outputs import Documents, export
 from components.runtime_mirror_config import RuntimeMirrorConfigArgs
-from documents import canary
+from documents import canary, garbage_collection
+from settings.registries import HostedRegistry
 
 
 def declare(loaded: Loaded) -> None:
@@ -50,14 +52,16 @@ def declare(loaded: Loaded) -> None:
 
     # A host's own Docker is configured before it runs a registry, so that no reload or restart meets one at work; the
     # mirror that would be proved there is not up yet.
+    # Behind the proxy a cache is nginx's own and has no container.
+    containers = [each for each in tier.registries if isinstance(each, HostedRegistry) or not tier.behind_proxy(each)]
     registry_hosts = {each.host for each in tier.registries}
     ready = runtimes(registry_hosts, after=[])
     bases = {
         name: RegistryBase(f"{name}-registries", hosts[name], tier.image, loaded.archive, after=ready.get(name, []))
-        for name in sorted(registry_hosts)
+        for name in sorted({each.host for each in containers})
     }
     registries: list[pulumi.Resource] = []
-    for each in tier.registries:
+    for each in containers:
         registry = HttpRegistry(
             each.name,
             HttpRegistryArgs(
@@ -65,7 +69,8 @@ def declare(loaded: Loaded) -> None:
                 hosts[each.host],
                 bases[each.host],
                 tier.behind_proxy(each),
-                loaded.upstream_password(each),
+                loaded.registry_files[each.name],
+                loaded.registry_secrets(each),
             ),
             after=guards[each.host],
         )
@@ -76,11 +81,29 @@ def declare(loaded: Loaded) -> None:
     if tier.proxy:
         proxy = NginxAuthProxy(
             "proxy",
-            NginxAuthProxyArgs(hosts[tier.proxy.host], tier, loaded.passwords()),
+            NginxAuthProxyArgs(
+                hosts[tier.proxy.host],
+                tier,
+                loaded.passwords(),
+                loaded.tls_secrets(),
+                loaded.servers,
+                loaded.registry_files,
+                loaded.upstream_passwords(),
+            ),
             after=[*guards[tier.proxy.host], *registries],
         )
         served.append(proxy)
         documents.add(tier.proxy.host, proxy.documents)
+
+    for name in sorted({each.host for each in containers}):
+        if collected := garbage_collection.collected(containers, name):
+            secrets = {key: value for each in collected for key, value in loaded.registry_secrets(each).items()}
+            collection = GarbageCollection(
+                f"{name}-garbage-collection",
+                GarbageCollectionArgs(hosts[name], collected, loaded.registry_files, secrets),
+                after=served,
+            )
+            documents.add(name, collection.documents)
 
     runtimes(set(hosts) - registry_hosts, after=served)
     export(tier, documents)

@@ -14,10 +14,13 @@ from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
 import settings
 from components.host import HostArgs
 from hostctl.package import build
+from settings import server_certificates
 from settings.certificates import Certificate, authorities, notices
 from settings.known_hosts import host_keys, render
 from settings.registries import CacheRegistry, Registry
+from settings.registry_files import RegistryFiles, registry_files
 from settings.runtimes import Runtime
+from settings.server_certificates import ServerCertificate
 from settings.tier import Tier
 
 NAMESPACE = "http-registry"
@@ -37,6 +40,10 @@ class Loaded:
     archive: tuple[Path, str] | None
     known_hosts: Path
     authorities: list[Certificate]
+    servers: dict[str, ServerCertificate]
+    """The certificates of the proxy's endpoints, by the name of their key."""
+    registry_files: dict[str, RegistryFiles]
+    """The files that the registries name, by the registries' names."""
 
     def host_args(self, host: settings.tier.Host) -> HostArgs:
         """The arguments of the component for one host."""
@@ -55,11 +62,24 @@ class Loaded:
         config = pulumi.Config(NAMESPACE)
         return {each.secret: config.require_secret(each.secret) for each in runtime.logins}
 
-    def upstream_password(self, registry: Registry) -> pulumi.Output[str] | None:
-        """The password of a cache that logs in at its upstream."""
-        if isinstance(registry, CacheRegistry) and registry.upstream_user:
-            return pulumi.Config(NAMESPACE).require_secret(f"upstream-password-{registry.name}")
-        return None
+    def tls_secrets(self) -> dict[str, pulumi.Output[str]]:
+        """Each private key of the proxy's endpoints, or the PIN of the token that holds it, by the key's name."""
+        config = pulumi.Config(NAMESPACE)
+        return {
+            each.tls.key_name(each.registry): config.require_secret(each.tls.secret(each.registry))
+            for each in (self.tier.proxy.endpoints if self.tier.proxy else ())
+            if each.tls
+        }
+
+    def upstream_passwords(self) -> dict[str, pulumi.Output[str]]:
+        """The passwords of the caches that log in at their upstreams, by the secrets' names."""
+        caches = [each for each in self.tier.registries if isinstance(each, CacheRegistry)]
+        return {name: secret for each in caches for name, secret in self.registry_secrets(each).items()}
+
+    def registry_secrets(self, registry: Registry) -> dict[str, pulumi.Output[str]]:
+        """The secrets that go with a registry, by their names."""
+        config = pulumi.Config(NAMESPACE)
+        return {name: config.require_secret(name) for name in registry.secrets}
 
 
 def load(project: Path) -> Loaded:
@@ -69,6 +89,8 @@ def load(project: Path) -> Loaded:
     keys: dict[str, str] = {}
     archive = None
     certificates: list[Certificate] = []
+    servers: dict[str, ServerCertificate] = {}
+    texts: dict[str, RegistryFiles] = {}
     if tier is not None:
         try:
             keys = host_keys(tier, _text(project, "known_hosts", tier.known_hosts))
@@ -82,20 +104,33 @@ def load(project: Path) -> Loaded:
             certificates = authorities(tier, lambda name: (project / name).read_text())
         except settings.SettingsError as wrong:
             errors += wrong.errors
+        try:
+            servers = server_certificates.server_certificates(tier, lambda name: (project / name).read_text(), _secret)
+        except settings.SettingsError as wrong:
+            errors += wrong.errors
+        try:
+            texts = registry_files(tier, lambda name: (project / name).read_text())
+        except settings.SettingsError as wrong:
+            errors += wrong.errors
     if tier is None or errors:
         raise pulumi.RunError(str(settings.SettingsError(errors)))
-    for notice in notices(certificates):
+    for notice in [*notices(certificates), *server_certificates.notices(servers.values())]:
         pulumi.warn(notice)
     work = project / WORK
     work.mkdir(exist_ok=True)
     program = WORK / "hostctl.pyz"
     known_hosts = WORK / f"known_hosts.{pulumi.get_stack()}"
     (project / known_hosts).write_text(render(tier, keys))
-    return Loaded(tier, keys, (program, build(project / program)), archive, known_hosts, certificates)
+    return Loaded(tier, keys, (program, build(project / program)), archive, known_hosts, certificates, servers, texts)
+
+
+def _secret(key: str) -> str | None:
+    """A secret's value, for a check before anything is touched; what goes to a host is an Output."""
+    return get_config_env().get(f"{NAMESPACE}:{key}")
 
 
 def _split() -> tuple[dict[str, Any], set[str]]:
-    """The settings, and the names of the secrets among them; a secret's value is never looked at."""
+    """The settings, and the names of the secrets among them; a secret's value is not looked at."""
     names = get_config_env()
     secret_names = set(get_config_secret_keys_env())
     data: dict[str, Any] = {}

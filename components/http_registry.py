@@ -13,8 +13,9 @@ import pulumi_docker as docker
 from components.host import FOLDER, Host
 from documents import registry_config
 from documents.firewall_rules import OWN_BRIDGE
-from hostctl.masking import MASK
+from documents.registry_config import ContainerFile
 from settings.registries import HostedRegistry, Image, Registry
+from settings.registry_files import RegistryFiles
 
 
 class RegistryBase(pulumi.ComponentResource):
@@ -68,21 +69,22 @@ class RegistryBase(pulumi.ComponentResource):
 class HttpRegistryArgs:
     """`loopback_only`: publish the port on 127.0.0.1, for a proxy on the same host, else on every address.
 
-    `upstream_password`: a cache's login at its upstream, with `registry.upstream_user`.
+    `files`: the texts of the files that the registry names. `secrets`: what `registry.secrets` names.
     """
 
     registry: Registry
     host: Host
     base: RegistryBase
     loopback_only: bool
-    upstream_password: pulumi.Output[str] | None = None
+    files: RegistryFiles
+    secrets: Mapping[str, pulumi.Output[str]]
 
 
 class HttpRegistry(pulumi.ComponentResource):
-    """A registry's container and volume on a host's Docker."""
+    """A registry's containers on a host's Docker, and its volume where it keeps its data there."""
 
     documents: Mapping[str, str]
-    """The rendered files by path, secrets masked."""
+    """The rendered files by path, secrets masked; the replicas have the same."""
 
     def __init__(
         self,
@@ -94,36 +96,71 @@ class HttpRegistry(pulumi.ComponentResource):
     ) -> None:
         """`after`: what must be in place before the port opens, such as the firewall."""
         super().__init__("http-registry:index:HttpRegistry", name, None, opts)
+        self._args = args
         registry, host = args.registry, args.host
-        masked = registry_config.render(registry, MASK)
-        self.documents = {f"{name}:{registry_config.PATH}": masked}
-        config: pulumi.Input[str] = masked
-        if args.upstream_password is not None:
-            config = args.upstream_password.apply(lambda known: registry_config.render(registry, known))
-        keep = isinstance(registry, HostedRegistry) and registry.keep_data
-        volume = docker.Volume(
-            f"{name}-data",
-            name=f"http-registry-{name}",
-            labels=[docker.VolumeLabelArgs(label=key, value=value) for key, value in host.labels.items()],
-            opts=pulumi.ResourceOptions(parent=self, provider=host.docker, retain_on_delete=keep),
-        )
-        container = docker.Container(
-            f"{name}-container",
-            name=f"http-registry-{name}",
-            image=args.base.image_id,
+        masked = registry_config.render(registry, args.files)
+        self.documents = {f"{name}:{each.path}": each.text for each in masked}
+        volumes = []
+        if registry_config.in_volume(registry):
+            keep = isinstance(registry, HostedRegistry) and registry.keep_data
+            volume = docker.Volume(
+                f"{name}-data",
+                name=f"http-registry-{name}",
+                labels=[docker.VolumeLabelArgs(label=key, value=value) for key, value in host.labels.items()],
+                opts=pulumi.ResourceOptions(parent=self, provider=host.docker, retain_on_delete=keep),
+            )
+            volumes = [docker.ContainerVolumeArgs(volume_name=volume.name, container_path=registry_config.DATA)]
+        uploads = self._uploads(masked)
+        containers = [
+            self._container(name, index, port, volumes, uploads, after)
+            for index, port in enumerate(registry.ports, start=1)
+        ]
+        self.register_outputs({"container": containers[0].name})
+
+    def _uploads(self, masked: Sequence[ContainerFile]) -> list[docker.ContainerUploadArgs]:
+        registry, files = self._args.registry, self._args.files
+        texts: list[pulumi.Input[str]] = [each.text for each in masked]
+        if self._args.secrets:
+            known = pulumi.Output.all(**self._args.secrets)
+            rendered = known.apply(
+                lambda secrets: [each.text for each in registry_config.render(registry, files, secrets)]
+            )
+            holding = {registry_config.PATH, registry_config.TLS_KEY}
+            texts = [rendered[at] if each.path in holding else each.text for at, each in enumerate(masked)]
+        return [
+            docker.ContainerUploadArgs(file=each.path, content=text, permissions=f"{each.mode:04o}")
+            for each, text in zip(masked, texts, strict=True)
+        ]
+
+    def _container(
+        self,
+        name: str,
+        index: int,
+        port: int,
+        volumes: list[docker.ContainerVolumeArgs],
+        uploads: list[docker.ContainerUploadArgs],
+        after: Sequence[pulumi.Resource],
+    ) -> docker.Container:
+        """The first has no number in its name, so that it stays when replicas are added."""
+        host, base = self._args.host, self._args.base
+        suffix = "" if index == 1 else f"-{index}"
+        return docker.Container(
+            f"{name}-container{suffix}",
+            name=f"http-registry-{name}{suffix}",
+            image=base.image_id,
             restart="unless-stopped",
             must_run=True,
-            envs=["OTEL_TRACES_EXPORTER=none"],
+            envs=registry_config.environment(self._args.registry),
             ports=[
                 docker.ContainerPortArgs(
                     internal=registry_config.CONTAINER_PORT,
-                    external=registry.port,
-                    ip="127.0.0.1" if args.loopback_only else "0.0.0.0",  # noqa: S104  the firewall stands before it
+                    external=port,
+                    ip="127.0.0.1" if self._args.loopback_only else "0.0.0.0",  # noqa: S104  the firewall stands before it
                 )
             ],
-            uploads=[docker.ContainerUploadArgs(file=registry_config.PATH, content=config)],
-            volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path=registry_config.DATA)],
-            networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=args.base.network)],
+            uploads=uploads,
+            volumes=volumes,
+            networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=base.network)],
             labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in host.labels.items()],
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
@@ -135,4 +172,3 @@ class HttpRegistry(pulumi.ComponentResource):
                 delete_before_replace=True,
             ),
         )
-        self.register_outputs({"container": container.name})

@@ -9,17 +9,26 @@ from typing import Any
 import pulumi
 
 from components.host import Host
-from documents import nginx_site
+from documents import nginx_site, origin
+from settings.registry_files import RegistryFiles
+from settings.server_certificates import ServerCertificate
 from settings.tier import Tier
 
 
 @dataclass(frozen=True)
 class NginxAuthProxyArgs:
-    """`passwords`: each user's password by the user's name, as secrets."""
+    """`passwords`: each user's, by the user's name, as secrets. `tls_secrets`: each private key, or the PIN of the
+    token that holds it, by the key's name. `certificates`: by the key's name. `registry_files`: by the registry's name.
+    `upstream_passwords`: of the caches that log in at their upstreams, by the secrets' names.
+    """
 
     host: Host
     tier: Tier
     passwords: Mapping[str, pulumi.Output[str]]
+    tls_secrets: Mapping[str, pulumi.Output[str]]
+    certificates: Mapping[str, ServerCertificate]
+    registry_files: Mapping[str, RegistryFiles]
+    upstream_passwords: Mapping[str, pulumi.Output[str]]
 
 
 class NginxAuthProxy(pulumi.ComponentResource):
@@ -38,17 +47,40 @@ class NginxAuthProxy(pulumi.ComponentResource):
     ) -> None:
         """`after`: what must be in place before its ports open: the firewall, and the registries behind it."""
         super().__init__("http-registry:index:NginxAuthProxy", name, None, opts)
-        site = nginx_site.render(args.tier)
+        site = nginx_site.render(args.tier, args.certificates, args.registry_files)
         users = [{"name": user.name, "role": user.role} for user in site.users]
         self.documents = {
             **{each.path: each.text for each in site.documents},
             "users": "".join(f"{user['name']}: {user['role']}\n" for user in users),
         }
 
-        def with_passwords(known: Mapping[str, str]) -> dict[str, Any]:
-            return {**site.wish(), "users": [{**user, "password": known[user["name"]]} for user in users]}
+        def with_secrets(known: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+            wish = site.wish()
+            return {
+                **wish,
+                "files": [*wish["files"], *site.secrets(known["tls"])],
+                "users": [{**user, "password": known["passwords"][user["name"]]} for user in users],
+            }
 
+        secrets = pulumi.Output.all(
+            passwords=pulumi.Output.all(**args.passwords), tls=pulumi.Output.all(**args.tls_secrets)
+        )
         self.site = args.host.run_unit(
-            "nginx-proxy", pulumi.Output.all(**args.passwords).apply(with_passwords), self, depends_on=after
+            "nginx-proxy", secrets.apply(with_secrets), self, depends_on=[*after, *self._origin(args, after)]
         )
         self.register_outputs({})
+
+    def _origin(self, args: NginxAuthProxyArgs, after: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        """The service that fetches what the cache lacks, where there is anything to fetch."""
+        service = origin.render(args.tier, args.registry_files)
+        if service is None:
+            return []
+        self.documents = {**self.documents, **service.shown()}
+
+        def with_passwords(known: Mapping[str, str]) -> dict[str, Any]:
+            rendered = origin.render(args.tier, args.registry_files, known)
+            assert rendered is not None
+            return rendered.wish()
+
+        wish = pulumi.Output.all(**args.upstream_passwords).apply(with_passwords)
+        return [args.host.run_unit("origin", wish, self, depends_on=after)]

@@ -45,15 +45,10 @@ class Canary:
             for digest, (kind, content) in self.objects.items()
         )
 
-    def locations(self, password: Sequence[Directive] = ()) -> Iterable[Directive]:
-        """The image by its tag and by its digests; nothing of it reaches a registry. `password`: what asks for one."""
+    def locations(self, common: Sequence[Directive]) -> Iterable[Directive]:
+        """The image by its tag and by its digests; no registry is asked. `common`: what each has besides."""
         types = block("types", body=[directive(kind, suffix) for kind, suffix in TYPES.items()])
-        common = [
-            *password,
-            directive("root", self.folder),
-            types,
-            directive("add_header", "Docker-Distribution-Api-Version", "registry/2.0", "always"),
-        ]
+        common = [*common, directive("root", self.folder), types, directive("open_file_cache", "max=16")]
         by_digest = [f"/$http_registry_canary.{suffix}" for suffix in TYPES.values()]
         yield block(
             "location",

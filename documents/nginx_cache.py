@@ -72,6 +72,12 @@ def by_digest() -> list[Directive]:
     return [directive("proxy_cache_valid", 200, FOR_GOOD), directive("proxy_ignore_headers", *KEEPING)]
 
 
+def host() -> Directive:
+    """Sets `HOST`: nginx's own $host has no port, and registries build Location headers with it."""
+    port = directive(r"~(:[0-9]+)$", "$host$1")
+    return block("map", "$http_host", HOST, body=[directive("default", "$host"), port])
+
+
 def one_fetch(slowest: str) -> list[Directive]:
     """One request to the registry for any number of clients that ask for the same; nobody goes by after a while."""
     return [
@@ -81,6 +87,8 @@ def one_fetch(slowest: str) -> list[Directive]:
     ]
 
 
+HOST = "$http_registry_host"
+"""The name and port that the client has asked, as far as nginx takes it for a name."""
 API_VERSION = "Docker-Distribution-Api-Version"
 """The header that clients know a registry by; nginx sends it, once, also with its own answers."""
 
@@ -106,10 +114,10 @@ def headers(token: str = "") -> list[Directive]:
     """What the registry learns of a request. distribution builds Location headers of Host and the X-Forwarded ones."""
     return [
         directive("proxy_set_header", "Connection", ""),
-        directive("proxy_set_header", "Host", "$http_host"),
+        directive("proxy_set_header", "Host", HOST),
         directive("proxy_set_header", "X-Real-IP", "$remote_addr"),
         directive("proxy_set_header", "X-Forwarded-For", "$remote_addr"),
-        directive("proxy_set_header", "X-Forwarded-Host", "$http_host"),
+        directive("proxy_set_header", "X-Forwarded-Host", HOST),
         directive("proxy_set_header", "X-Forwarded-Proto", "$scheme"),
         # distribution would believe this one before the others.
         directive("proxy_set_header", "Forwarded", ""),

@@ -41,4 +41,4 @@ def answer(status: str, code: str, message: str) -> list[Directive]:
 
 def returned(status: str, code: str, message: str) -> Directive:
     """The same, where the type is known already."""
-    return directive("return", status, f'{{"errors":[{{"code":"{code}","message":"{message}"}}]}}\n')
+    return directive("return", status, f'{{"errors":[{{"code":"{code}","message":"{message}"}}]}}')

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from documents import nginx_passwords
 from documents.nginx_cache import (
     BLOB,
+    HOST,
     MANIFEST,
     MANIFEST_TYPES,
     blob,
@@ -25,8 +26,10 @@ from documents.nginx_cache import (
     manifest,
     zone,
 )
+from documents.nginx_errors import answer
 from documents.nginx_text import Directive, block, directive
 from hostctl.nginx_conf import RUN
+from hostctl.units.garbage_collection import gate
 from settings.proxy import Cache, Endpoint
 from settings.registries import HostedRegistry
 from settings.values import seconds
@@ -35,6 +38,8 @@ CHECK, CHECKED = "/.http-registry/check", "$http_registry_checked"
 """Where nginx asks for a verdict, and the variable that holds it."""
 FORGET = "$http_registry_forget"
 """Whether this request ends a verdict."""
+HELD = "$http_registry_held"
+"""Whether this request must wait until the registry has been cleaned up."""
 VERDICT_SECONDS = 30
 
 
@@ -60,6 +65,7 @@ def shared(endpoint: Endpoint, cache: Cache, backend: Sequence[Directive]) -> Se
             "server",
             body=[
                 directive("listen", socket),
+                directive("server_tokens", "off"),
                 directive("access_log", "off"),
                 directive("proxy_http_version", "1.1"),
                 directive("proxy_connect_timeout", "5s"),
@@ -75,7 +81,7 @@ def shared(endpoint: Endpoint, cache: Cache, backend: Sequence[Directive]) -> Se
                     body=[
                         block("if", "($http_forget)", body=[directive("return", 204)]),
                         directive("proxy_set_header", "Connection", ""),
-                        directive("proxy_set_header", "Host", "$http_host"),
+                        directive("proxy_set_header", "Host", HOST),
                         *backend,
                     ],
                 ),
@@ -85,9 +91,14 @@ def shared(endpoint: Endpoint, cache: Cache, backend: Sequence[Directive]) -> Se
 
 
 def locations(
-    endpoint: Endpoint, registry: HostedRegistry, backend: Sequence[Directive], store: Sequence[Directive]
+    endpoint: Endpoint,
+    registry: HostedRegistry,
+    backend: Sequence[Directive],
+    store: Sequence[Directive],
+    added: Sequence[Directive],
 ) -> Sequence[Directive]:
-    """`backend`: how requests go to the registry. `store`: how those for a blob's bytes do."""
+    """`backend`: how requests go to the registry. `store`: how those for a blob's bytes do. `added`: the headers that
+    each answer bears."""
     token = "$http_authorization" if registry.token else ""
     password = [] if registry.token else nginx_passwords.required()
     zone_name = f"http-registry-{endpoint.key}"
@@ -107,7 +118,7 @@ def locations(
     for name, (pattern, body) in by.items():
         if password:
             # A location has one auth_request; a named one goes through them anew.
-            found.append(block("location", "~", pattern, body=[*password, directive("try_files", "", f"@{name}")]))
+            found.append(block("location", "~", pattern, body=[*password, *nginx_passwords.then(f"@{name}")]))
             found.append(block("location", f"@{name}", body=body))
         else:
             found.append(block("location", "~", pattern, body=body))
@@ -116,10 +127,25 @@ def locations(
         directive("client_body_timeout", "15m"),
         directive("proxy_request_buffering", "off"),
         directive("proxy_max_temp_file_size", 0),
+        *_gate(registry, added),
         *found,
         block("location", "/", body=[*password, *headers(token), *backend]),
         *(nginx_passwords.locations(anonymous_pull=endpoint.anonymous_pull) if password else []),
         *_check(endpoint, token),
+    )
+
+
+def _gate(registry: HostedRegistry, added: Sequence[Directive]) -> Sequence[Directive]:
+    """While something is being removed from the registry, nothing is written: see hostctl's unit garbage-collection."""
+    if registry.garbage_collection is None:
+        return ()
+    busy = answer("503", "UNAVAILABLE", "the registry is being cleaned up; push again in a moment")
+    return (
+        directive("set", HELD, ""),
+        block("if", "(-f", f"{gate(registry.name)})", body=[directive("set", HELD, "$http_registry_writing")]),
+        block("if", f"({HELD})", body=[directive("return", 503)]),
+        directive("error_page", 503, "@held"),
+        block("location", "@held", body=[*added, directive("add_header", "Retry-After", 5, "always"), *busy]),
     )
 
 
@@ -158,5 +184,11 @@ def maps() -> Sequence[Directive]:
     """What the locations of all hosted endpoints ask for."""
     return (
         block("map", CHECKED, "$http_registry_unsure", body=[directive("default", 1), directive("200", 0)]),
+        block(
+            "map",
+            "$request_method",
+            "$http_registry_writing",
+            body=[directive("default", 1), directive("GET", ""), directive("HEAD", "")],
+        ),
         block("map", "$request_method", FORGET, body=[directive("default", ""), directive("DELETE", 1)]),
     )

@@ -18,7 +18,6 @@ from settings.proxy import Cache, Endpoint
 from settings.registries import CacheRegistry
 from settings.values import seconds
 
-ORIGIN_SOCKET = "/run/http-registry-origin.sock"
 ORIGIN = "http-registry-origin"
 """The upstream block of the origin service."""
 
@@ -37,6 +36,7 @@ def shared(endpoint: Endpoint, registry: CacheRegistry, cache: Cache) -> Sequenc
             "server",
             body=[
                 directive("listen", socket),
+                directive("server_tokens", "off"),
                 directive("access_log", "off"),
                 directive("proxy_http_version", "1.1"),
                 directive("proxy_connect_timeout", "5s"),
@@ -49,8 +49,13 @@ def shared(endpoint: Endpoint, registry: CacheRegistry, cache: Cache) -> Sequenc
     )
 
 
-def locations(endpoint: Endpoint, registry: CacheRegistry, canary: Canary) -> Sequence[Directive]:
-    """Of anybody, or with a login by Basic auth. `canary`: what this endpoint answers itself."""
+def locations(
+    endpoint: Endpoint, registry: CacheRegistry, canary: Canary, added: Sequence[Directive]
+) -> Sequence[Directive]:
+    """Of anybody, or with a login by Basic auth.
+
+    `canary`: what this endpoint answers itself, with the headers `added`.
+    """
     password = nginx_passwords.required() if endpoint.login else []
     zone_name = f"http-registry-{endpoint.key}"
     # The upstream is in each key: a changed setting may name another one, whose tags and rights are others.
@@ -61,16 +66,16 @@ def locations(endpoint: Endpoint, registry: CacheRegistry, canary: Canary) -> Se
         directive("proxy_cache_revalidate", "on"),
         directive("proxy_intercept_errors", "on"),
         *hidden("Cache-Control"),
-        directive("proxy_pass", f"http://{tags(endpoint)}$uri"),
+        directive("proxy_pass", f"http://{tags(endpoint)}"),
     ]
     pong = [directive("default_type", "application/json"), directive("return", 200, "{}")]
     return (
         block("if", "($request_method", "!~", "^(GET|HEAD)$)", body=[directive("return", 405)]),
-        *canary.locations(password),
+        *canary.locations([*password, *added]),
         block("location", "~", BLOB, body=[*password, *blobs, *origin(registry)]),
         block("location", "~", MANIFEST, body=[*password, *manifests, *origin(registry)]),
         block("location", "~", "^/v2/.+/manifests/[^/]+$", body=[*password, *tag]),
-        block("location", "=", "/v2/", body=[*password, directive("try_files", "", "@ping")]),
+        block("location", "=", "/v2/", body=[*password, *nginx_passwords.then("@ping")]),
         block("location", "@ping", body=pong),
         block("location", "/", body=[*password, *headers(), *origin(registry)]),
         *(nginx_passwords.locations(anonymous_pull=False) if password else []),
@@ -84,4 +89,4 @@ def same_everywhere() -> list[Directive]:
 
 def origin(registry: CacheRegistry) -> list[Directive]:
     """How requests go to the upstream."""
-    return [directive("proxy_pass", f"http://{ORIGIN}/{registry.name}$uri")]
+    return [directive("proxy_pass", f"http://{ORIGIN}/{registry.name}$request_uri")]

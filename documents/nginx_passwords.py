@@ -8,15 +8,16 @@ limited by client before bcrypt runs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 
 from documents.nginx_cache import one_fetch, zone
 from documents.nginx_errors import answer, returned
 from documents.nginx_text import Directive, block, directive
-from hostctl.nginx_conf import PASSWORDS_CONF, PULLERS, PUSHERS, RIGHT, RUN
+from hostctl.nginx_conf import OURS, PASSWORDS_CONF, PULLERS, PUSHERS, RIGHT, RUN
 from settings.proxy import Limits
 
 CHECK = "/.http-registry/password"
-SOCKET, FOLDER = f"{RUN}/passwords.sock", f"{RUN}/passwords"
+FOLDER = f"{RUN}/passwords"
 ZONE, LOGINS, UPSTREAM = "http-registry-passwords", "http-registry-logins", "http-registry-passwords"
 SAID = "$http_registry_password"
 """The status of the check."""
@@ -41,29 +42,39 @@ def shared(limits: Limits) -> Iterable[Directive]:
         "$http_registry_anonymous_pull",
         body=[directive("default", 0), directive("pull", 1)],
     )
-    yield block("upstream", UPSTREAM, body=[directive("server", f"unix:{SOCKET}"), directive("keepalive", 8)])
-    burst = directive("limit_req", f"zone={LOGINS}", f"burst={10 * limits.logins_per_second}", "nodelay")
+    for role, users in (("pull", PULLERS), ("push", PUSHERS)):
+        yield from _checking(role, users, 10 * limits.logins_per_second)
+
+
+def _checking(role: str, users: str, burst: int) -> Iterable[Directive]:
+    """The inner server for one role. It answers with a file: `return` would come before the password is looked at."""
+    socket = f"unix:{RUN}/passwords-{role}.sock"
+    yield block("upstream", f"{UPSTREAM}-{role}", body=[directive("server", socket), directive("keepalive", 8)])
     yield block(
         "server",
         body=[
-            directive("listen", f"unix:{SOCKET}"),
+            directive("listen", socket),
+            directive("server_tokens", "off"),
             directive("access_log", "off"),
-            burst,
+            directive("limit_req", f"zone={LOGINS}", f"burst={burst}", "nodelay"),
             directive("limit_req_status", 429),
-            *(_answer(role, users) for role, users in (("pull", PULLERS), ("push", PUSHERS))),
+            directive("auth_basic", "http-registry"),
+            directive("auth_basic_user_file", users),
+            directive("root", OURS),
+            block("location", "/", body=[directive("rewrite", "^", f"/{PurePosixPath(RIGHT).name}", "break")]),
         ],
     )
-
-
-def _answer(role: str, users: str) -> Directive:
-    """A file, since `return` would answer before the password is looked at."""
-    basic = [directive("auth_basic", "http-registry"), directive("auth_basic_user_file", users)]
-    return block("location", "=", f"/{role}", body=[*basic, directive("alias", RIGHT)])
 
 
 def required() -> list[Directive]:
     """What a location has that asks for a password."""
     return [directive("auth_request", CHECK), directive("auth_request_set", SAID, "$status")]
+
+
+def then(location: str) -> list[Directive]:
+    """Where a request goes on once its password was right: a location has but one auth_request."""
+    # No file is meant; without the cache nginx would look for one each time.
+    return [directive("open_file_cache", "max=2"), directive("try_files", "", location)]
 
 
 def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
@@ -92,7 +103,7 @@ def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
                 # Nobody waits while a password that was right is checked again.
                 directive("proxy_cache_use_stale", "updating"),
                 directive("proxy_cache_background_update", "on"),
-                directive("proxy_pass", f"http://{UPSTREAM}/$http_registry_role"),
+                directive("proxy_pass", f"http://{UPSTREAM}-$http_registry_role"),
             ],
         ),
         directive("error_page", 500, "=", "@unchecked"),
@@ -100,7 +111,6 @@ def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
             "location",
             "@unchecked",
             body=[
-                directive("add_header", "Retry-After", 10, "always"),
                 block("if", f"({SAID}", "=", "429)", body=[returned("429", "TOOMANYREQUESTS", GUESSING)]),
                 *answer("503", "UNAVAILABLE", "this proxy can't check passwords now"),
             ],

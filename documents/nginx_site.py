@@ -16,10 +16,11 @@ from typing import Any
 from documents import nginx_hosted, nginx_mirror, nginx_passwords, nginx_tls
 from documents.canary import canaries
 from documents.document import HEADER_LINE, Document
-from documents.nginx_cache import API_VERSION, hidden, passing, zone
+from documents.nginx_cache import API_VERSION, hidden, host, passing, zone
 from documents.nginx_errors import error_locations, error_pages
 from documents.nginx_text import Directive, block, directive, text
 from hostctl.nginx_conf import MARKER, OURS, RIGHT, SITE
+from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
 from settings.proxy import Endpoint, Limits, User
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_files import RegistryFiles
@@ -201,13 +202,13 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
     assert tier.proxy is not None
     proxy = tier.proxy
     behind = {each.registry: tier.registry(each.registry) for each in proxy.endpoints}
-    shared = [_log_format(), *_clients(tier), _plain_paths(), *_limits(proxy.limits)]
+    shared = [_log_format(), *_clients(tier), _plain_paths(), host(), *_limits(proxy.limits)]
     if _any_passwords(tier):
         shared += nginx_passwords.shared(proxy.limits)
     if any(isinstance(each, HostedRegistry) for each in behind.values()):
         shared += nginx_hosted.maps()
     if uses_origin(tier):
-        service = directive("server", f"unix:{nginx_mirror.ORIGIN_SOCKET}")
+        service = directive("server", f"unix:{ORIGIN_SOCKET}")
         shared.append(block("upstream", nginx_mirror.ORIGIN, body=[service, directive("keepalive", 32)]))
     shared += [_upstream(each) for each in behind.values() if isinstance(each, HostedRegistry)]
     bounds = (f"max_size={proxy.cache.size}", f"inactive={proxy.cache.unused}")
@@ -215,14 +216,15 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
     servers: list[Directive] = []
     for endpoint in proxy.endpoints:
         registry = behind[endpoint.registry]
+        added = [_version(), *(nginx_tls.hsts(endpoint.tls) if endpoint.tls else ())]
         zones.append(zone(f"http-registry-{endpoint.key}", f"{CACHES}/{endpoint.key}", *bounds))
         if isinstance(registry, CacheRegistry):
             servers += nginx_mirror.shared(endpoint, registry, proxy.cache)
-            locations = nginx_mirror.locations(endpoint, registry, canaries(tier)[registry.serves])
+            locations = nginx_mirror.locations(endpoint, registry, canaries(tier)[registry.serves], added)
         else:
             backend = _backend(registry)
             servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
-            locations = nginx_hosted.locations(endpoint, registry, backend, _store(registry) or backend)
+            locations = nginx_hosted.locations(endpoint, registry, backend, _store(registry) or backend, added)
         servers.append(_server(tier, endpoint, generation, [*_tls(endpoint, certificates), *locations]))
         servers += _redirect(endpoint)
     return HEADER_LINE + text([*zones, *shared, *servers])
@@ -244,7 +246,7 @@ def _redirect(endpoint: Endpoint) -> Iterable[Directive]:
             port,
             directive("include", f"{OURS}/listen-{port}/*.conf"),
             directive("access_log", ACCESS_LOG, "http-registry"),
-            block("if", "($http_registry_client", "=", "", ")", body=[directive("return", 403)]),
+            block("if", "($http_registry_client", "~", "^$)", body=[directive("return", 403)]),
         )
 
 
@@ -274,7 +276,7 @@ def _backend(registry: HostedRegistry) -> list[Directive]:
 
 def _store(registry: HostedRegistry) -> list[Directive]:
     """How those for a blob's bytes do, where the registry sends them on to a store."""
-    through = f"http://{nginx_mirror.ORIGIN}/{registry.name}$uri"
+    through = f"http://{nginx_mirror.ORIGIN}/{registry.name}$request_uri"
     return [directive("proxy_pass", through)] if registry.storage.s3 else []
 
 
@@ -310,7 +312,11 @@ def _log_format() -> Directive:
 
 def _clients(tier: Tier) -> Iterable[Directive]:
     """Who asks: `itself` is this host, which comes to an address of its own from that address; empty is a stranger."""
-    yield block("geo", "$http_registry_listed", body=[directive(each, "listed") for each in _listed(tier)])
+    yield block(
+        "geo",
+        "$http_registry_listed",
+        body=[directive("default", ""), *(directive(each, "listed") for each in _listed(tier))],
+    )
     yield block(
         "map",
         "$remote_addr $server_addr",
@@ -327,7 +333,12 @@ def _listed(tier: Tier) -> Iterable[str]:
     assert tier.proxy is not None
     names = [tier.host(tier.proxy.host).address, *(each.server_name for each in tier.proxy.endpoints)]
     networks = [*tier.firewall.allow, LOOPBACK, *filter(_is_address, names)]
-    return dict.fromkeys(str(ipaddress.ip_network(each)) for each in networks)
+    return dict.fromkeys(str(half) for each in networks for half in _halves(ipaddress.ip_network(each)))
+
+
+def _halves(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Iterable[object]:
+    """The network; in halves where it is everything, which would be the default a second time."""
+    return [network] if network.prefixlen else network.subnets()
 
 
 def _is_address(name: str) -> bool:
@@ -387,15 +398,19 @@ def _server(tier: Tier, endpoint: Endpoint, generation: str, locations: Sequence
             *_limited(tier.proxy.limits),
             *passing(),
             *hidden(),
-            directive("add_header", API_VERSION, "registry/2.0", "always"),
+            _version(),
             *error_pages(),
-            block("if", "($http_registry_client", "=", "", ")", body=[directive("return", 403)]),
+            block("if", "($http_registry_client", "~", "^$)", body=[directive("return", 403)]),
             block("if", "($http_registry_plain_path", "=", "0)", body=[directive("return", 404)]),
             _marker(generation),
             *locations,
             *error_locations(),
         ],
     )
+
+
+def _version() -> Directive:
+    return directive("add_header", API_VERSION, "registry/2.0", "always")
 
 
 def _marker(generation: str) -> Directive:

@@ -1,6 +1,6 @@
 """nginx configuration as data, and its one text form.
 
-Quoting as ngx_conf_read_token reads it: inside quotes a backslash stands before a quote or a backslash.
+Quoting as ngx_conf_read_token reads it: inside quotes a backslash counts only before a quote, a backslash, t, r or n.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_ESCAPES = re.compile(r"""\\(?=["'\\trn]|$)""")
 _PLAIN = re.compile(r"[^\s;{}\"'\\#]+")
 
 
@@ -55,4 +56,4 @@ def quoted(argument: str) -> str:
     if _PLAIN.fullmatch(argument):
         return argument
     mark = "'" if '"' in argument and "'" not in argument else '"'
-    return mark + argument.replace("\\", "\\\\").replace("\n", "\\n").replace(mark, "\\" + mark) + mark
+    return mark + _ESCAPES.sub(r"\\\\", argument).replace("\n", "\\n").replace(mark, "\\" + mark) + mark

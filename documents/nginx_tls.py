@@ -68,7 +68,7 @@ def server(tls: Tls, key: str, staples: bool) -> Sequence[Directive]:
         directive("include", f"{KTLS}/*.conf"),
         # Who has signed the status is for the client to judge: nginx would need the root, which chains leave out.
         *([directive("ssl_stapling", "on")] if staples else ()),
-        *_hsts(tls),
+        *hsts(tls),
     )
 
 
@@ -78,7 +78,8 @@ def ktls() -> Document:
     return Document(f"{KTLS}/on.conf", HEADER_LINE + text([directive("ssl_conf_command", "Options", "KTLS")]))
 
 
-def _hsts(tls: Tls) -> Iterable[Directive]:
+def hsts(tls: Tls) -> Iterable[Directive]:
+    """The header that binds browsers to HTTPS."""
     if tls.hsts:
         yield directive("add_header", "Strict-Transport-Security", f"max-age={seconds(tls.hsts)}", "always")
 

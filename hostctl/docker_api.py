@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import Any, BinaryIO, Mapping, NamedTuple, Optional
 from urllib.parse import urlencode
 
 from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.masking import masked
+from hostctl.unix_http import UnixConnection
 
 SOCKET = "/var/run/docker.sock"
 
@@ -35,17 +35,6 @@ class Answer(NamedTuple):
             return f"status {self.status}"
 
 
-class _Connection(HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("docker", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 def call(
     host: Host,
     method: str,
@@ -55,7 +44,7 @@ def call(
     timeout: float = 30,
 ) -> Answer:
     """One request; a failing status is the caller's affair. Raises HostError where no engine answers on the socket."""
-    connection = _Connection(str(host.path(SOCKET)), timeout)
+    connection = UnixConnection(str(host.path(SOCKET)), timeout)
     headers = {"Content-Type": "application/x-tar"} if body else {}
     try:
         connection.request(method, path + ("?" + urlencode(query) if query else ""), body, headers)

@@ -1,4 +1,4 @@
-"""Programs built from Go modules: the registry, crictl, and newer runtimes than Debian's. lab/go pins the versions."""
+"""Programs built from Go modules: registry, object store, crictl, newer runtimes than Debian's. lab/go pins them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,20 @@ BUILDKIT = Program(
     ("github.com/moby/buildkit/cmd/buildctl", "github.com/moby/buildkit/cmd/buildkitd"),
     ("github.com/moby/buildkit/version.Version=v0.33.0",),
 )
-PROGRAMS = {program.name: program for program in (CRICTL, REGISTRY, CONTAINERD, DOCKERD, BUILDKIT)}
+VERSITYGW = Program(
+    "versitygw",
+    ("github.com/versity/versitygw/cmd/versitygw",),
+    ("main.Version=v1.8.0",),
+)
+CONFORMANCE = Program(
+    "conformance",
+    ("github.com/opencontainers/distribution-spec/conformance",),
+    ("main.Version=v0.0.0-20260831232431-97274622c111",),
+)
+"""On no host; a test builds it where the cache has none, in seconds."""
+PROGRAMS = {
+    program.name: program for program in (CRICTL, REGISTRY, CONTAINERD, DOCKERD, BUILDKIT, VERSITYGW, CONFORMANCE)
+}
 
 
 def build(program: Program) -> Path:

@@ -19,10 +19,13 @@ PACKAGES = (
     # a host that a person administers over SSH
     "systemd systemd-sysv dbus openssh-server iproute2 iputils-ping procps kmod less python3 ca-certificates",
     # what the project configures
-    "docker.io containerd nginx-light apache2-utils iptables nftables softhsm2",
-    "libengine-pkcs11-openssl opensc",
+    "docker.io containerd nginx-light apache2-utils iptables nftables",
+    # a key in an HSM
+    "softhsm2 opensc libengine-pkcs11-openssl openssl",
     # what the tests use; busybox is the test images' only content
-    "curl jq skopeo busybox-static",
+    "curl jq skopeo wrk busybox-static",
+    # what the lab's token server signs with
+    "python3-cryptography",
 )
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
 FILES = (

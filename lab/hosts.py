@@ -68,7 +68,7 @@ OUTSIDE = Network("http-registry-lab-outside", "192.168.2.0/24", "hrlab1")
 NETWORKS = (INSIDE, OUTSIDE)
 
 HOSTS = (
-    Host("hub", "192.168.1.10", INSIDE, DOCKER),
+    Host("hub", "192.168.1.10", INSIDE, (*DOCKER, "versitygw.service"), programs=("versitygw",)),
     Host("registry", "192.168.1.11", INSIDE, (*DOCKER, "nginx.service"), second=(OUTSIDE, "192.168.2.11")),
     Host("docker1", "192.168.1.21", INSIDE, DOCKER),
     Host("containerd1", "192.168.1.22", INSIDE, CONTAINERD),

@@ -1,4 +1,4 @@
-"""`python -m ops up|preview|drift|destroy|refresh --stack NAME`; make calls it."""
+"""`python -m ops up|preview|drift|destroy|refresh|certificates --stack NAME`; make calls it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from lab.process import LabError
+from ops.certificates import certify
+from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
@@ -19,6 +21,7 @@ from toolchain.errors import EngineError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 HostName = Annotated[str, typer.Option("--host", help="A host's name in the settings.")]
+Renew = Annotated[bool, typer.Option("--renew", help="Every server's certificate, with a new key.")]
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
 
 
@@ -83,11 +86,29 @@ def destroy(stack: StackName = LAB) -> None:
 
 
 @app.command()
+def gc(stack: StackName = LAB) -> None:
+    """Remove now what no image uses, for each registry with a garbage_collection."""
+    with selected(stack) as chosen:
+        collect_garbage(chosen)
+
+
+@app.command()
 def forget(host: HostName, stack: StackName = LAB) -> None:
     """Drop a host that is gone for good from the state; nobody asks it any more. Reaches no host."""
     with selected(stack, asks_hosts=False) as chosen:
         for name in drop(chosen, host):
             print(f"forgotten: {name}", flush=True)
+
+
+@app.command()
+def certificates(stack: StackName = LAB, renew: Renew = False) -> None:
+    """Sign the endpoints' certificates with an authority of the stack's own, as far as one is missing or near its end.
+
+    Reaches no host; `up` takes them there.
+    """
+    with selected(stack, asks_hosts=False) as chosen:
+        for line in certify(chosen, tier_of(stack), PROJECT, renew=renew):
+            print(line, flush=True)
 
 
 def _run_lab(command: str) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import docker, host
+from lab.services import HUB_LOG
 from ops.stack import Stack
 
 APP = "library/app:1"
@@ -143,7 +144,7 @@ def _hub_saw_the_cache_only(before: int) -> str:
 
 
 def _hub_log() -> list[str]:
-    return _must("hub", "docker logs hub 2>/dev/null").splitlines()
+    return _must("hub", f"cat {HUB_LOG}").splitlines()
 
 
 def _pushed_and_pulled(password: str) -> str:

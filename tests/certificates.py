@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -35,6 +35,10 @@ class Signed:
     def private(self) -> str:
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
 
+    @property
+    def pkcs8(self) -> str:
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
 
 def authority(
     name: str = "Lab authority",
@@ -51,10 +55,36 @@ def authority(
     return _signed(name, None, starts, ends, extensions)
 
 
-def server(address: str, by: Signed) -> Signed:
-    """The certificate of a server at an IP address."""
-    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
-    return _signed(address, by, NOW - DAY, NOW + 365 * DAY, [x509.BasicConstraints(False, None), names])
+def intermediate(by: Signed, name: str = "Intermediate") -> Signed:
+    """An authority that another one has signed."""
+    return _signed(name, by, NOW - DAY, NOW + 365 * DAY, [_usage(True), x509.BasicConstraints(True, None)])
+
+
+def server(
+    name: str,
+    by: Signed,
+    *more: str,
+    starts: datetime = NOW - DAY,
+    ends: datetime = NOW + 365 * DAY,
+    ocsp: str = "",
+    use: x509.ObjectIdentifier | None = None,
+) -> Signed:
+    """The certificate of a server with these names and addresses. `ocsp`: its responder. `use`: extendedKeyUsage."""
+    extensions: list[x509.ExtensionType] = [x509.BasicConstraints(False, None)]
+    extensions.append(x509.SubjectAlternativeName(list(map(_general, (name, *more)))))
+    if ocsp:
+        responder = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(ocsp))
+        extensions.append(x509.AuthorityInformationAccess([responder]))
+    if use:
+        extensions.append(x509.ExtendedKeyUsage([use]))
+    return _signed(name, by, starts, ends, extensions)
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _usage(signs: bool) -> x509.KeyUsage:
@@ -73,5 +103,5 @@ def _signed(
         by.certificate.subject if by else subject, subject, key.public_key(), x509.random_serial_number(), starts, ends
     )
     for each in extensions:
-        builder = builder.add_extension(each, critical=not isinstance(each, x509.SubjectAlternativeName))
+        builder = builder.add_extension(each, critical=isinstance(each, x509.BasicConstraints | x509.KeyUsage))
     return Signed(builder.sign(by.key if by else key, SHA256()), key)

@@ -16,6 +16,7 @@ from documents import canary, nginx_site
 from hostctl import hosts_toml
 from hostctl.canary import REPOSITORY, TAG
 from hostctl.hosts_toml import PULL, Endpoint
+from lab.services import PUBLISHER
 from ops.configuration import tier_of
 from ops.proof import on
 from tests.lab.hosts import HOSTCTL, must, snapshot
@@ -67,7 +68,7 @@ CANARY = {"canaries": {"docker.io": canary.canaries(tier_of("lab"))["docker.io"]
 FALLS_BACK = hosts_toml.text([Endpoint("http://192.168.1.11:5999", PULL)], Endpoint("http://192.168.1.10:5000"))
 ANOTHER_CANARY = (
     f"skopeo copy -q --src-tls-verify=false --dest-tls-verify=false docker://192.168.1.10:5000/library/app:1"
-    f" docker://192.168.1.10:5000/{REPOSITORY}:{TAG}"
+    f" --dest-creds {PUBLISHER.user}:{PUBLISHER.password} docker://192.168.1.10:5000/{REPOSITORY}:{TAG}"
 )
 """The hub, which stands in for the real registry, has an image of the canary's name too."""
 CASES = {

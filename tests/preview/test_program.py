@@ -19,7 +19,8 @@ WRONG = PROJECT / "tests" / "cases" / "settings" / "everything-at-once.yaml"
 
 def preview(folder: Path, config: str, fails: bool = False) -> str:
     """A preview of the program with these settings, as the stack `dev` of a project that is the test's own."""
-    for each in ("Pulumi.yaml", "__main__.py", "components", "documents", "hostctl", "settings", ".venv"):
+    packages = ("components", "documents", "garbage_collection", "hostctl", "origin", "settings")
+    for each in ("Pulumi.yaml", "__main__.py", ".venv", *packages):
         (folder / each).symlink_to(PROJECT / each)
     (folder / "stacks").mkdir()
     (folder / "stacks" / "Pulumi.dev.yaml").write_text(config)

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -21,10 +21,11 @@ def nginx() -> str:
 
 
 @contextmanager
-def running(config: Path, ask: Callable[[], object]) -> Iterator[None]:
+def running(config: Path, ask: Callable[[], object], environment: Mapping[str, str] | None = None) -> Iterator[None]:
     """nginx with a configuration, in its folder, once `ask` raises no OSError any more (after 5 s all the same)."""
     folder = config.parent
-    process = subprocess.Popen([nginx(), "-c", str(config), "-p", str(folder), "-e", f"{folder}/error.log"])
+    command = [nginx(), "-c", str(config), "-p", str(folder), "-e", f"{folder}/error.log"]
+    process = subprocess.Popen(command, env={**os.environ, **(environment or {})})
     try:
         for _ in range(100):
             try:

@@ -21,7 +21,7 @@ from typing import Any
 
 from documents import nginx_site
 from documents.canary import canaries
-from documents.nginx_mirror import ORIGIN_SOCKET
+from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
 from documents.nginx_site import CACHES
 from hostctl import bcrypt_hash
 from hostctl.nginx_conf import MARKER, OURS, RUN

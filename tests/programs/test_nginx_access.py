@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +39,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def ask(site: Site, path: str, token: str = "", method: str = "GET", **headers: str) -> Answer:
-    return site.ask(method, path, host="hosted.test", token=token, **{**ACCEPT, **headers})
+    sent: dict[str, Any] = {**ACCEPT, **headers}
+    return site.ask(method, path, host="hosted.test", token=token, **sent)
 
 
 def refused(answer: Answer) -> bool:
@@ -166,8 +169,6 @@ def test_a_client_may_only_ask_so_much_and_the_host_itself_as_it_likes(tmp_path:
 
 
 def test_the_fetch_goes_on_when_the_first_client_goes_away(site: Site) -> None:
-    import socket
-
     with socket.create_connection(("127.0.0.1", site.port)) as first:
         first.sendall(f"GET {blob_of()} HTTP/1.1\r\nHost: mirror.test\r\n\r\n".encode())
         first.recv(1000)

@@ -1,4 +1,4 @@
-"""The small renderers: hosts.toml, the registry's config.yml, Docker's and containerd's files. Cases are files. Pure.
+"""The small renderers: hosts.toml, Docker's and containerd's files. Cases are files. Pure.
 
 What the real programs make of them is decided in tests/lab.
 """
@@ -7,33 +7,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from documents import containerd_mirrors, docker_mirrors, hosts_toml, registry_config
-from settings import parse
+from documents import containerd_mirrors, docker_mirrors, hosts_toml
 from settings.runtimes import Containerd, Docker, Mirror
 
 CASES = Path(__file__).parents[1] / "cases"
-
-
-def registry(**wanted: Any) -> Any:
-    tier = {
-        "hosts": [{"name": "h", "address": "10.0.0.1"}],
-        "image": {"reference": "registry:3"},
-        "registries": [{"name": "r", "host": "h", **wanted}],
-        "firewall": {"allow": ["10.0.0.0/8"]},
-    }
-    return parse(tier).registries[0]
-
-
-@pytest.mark.parametrize("case", sorted(CASES.glob("registry_config/*")), ids=lambda path: path.name)
-def test_registry_config(case: Path) -> None:
-    given = yaml.safe_load((case / "in.yaml").read_text())
-    rendered = registry_config.render(registry(**given["registry"]), given.get("password"))
-    assert rendered == (case / "out.yaml").read_text()
 
 
 @pytest.mark.parametrize("case", sorted(CASES.glob("hosts_toml/*")), ids=lambda path: path.name)

@@ -60,7 +60,7 @@ def test_only_a_host_with_a_route_gets_one() -> None:
         "root/.ssh/authorized_keys": "key\n",
         "etc/lab-route": "DESTINATION=192.168.1.0/24\nVIA=192.168.2.11\n",
     }
-    assert list(machines.host_files(lab.host("hub"), "key\n")) == ["root/.ssh/authorized_keys"]
+    assert list(machines.host_files(lab.host("docker1"), "key\n")) == ["root/.ssh/authorized_keys"]
     assert machines.create_arguments(lab.host("outsider"), "i", [])[-1] == "lab-route.service"
 
 
@@ -80,11 +80,13 @@ def test_a_host_made_anew_leaves_no_old_key_behind(tmp_path: Path, monkeypatch: 
 
 DOCKER_DROP_IN = "etc/systemd/system/docker.service.d/lab.conf"
 BUILDKIT_SERVICE = "etc/systemd/system/buildkit.service"
+OBJECT_STORE = "etc/systemd/system/versitygw.service"
 CONTAINERD_DROP_IN = "etc/systemd/system/containerd.service.d/lab.conf"
 
 
 def test_a_host_with_programs_of_its_own_runs_them_in_place_of_debians() -> None:
-    assert [host.name for host in lab.HOSTS if host.programs] == ["containerd2", "docker2"]
+    assert [host.name for host in lab.HOSTS if host.programs] == ["hub", "containerd2", "docker2"]
+    assert list(machines.host_files(lab.host("hub"), "key\n")) == ["root/.ssh/authorized_keys", OBJECT_STORE]
     own = {name: machines.host_files(lab.host(name), "key\n") for name in ("containerd2", "docker2")}
     assert list(own["containerd2"]) == ["root/.ssh/authorized_keys", CONTAINERD_DROP_IN]
     assert list(own["docker2"]) == [
@@ -124,11 +126,13 @@ def test_programs_are_on_a_host_before_it_starts(tmp_path: Path, monkeypatch: py
 
 def test_a_host_made_from_another_image_or_other_programs_is_outdated(monkeypatch: pytest.MonkeyPatch) -> None:
     now = hostimage.tag()
-    made = machines.create_arguments(lab.host("docker2"), now, [])
-    label = next(word for word in made if word.startswith("http-registry-lab.programs="))
+    hub, label = (
+        next(word for word in machines.create_arguments(lab.host(name), now, []) if ".programs=" in word)
+        for name in ("hub", "docker2")
+    )
     assert all(f"{PROGRAMS[name].target.name}-" in label for name in ("containerd", "dockerd", "buildkit"))
     listed = [
-        ("hub", now, ""),
+        ("hub", now, f",{hub}"),
         ("registry", "http-registry-lab/host:older", ""),
         ("docker1", now, ",maintainer=a=b"),
         ("containerd2", now, ",http-registry-lab.programs=containerd-older"),

@@ -9,17 +9,12 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
-
 from documents import nginx_site
 from documents.nginx_text import block, directive, text
-from settings import parse
-
-CASES = sorted((Path(__file__).parents[1] / "cases" / "nginx_site").iterdir())
-
+from tests.nginx_cases import CASES, settings_of, site_of
 
 def rendered(case: Path) -> nginx_site.NginxSite:
-    return nginx_site.render(parse(yaml.safe_load((case / "in.yaml").read_text())))
+    return site_of(settings_of(case))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
@@ -28,7 +23,7 @@ def test_site(case: Path) -> None:
     assert site.site.text == (case / "http-registry.conf").read_text()
     wish = site.wish()
     assert {each["path"]: each["content"] for each in wish["files"]} == {
-        each.path: each.text for each in (*site.documents, *site.canaries)
+        each.path: each.text for each in (*site.documents, *site.more)
     }
     wish["files"] = [[each["path"], each.get("needs")] for each in wish["files"]]
     assert wish == json.loads((case / "wish.json").read_text())
@@ -36,10 +31,10 @@ def test_site(case: Path) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
 def test_the_generation_changes_with_the_site_and_with_nothing_else(case: Path) -> None:
-    settings = yaml.safe_load((case / "in.yaml").read_text())
-    assert rendered(case).generation == nginx_site.render(parse(settings)).generation
+    settings = settings_of(case)
+    assert rendered(case).generation == site_of(settings).generation
     settings["proxy"]["endpoints"][0]["port"] = 9999
-    changed = nginx_site.render(parse(settings))
+    changed = site_of(settings)
     assert changed.generation != rendered(case).generation
     assert changed.generation in changed.site.text
 
@@ -60,7 +55,7 @@ def test_arguments_are_quoted_where_nginx_would_end_them() -> None:
         '    b "";',
         "    c 'say \"x\"';",
         '    d "it\'s;";',
-        '    e "x{2}\\\\.y";',
+        '    e "x{2}\\.y";',
         '    f "both \' and \\"";',
         '    g "line\\nend";',
         '    "~^a key$" h;',

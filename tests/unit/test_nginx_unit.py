@@ -19,6 +19,7 @@ from hostctl.listeners import listeners
 from hostctl.nginx_probe import has_ipv6, probes_for
 from hostctl.units.nginx_proxy import NginxProxy
 
+BUILD = "--with-http_auth_request_module --with-http_slice_module --with-http_ssl_module"
 MAIN = """
 user "www-data" adm; # user nobody;
 events { worker_connections 768; }
@@ -109,10 +110,10 @@ def test_who_listens_on_a_port_is_found() -> None:
 @pytest.mark.parametrize(
     ("build", "missing"),
     [
-        ("--with-http_ssl_module", "auth_request"),
-        ("--with-http_auth_request_module --without-http_geo_module", "geo"),
-        ("--with-http_auth_request_module --without-http-cache", "cache"),
-        ("--with-http_auth_request_module", None),
+        ("--with-http_slice_module --with-http_ssl_module", "auth_request"),
+        (f"{BUILD} --without-http_geo_module", "geo"),
+        (f"{BUILD} --without-http-cache", "cache"),
+        (BUILD, None),
     ],
 )
 def test_an_nginx_without_what_the_site_needs_is_refused(
