@@ -1,7 +1,8 @@
 """What the service nginx needs because of us: a folder for inner sockets and short-lived caches, and an environment.
 
 The folder is a RuntimeDirectory, so systemd takes it away whenever nginx ends, however it ends: a socket that a killed
-nginx left behind would keep the next one from starting. Only root and nginx's workers can enter it.
+nginx left behind would keep the next one from starting. Only root and nginx's workers can enter it: systemd gives it,
+at each start and reload, to the service's Group, which becomes the workers'; the main process stays root.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def drop_in(group: int, lines: Sequence[str]) -> OwnFile:
     own = [
         f"RuntimeDirectory={PurePosixPath(RUN).name}",
         f"RuntimeDirectoryMode={MODE:04o}",
-        f"ExecStartPre=/bin/chgrp {group} {RUN}",
+        f"Group={group}",
         *lines,
     ]
     text = f"# {HEADER}\n[Service]\n" + "".join(f"{line}\n" for line in own)

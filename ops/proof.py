@@ -59,7 +59,7 @@ def prove(stack: Stack) -> bool:
 def claims(stack: Stack) -> Iterator[Claim]:
     """What the lab's stack promises."""
     pusher, puller = (_secret(stack, f"password-{user}") for user in ("pusher", "puller"))
-    ports = "80, 5000, 5001 and 5080"
+    ports = "80, 5000 and 5080"
     hub = len(_hub_log())
     for client in ("docker1", "docker2"):
         yield Claim(
@@ -71,16 +71,16 @@ def claims(stack: Stack) -> Iterator[Claim]:
             f"{client}: crictl pull docker.io/{APP} comes through the proxy",
             partial(_pulled, client, f"crictl pull docker.io/{APP}", f"crictl rmi docker.io/{APP}"),
         )
-    yield Claim(f"hub: {APP} was asked for by the cache only", partial(_hub_saw_the_cache_only, hub))
+    yield Claim(f"hub: {APP} was asked for by the proxy only", partial(_hub_saw_the_proxy_only, hub))
     yield Claim("docker1: login, push and pull of a private image", partial(_pushed_and_pulled, pusher))
     yield Claim("docker2: root pulls the private image without docker login", _pulled_with_the_stack_s_login)
     yield Claim("docker1: no password: refused", partial(_answers, "docker1", f"http://{REGISTRY}/v2/", "401"))
     yield Claim("docker1: a push by a user who may only pull: refused", partial(_push_refused, puller))
     yield Claim("docker1: a push to the mirror: refused", _mirror_takes_no_push)
-    yield Claim("docker1: the registries' own ports: closed", partial(_closed, "docker1", [REGISTRY], [5000, 5001]))
+    yield Claim("docker1: the registry's own port: closed", partial(_closed, "docker1", [REGISTRY], [5000]))
     yield Claim(
         f"outsider: ports {ports}, at both addresses: closed",
-        partial(_closed, "outsider", [REGISTRY, "192.168.2.11"], [80, 5000, 5001, 5080]),
+        partial(_closed, "outsider", [REGISTRY, "192.168.2.11"], [80, 5000, 5080]),
     )
 
 
@@ -134,8 +134,8 @@ def _pulled(client: str, pull: str, forget: str) -> str:
     return f"proxy log: {len(ours)} requests from {address}, {hits} of them from its cache"
 
 
-def _hub_saw_the_cache_only(before: int) -> str:
-    """The cache's container reaches the hub from the registry host's address."""
+def _hub_saw_the_proxy_only(before: int) -> str:
+    """The origin service reaches the hub from the registry host's address."""
     lines = [line for line in _hub_log()[before:] if re.match(r'^\S+ - .*"(GET|HEAD) /v2/library/app/', line)]
     strangers = {line.split()[0] for line in lines} - {REGISTRY}
     if strangers:
