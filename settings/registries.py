@@ -165,12 +165,16 @@ class HostedRegistry(Settings):
 
 
 class CacheRegistry(Settings):
-    """A pull-through cache of one upstream registry. It can't be pushed to."""
+    """A pull-through cache of one upstream registry. It can't be pushed to.
+
+    Behind the proxy it is nginx's own cache; without a proxy it is a container of distribution.
+    """
 
     kind: Literal["cache"]
     name: Name
     host: Name
     port: Port = 5001
+    """Port of the container on the host."""
     serves: RegistryName
     """The registry's name in image references, such as docker.io."""
     upstream: BaseUrl
@@ -181,7 +185,8 @@ class CacheRegistry(Settings):
     """A PEM file below the project folder: who signs the upstream's certificate, besides the authorities in the
     image."""
     keep: Duration = "168h"
-    """How long a cached blob stays before it is fetched anew; distribution's own default."""
+    """How long the container keeps a blob before it is fetched anew; distribution's own default. Of the proxy's cache
+    `proxy.cache` says it."""
 
     @property
     def ports(self) -> tuple[int, ...]:
