@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from settings.values import (
-    Address,
     BaseUrl,
     Duration,
+    HostName,
     ImageReference,
     Name,
     Port,
@@ -100,8 +100,8 @@ class BackendTls(Settings):
     """A PEM file below the project folder: the registry's certificate, then who has signed it."""
     authority: str
     """A PEM file below the project folder: whom the proxy trusts to have signed it."""
-    name: Address
-    """The name in the certificate that the proxy asks for."""
+    name: HostName
+    """The name in the certificate that the proxy asks for: nginx does not compare addresses."""
 
 
 class GarbageCollection(Settings):

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Any
 
 from cryptography import x509
@@ -110,11 +109,8 @@ def _is_for(leaf: x509.Certificate, name: str) -> bool:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return False
-    try:
-        return ip_address(name) in names.get_values_for_type(x509.IPAddress)
-    except ValueError:
-        wild = "*." + name.partition(".")[2]
-        return bool({name, wild} & {each.lower() for each in names.get_values_for_type(x509.DNSName)})
+    wild = "*." + name.partition(".")[2]
+    return bool({name, wild} & {each.lower() for each in names.get_values_for_type(x509.DNSName)})
 
 
 def _signed(leaf: x509.Certificate, by: x509.Certificate) -> bool:

@@ -68,6 +68,12 @@ def _is_address(value: str) -> bool:
         return bool(HOST_NAME.fullmatch(value)) and not re.fullmatch(r"[0-9.]+", value)
 
 
+def _host_name(value: str) -> str:
+    if not HOST_NAME.fullmatch(value) or re.fullmatch(r"[0-9.]+", value):
+        raise ValueError("must be a host name in lower case; an address won't do")
+    return value
+
+
 def _base_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https"):
@@ -115,6 +121,8 @@ Network = Annotated[str, AfterValidator(_network)]
 """An IPv4 or IPv6 network in CIDR form."""
 Address = Annotated[str, AfterValidator(_address)]
 """An IP address or a host name."""
+HostName = Annotated[str, AfterValidator(_host_name)]
+"""A host name that is no address."""
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 """Scheme, host and port of an HTTP server, nothing behind them."""
 RegistryName = Annotated[str, AfterValidator(_registry_name)]

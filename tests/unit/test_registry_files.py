@@ -13,9 +13,9 @@ from settings.registry_files import RegistryFiles, registry_files
 from tests.certificates import DAY, NOW, authority, server
 
 CA = authority()
-SERVER = server("10.0.0.1", CA)
+SERVER = server("r.test", CA)
 KEY = {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "a"}
-TLS = {"certificate": "server.pem", "authority": "ca.pem", "name": "10.0.0.1"}
+TLS = {"certificate": "server.pem", "authority": "ca.pem", "name": "r.test"}
 TOKEN = {"realm": "https://t.example/token", "service": "s", "issuer": "i"}
 
 
