@@ -37,7 +37,7 @@ TIERS = (
     Tier("engine", "pulumi and its plugins, built where they can't be had", ((sys.executable, "-m", "toolchain"),)),
     Tier("hosts", "the lab's hosts, made or started", (("lab/up",),)),
     Tier("unit", "without root, host or engine", ((*PYTEST, "-n", "2", "tests/unit"),), needs=("hosts",)),
-    Tier("programs", "this machine's nginx and iptables", ((*PYTEST, "tests/programs"),), needs=("hosts",)),
+    Tier("programs", "this machine's nginx and iptables", ((*PYTEST, "-n", "2", "--dist", "loadfile", "tests/programs"),), needs=("hosts",)),
     Tier("preview", "pulumi, without a host", ((*PYTEST, "-n", "2", "tests/preview"),), needs=("engine", "hosts")),
     Tier("up", "make up, and its proof", ((*OPS, "up"),), needs=("engine", "hosts")),
     Tier("lab", "the stack and the plugins on real hosts", ((*PYTEST, "tests/lab"),), needs=("up",)),

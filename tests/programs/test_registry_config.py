@@ -25,7 +25,7 @@ from tests.registry_client import Client, digest, image
 from tests.unit.test_registry_documents import registry
 
 CA = authority()
-SERVER = server("127.0.0.1", CA)
+SERVER = server("r.test", CA, "127.0.0.1")
 TOKEN = {"realm": "https://tokens.example/token", "service": "hub", "issuer": "lab"}
 
 
@@ -36,7 +36,7 @@ def test_filesystem(tmp_path: Path) -> None:
 
 
 def test_https(tmp_path: Path) -> None:
-    wanted = registry(kind="hosted", tls={"certificate": "r.pem", "authority": "ca.pem", "name": "127.0.0.1"})
+    wanted = registry(kind="hosted", tls={"certificate": "r.pem", "authority": "ca.pem", "name": "r.test"})
     files = RegistryFiles(tls_certificate=SERVER.pem, tls_authority=CA.pem)
     with serving(tmp_path, wanted, files, {"backend-tls-key-r": SERVER.private}) as client:
         assert client.url.startswith("https:")
@@ -194,7 +194,7 @@ def test_garbage_collection_in_a_bucket(tmp_path: Path, bucket: str, monkeypatch
 
 
 def test_a_cache_trusts_its_upstream_s_own_authority(tmp_path: Path) -> None:
-    upstream = registry(kind="hosted", tls={"certificate": "r.pem", "authority": "ca.pem", "name": "127.0.0.1"})
+    upstream = registry(kind="hosted", tls={"certificate": "r.pem", "authority": "ca.pem", "name": "r.test"})
     files = RegistryFiles(tls_certificate=SERVER.pem, tls_authority=CA.pem)
     (tmp_path / "hub").mkdir()
     with serving(tmp_path / "hub", upstream, files, {"backend-tls-key-r": SERVER.private}) as hub:
