@@ -40,7 +40,8 @@ def shared(endpoint: Endpoint, registry: CacheRegistry, cache: Cache) -> Sequenc
                 directive("access_log", "off"),
                 directive("proxy_http_version", "1.1"),
                 directive("proxy_connect_timeout", "5s"),
-                directive("proxy_read_timeout", "60s"),
+                # The origin service waits for a token and an answer, 60 s each, before it gives up.
+                directive("proxy_read_timeout", "180s"),
                 *fresh(seconds(cache.tag_lifetime), seconds(cache.stale)),
                 *definite_or_silent(403, 404),
                 block("location", "/", body=[directive("proxy_set_header", "Connection", ""), *origin(registry)]),
@@ -59,7 +60,7 @@ def locations(
     password = nginx_passwords.required() if endpoint.login else []
     zone_name = f"http-registry-{endpoint.key}"
     # The upstream is in each key: a changed setting may name another one, whose tags and rights are others.
-    blobs = [*blob(zone_name, registry.upstream), *same_everywhere()]
+    blobs = blob(zone_name, registry.upstream)
     manifests = [*manifest(zone_name, f"{registry.upstream} $http_registry_digest"), *by_digest()]
     tag = [
         *manifest(zone_name, f"{registry.upstream} $uri"),
@@ -80,11 +81,6 @@ def locations(
         block("location", "/", body=[*password, *headers(), *origin(registry)]),
         *(nginx_passwords.locations(anonymous_pull=False) if password else []),
     )
-
-
-def same_everywhere() -> list[Directive]:
-    """A store behind an upstream has ETags of its own, and another store others: slices of both would not fit."""
-    return hidden("ETag", "Last-Modified")
 
 
 def origin(registry: CacheRegistry) -> list[Directive]:

@@ -18,6 +18,8 @@ from lab import lab_id
 from ops.stack import PROJECT
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "--no-skips", "--durations=12", "--durations-min=5")
+BOTH = ("-n", "2", "--dist", "loadfile")
+"""Two processes; the tests of a file stay in one, with what they share."""
 OPS = (sys.executable, "-m", "ops")
 
 
@@ -37,7 +39,7 @@ TIERS = (
     Tier("engine", "pulumi and its plugins, built where they can't be had", ((sys.executable, "-m", "toolchain"),)),
     Tier("hosts", "the lab's hosts, made or started", (("lab/up",),)),
     Tier("unit", "without root, host or engine", ((*PYTEST, "-n", "2", "tests/unit"),), needs=("hosts",)),
-    Tier("programs", "this machine's nginx and iptables", ((*PYTEST, "-n", "2", "--dist", "loadfile", "tests/programs"),), needs=("hosts",)),
+    Tier("programs", "this machine's nginx and iptables", ((*PYTEST, *BOTH, "tests/programs"),), needs=("hosts",)),
     Tier("preview", "pulumi, without a host", ((*PYTEST, "-n", "2", "tests/preview"),), needs=("engine", "hosts")),
     Tier("up", "make up, and its proof", ((*OPS, "up"),), needs=("engine", "hosts")),
     Tier("lab", "the stack and the plugins on real hosts", ((*PYTEST, "tests/lab"),), needs=("up",)),
