@@ -17,10 +17,10 @@ CASES = sorted((Path(__file__).parent / "cases" / "nginx_site").iterdir())
 
 
 def site_of(settings: Any, chain: str = "a chain\n", authority: str = "an authority\n") -> nginx_site.NginxSite:
-    """The site of a tier's settings. `chain`: what each endpoint's certificate file holds; `authority`: a registry's."""
+    """The site of a tier's settings. `chain`: each endpoint's certificate file; `authority`: each registry's."""
     tier = parse(settings)
     assert tier.proxy is not None
-    found = ServerCertificate("chain.pem", chain, datetime(2030, 1, 1), True, "ab" * 32)  # noqa: DTZ001
+    found = ServerCertificate("chain.pem", chain, datetime(2030, 1, 1), True, "ab" * 32)
     keys = {each.tls.key_name(each.registry) for each in tier.proxy.endpoints if each.tls}
     files = {each.name: RegistryFiles(tls_authority=authority) for each in tier.registries}
     return nginx_site.render(tier, dict.fromkeys(keys, found), files)

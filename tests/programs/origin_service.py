@@ -16,7 +16,7 @@ from typing import Any
 from hostctl.unix_http import UnixConnection
 
 PROGRAM = Path(__file__).parents[2] / "origin"
-START = 'listener=$1; shift; exec 3<&"$listener"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+START = 'exec 3<&0 <"$1"; shift; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
 
 
 @dataclass
@@ -48,12 +48,10 @@ class Origin:
     def start(self) -> None:
         data = {"generation": "g1", "registries": self.registries}
         (self.folder / "origin.json").write_text(json.dumps(data))
-        listener = self._listener.fileno()
-        with (self.folder / "log").open("ab") as log, (self.folder / "origin.json").open("rb") as config:
+        with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["/bin/sh", "-c", START, "sh", str(listener), sys.executable, "-I", "-B", str(PROGRAM)],
-                stdin=config,
-                pass_fds=[listener],
+                ["/bin/sh", "-c", START, "sh", f"{self.folder}/origin.json", sys.executable, "-I", "-B", str(PROGRAM)],
+                stdin=self._listener.fileno(),
                 stderr=log,
                 env={**os.environ, **self.environment},
             )

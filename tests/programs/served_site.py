@@ -21,11 +21,11 @@ from typing import Any
 
 from documents import nginx_site
 from documents.canary import canaries
-from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
 from documents.nginx_site import CACHES
 from hostctl import bcrypt_hash
 from hostctl.nginx_conf import MARKER, OURS, RUN
 from hostctl.nginx_probe import has_ipv6
+from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
 from settings import parse
 from tests.programs.nginx import running
 

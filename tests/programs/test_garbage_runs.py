@@ -190,7 +190,7 @@ def test_a_failure_lets_pushes_in_again(place: Place, monkeypatch: pytest.Monkey
 
 def test_pushes_are_not_held_off_for_ever(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collection, "LONGEST", 0.2)
-    monkeypatch.setattr(Folder, "remove", lambda self, paths: time.sleep(10))
+    monkeypatch.setattr(Folder, "remove", lambda *_: time.sleep(10))
     place.client.upload("g/x", b"junk")
     place.age()
     with pytest.raises(collection.TooLong):

@@ -9,9 +9,11 @@ import json
 from pathlib import Path
 
 import pytest
+
 from documents import nginx_site
 from documents.nginx_text import block, directive, text
 from tests.nginx_cases import CASES, settings_of, site_of
+
 
 def rendered(case: Path) -> nginx_site.NginxSite:
     return site_of(settings_of(case))

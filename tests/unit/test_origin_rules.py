@@ -110,6 +110,13 @@ def test_a_registry_without_tls_may_send_to_any_store() -> None:
     assert redirected(Server("http", "127.0.0.1", 5000), "/", "http://127.0.0.1:7070/b")[0].port == 7070
 
 
+def test_a_registry_with_tls_may_send_to_the_store_that_is_known_to_have_none() -> None:
+    store = Server("http", "127.0.0.1", 7070)
+    assert redirected(BASE, "/", "http://127.0.0.1:7070/b", store)[0] == store
+    with pytest.raises(ValueError, match="https to http"):
+        redirected(BASE, "/", "http://127.0.0.1:7071/b", store)
+
+
 def test_the_same_server_is_one() -> None:
     assert parsed("https://Registry-1.docker.io/")[0] == BASE
 
@@ -123,12 +130,14 @@ def test_a_configuration_is_read() -> None:
     assert [str(each) for each in found.bases] == ["https://a.example", "http://127.0.0.1:5000"]
     assert "s3cr3t" not in repr(found)
     assert read(bases=["https://a"], ca=authority().pem).ca
+    assert str(read(bases=["https://a"], in_clear="http://b:7070").in_clear) == "http://b:7070"
 
 
 @pytest.mark.parametrize(
     ("registry", "said"),
     [
         ({}, "registries.hub.bases: must be a list of URLs"),
+        ({"bases": ["https://x"], "in_clear": "b:7070"}, "registries.hub.in_clear: must be http://"),
         ({"bases": []}, "registries.hub.bases: must be a list of URLs"),
         ({"bases": ["ftp://x"]}, "registries.hub.bases[0]: must be http:// or https://"),
         ({"bases": ["https://a", "https://me:s3cr3t@x"]}, "registries.hub.bases[1]: must be http:// or https://"),

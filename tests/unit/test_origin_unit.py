@@ -264,6 +264,23 @@ def test_a_hosted_registry_over_a_store() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("s3", "server"), [({}, "http://store.example:7070"), ({"path_style": False}, "http://bbb.store.example:7070")]
+)
+def test_a_hosted_registry_with_tls_over_a_store_without(s3: dict[str, Any], server: str) -> None:
+    store = {"endpoint": "http://store.example:7070", "region": "r", "bucket": "bbb", **s3}
+    tls = {"certificate": "c.pem", "authority": "a.pem", "name": "behind.test"}
+    found = origin.render(tier(storage={"s3": store}, tls=tls), {"own": RegistryFiles(tls_authority="-----own-----\n")})
+    assert found is not None
+    assert json.loads(found.shown()[CONFIG])["registries"]["own"] == {
+        "bases": ["https://127.0.0.1:5000"],
+        "forward_authorization": True,
+        "ca": "-----own-----\n",
+        "certificate_name": "behind.test",
+        "in_clear": server,
+    }
+
+
 def test_nothing_to_fetch_is_no_service() -> None:
     data = yaml.safe_load(TIER)
     del data["registries"][0], data["proxy"]["endpoints"][0]
