@@ -35,7 +35,8 @@ class NginxAuthProxy(pulumi.ComponentResource):
     """A site of the host's nginx; other sites stay as they are."""
 
     documents: Mapping[str, str]
-    """The rendered files by path, and the users with their roles; no passwords, no hashes."""
+    """The rendered files by path, certificates in a line each, and the users with their roles; no passwords, no hashes.
+    """
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class NginxAuthProxy(pulumi.ComponentResource):
         users = [{"name": user.name, "role": user.role} for user in site.users]
         self.documents = {
             **{each.path: each.text for each in site.documents},
+            **site.shown_certificates(),
             "users": "".join(f"{user['name']}: {user['role']}\n" for user in users),
         }
 

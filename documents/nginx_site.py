@@ -77,6 +77,13 @@ class NginxSite:
         """What a person reads of it, the optional files included."""
         return self.site, *(each for each, _ in self.optional)
 
+    def shown_certificates(self) -> dict[str, str]:
+        """What a person reads of each certificate, by its path on the host."""
+        return {
+            nginx_tls.certificate_path(key): f"{each.file}: until {each.ends:%Y-%m-%d}, SHA-256 {each.fingerprint}\n"
+            for key, each in self.certificates.items()
+        }
+
     def wish(self) -> dict[str, Any]:
         """The wish for hostctl's unit nginx-proxy, but for what is secret: `users` with their passwords, and the files
         of `secrets`."""
@@ -84,18 +91,21 @@ class NginxSite:
         return {
             "files": [self.site.as_wish(), *optional, *(each.as_wish() for each in self.more)],
             "generation": self.generation,
-            "probes": [self._probe(each) for each in self.endpoints],
+            "probes": [probe for each in self.endpoints for probe in self._probes(each)],
             "bcrypt_cost": self.bcrypt_cost,
             "cache_folders": list(self.caches),
             "service_lines": list(self.service_lines),
             "logs": [ACCESS_LOG],
         }
 
-    def _probe(self, endpoint: Endpoint) -> dict[str, Any]:
-        probe: dict[str, Any] = {"port": endpoint.port, "host": _server_name(endpoint.server_name)}
+    def _probes(self, endpoint: Endpoint) -> Iterable[dict[str, Any]]:
+        host = _server_name(endpoint.server_name)
+        probe: dict[str, Any] = {"port": endpoint.port, "host": host}
         if endpoint.tls:
             probe["fingerprint"] = self.certificates[endpoint.tls.key_name(endpoint.registry)].fingerprint
-        return probe
+        yield probe
+        if endpoint.tls and endpoint.tls.redirect_from:
+            yield {"port": endpoint.tls.redirect_from, "host": host}
 
     def secrets(self, known: Mapping[str, str]) -> list[dict[str, Any]]:
         """The files that hold what is secret: each key, or its token's PIN. `known`: those, by the key's name."""
@@ -226,7 +236,7 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
             servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
             locations = nginx_hosted.locations(endpoint, registry, backend, _store(registry) or backend, added)
         servers.append(_server(tier, endpoint, generation, [*_tls(endpoint, certificates), *locations]))
-        servers += _redirect(endpoint)
+        servers += _redirect(endpoint, generation)
     return HEADER_LINE + text([*zones, *shared, *servers])
 
 
@@ -237,7 +247,7 @@ def _tls(endpoint: Endpoint, certificates: Mapping[str, ServerCertificate]) -> S
     return nginx_tls.server(endpoint.tls, key, certificates[key].staples)
 
 
-def _redirect(endpoint: Endpoint) -> Iterable[Directive]:
+def _redirect(endpoint: Endpoint, generation: str) -> Iterable[Directive]:
     if endpoint.tls and endpoint.tls.redirect_from:
         port = endpoint.tls.redirect_from
         yield nginx_tls.redirect(
@@ -247,6 +257,7 @@ def _redirect(endpoint: Endpoint) -> Iterable[Directive]:
             directive("include", f"{OURS}/listen-{port}/*.conf"),
             directive("access_log", ACCESS_LOG, "http-registry"),
             block("if", "($http_registry_client", "~", "^$)", body=[directive("return", 403)]),
+            _marker(generation),
         )
 
 
@@ -361,11 +372,13 @@ def _plain_paths() -> Directive:
 
 
 def _upstream(registry: HostedRegistry) -> Directive:
+    # A replica that is down says so at once; one that is avoided for a while is missed when the next one goes.
+    always = ["max_fails=0"] if registry.replica_ports else []
     return block(
         "upstream",
         f"http-registry-{registry.name}",
         body=[
-            *(directive("server", f"127.0.0.1:{port}") for port in registry.ports),
+            *(directive("server", f"127.0.0.1:{port}", *always) for port in registry.ports),
             directive("keepalive", 32),
         ],
     )

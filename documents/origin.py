@@ -86,9 +86,12 @@ def _entry(registry: Registry, files: RegistryFiles, passwords: Mapping[str, str
             password = passwords[f"upstream-password-{registry.name}"] if passwords else MASK
             entry |= {"user": registry.upstream_user, "password": password}
         return {"bases": [registry.upstream], **entry}
+    s3 = registry.storage.s3
     if registry.tls:
         entry["certificate_name"] = registry.tls.name
-    if registry.storage.s3 and not registry.storage.s3.verify:
+        if s3 and s3.server.startswith("http:"):
+            entry["in_clear"] = s3.server
+    if s3 and not s3.verify:
         entry["verify_elsewhere"] = False
     bases = [f"{registry.scheme}://127.0.0.1:{port}" for port in registry.ports]
     return {"bases": bases, "forward_authorization": True, **entry}

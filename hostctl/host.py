@@ -78,15 +78,15 @@ class Host:
             return files.read(self.path(name))
 
     def has(self, program: str) -> bool:
-        """Whether `program` is installed, also where root's PATH lacks the sbin folders."""
-        return self._find(program) is not None
+        """Whether `program` is installed."""
+        return self.find(program) is not None
 
     def run(self, *command: str, stdin: Optional[str] = None, timeout: float = 60) -> Finished:
         """Run a program without a shell and wait for it, `timeout` seconds at most.
 
         Raises HostError if it is not installed or does not end in time; a status other than 0 is the caller's affair.
         """
-        program = self._find(command[0])
+        program = self.find(command[0])
         if program is None:
             raise HostError(f"{command[0]}: not installed on this host; install it and try again")
         try:
@@ -114,7 +114,8 @@ class Host:
         return done.output
 
     @staticmethod
-    def _find(program: str) -> Optional[str]:
+    def find(program: str) -> Optional[str]:
+        """Where a program is, also where root's PATH lacks the sbin folders."""
         return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hostctl.nginx_build import version
+
 PROTOCOLS = Path("/proc/sys/net/ipv4/tcp_available_ulp")
 FIRST_NGINX = (1, 21, 4)
 
@@ -14,9 +16,8 @@ def able(build: str) -> bool:
 
     An older nginx, or one with an older OpenSSL, does not start with the setting.
     """
-    nginx = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", build)
     openssl = re.search(r"built with OpenSSL (\d+)\.", build)
-    if nginx is None or openssl is None or tuple(map(int, nginx.groups())) < FIRST_NGINX or int(openssl[1]) < 3:
+    if version(build) < FIRST_NGINX or openssl is None or int(openssl[1]) < 3:
         return False
     try:
         return "tls" in PROTOCOLS.read_text().split()

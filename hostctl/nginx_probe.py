@@ -13,29 +13,36 @@ from typing import List, Optional, Tuple
 
 from hostctl.host import Host
 from hostctl.nginx_conf import MARKER, error_log
+from hostctl.tls_connection import TlsConnection
 
 TRIES = 3
 """Old workers may still take a connection just after a reload."""
 SECONDS = 5.0
+SERIOUS = re.compile(r"\[(?:emerg|alert)\]|\[crit\].*PKCS#11")
+"""A line of the error log that tells why a site is not live; a handshake that fails for its key's sake is "crit"."""
 NOBODY = "Basic " + b64encode(b"http-registry-probe:").decode()
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A server of ours, by the port and name that its clients use, and the address of this host to ask at."""
+    """A server of ours, by the port and name that its clients use, and the address of this host to ask at.
+
+    `fingerprint`: SHA-256, in hex, of the certificate that it must show; empty where it speaks HTTP.
+    """
 
     port: int
     host: str
     address: str = "127.0.0.1"
+    fingerprint: str = ""
 
     def get(self, path: str, authorization: str = "") -> Tuple[int, str]:
-        """Status and body; status 0 and the reason where there is no answer."""
-        # From the same address: that is how the site knows its own host.
-        connection = http.client.HTTPConnection(
-            self.address, self.port, timeout=SECONDS, source_address=(self.address, 0)
-        )
+        """Status and body; status 0 and the reason where there is no answer, or another certificate."""
+        connection = self._connection()
         headers = {"Host": self.host, **({"Authorization": authorization} if authorization else {})}
         try:
+            connection.connect()
+            if isinstance(connection, TlsConnection) and connection.fingerprint != self.fingerprint:
+                return 0, "another certificate"
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             return response.status, response.read(4096).decode(errors="replace").strip()
@@ -44,15 +51,22 @@ class Probe:
         finally:
             connection.close()
 
+    def _connection(self) -> http.client.HTTPConnection:
+        """From the same address: that is how the site knows its own host."""
+        if self.fingerprint:
+            return TlsConnection(self.address, self.port, self.host, SECONDS, self.address)
+        source = (self.address, 0)
+        return http.client.HTTPConnection(self.address, self.port, timeout=SECONDS, source_address=source)
 
-def probes_for(port: int, host: str, ipv6: bool) -> List[Probe]:
+
+def probes_for(port: int, host: str, ipv6: bool, fingerprint: str = "") -> List[Probe]:
     """Where to ask for a server: at its name if that is an address of this host, as its clients do; else at loopback.
 
     Another site of the same nginx may listen on the one and not on the other, and takes its clients there.
     """
     name = host.strip("[]")
     addresses = [name] if _is_own(name) else ["127.0.0.1", *(["::1"] if ipv6 else [])]
-    return [Probe(port, host, each) for each in addresses]
+    return [Probe(port, host, each, fingerprint) for each in addresses]
 
 
 def _is_own(name: str) -> bool:
@@ -128,7 +142,10 @@ class ErrorLog:
         try:
             with self.path.open(errors="replace") as file:
                 file.seek(self.size)
-                lines = [line.strip() for line in file if "[emerg]" in line or "[alert]" in line]
+                lines = [line.strip() for line in file if SERIOUS.search(line)]
         except OSError:
             return ""
-        return f"; nginx says: {lines[-1]}" if lines else ""
+        if not lines:
+            return ""
+        remedy = "; let its workers read the token (docs/tls.md)" if "PKCS#11" in lines[-1] else ""
+        return f"; nginx says: {lines[-1]}{remedy}"

@@ -13,7 +13,7 @@ from typing import List, Mapping, Optional, Sequence
 
 from hostctl.files import FileState
 from hostctl.host import Host
-from hostctl.nginx_conf import DROP_IN, RUN
+from hostctl.nginx_conf import DROP_IN, OPENSSL_CONF, RUN
 from hostctl.unit import HEADER, Change, OwnFile
 
 MODE = 0o710
@@ -39,9 +39,11 @@ def environment(state: Optional[FileState]) -> Mapping[str, str]:
 
 
 def needs_restart(change: Change) -> bool:
-    """Whether a running nginx has to be started anew for the change."""
-    before, after = (environment(each.get(DROP_IN)) for each in (change.before, change.after))
-    return dict(before) != dict(after)
+    """Whether a running nginx has to be started anew for the change: it reads OpenSSL's configuration only once."""
+    before, after = (
+        (dict(environment(each.get(DROP_IN))), each.get(OPENSSL_CONF)) for each in (change.before, change.after)
+    )
+    return before != after
 
 
 def make_folder(host: Host, group: int) -> List[str]:

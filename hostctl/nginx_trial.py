@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, List, Mapping
 
-from hostctl import files, nginx_conf
+from hostctl import files, nginx_conf, nginx_service
 from hostctl.errors import HostError
 from hostctl.host import Host
-from hostctl.nginx_conf import FOLDER, MAIN, OURS, SITE
+from hostctl.nginx_conf import DROP_IN, FOLDER, MAIN, OURS, SITE
 from hostctl.unit import Change
 
 TRIAL_MAIN = f"{FOLDER}/.http-registry-trial.conf"
@@ -25,14 +25,17 @@ TRIAL = f"{FOLDER}/.http-registry-trial"
 def refuse_bad_configuration(host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
     """Raise HostError, with nginx's own words, where nginx would not start with the change, or not serve its names."""
     facts = change.facts or change.facts_before
+    variables = nginx_service.environment(change.after.get(DROP_IN))
+    pairs = [f"{name}={value.replace(OURS, f'{host.path(TRIAL)}/ours')}" for name, value in variables.items()]
+    nginx = ["env", *pairs, host.find("nginx") or "nginx"] if pairs else ["nginx"]
     with _trial_files(host, change, candidates), _nothing_left(host, facts):
-        done = host.run("nginx", "-t", "-c", str(host.path(TRIAL_MAIN)))
+        done = host.run(*nginx, "-t", "-c", str(host.path(TRIAL_MAIN)))
     said = done.output.replace(f"{TRIAL}/{Path(SITE).name}", SITE).replace(f"{TRIAL}/ours", OURS)
     said = said.replace(TRIAL_MAIN, MAIN)
     if not done.ok:
         lines = re.findall(r"\[(?:emerg|alert)\] (?:\d+#\d+: )?(.*)", said)
         raise HostError(f"nginx does not accept the configuration: {' | '.join(lines) or said.strip()}")
-    names = {name for _, name in change.facts.get("probes", [])}
+    names = {name for _, name, *_ in change.facts.get("probes", [])}
     taken = [pair for pair in re.findall(r'conflicting server name "(.*)" on (.*), ignored', said) if pair[0] in names]
     if taken:
         raise HostError(

@@ -10,7 +10,7 @@ import json
 import re
 import ssl
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, NoReturn, Optional, Tuple
+from typing import Any, Mapping, NoReturn, Optional, Tuple
 
 from origin.urls import Server, parsed
 
@@ -29,6 +29,7 @@ class Registry:
     Authorization is passed on in place of one of ours. `ca`: PEM of authorities that are trusted besides the system's.
     `certificate_name`: the name in the certificate of the bases, where it is not the one in their URLs.
     `verify_elsewhere`: whether the certificates of others, to whom the registry redirects, are checked.
+    `in_clear`: the only server to which it may redirect from https to http.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Registry:
     ca: str = ""
     certificate_name: str = ""
     verify_elsewhere: bool = True
+    in_clear: Optional[Server] = None
 
 
 @dataclass(frozen=True)
@@ -84,24 +86,24 @@ def _registry(path: str, name: str, data: Any) -> Registry:
         _refuse(f"{path}.verify_elsewhere", "true where a login of ours may go elsewhere")
     _check_authorities(f"{path}.ca", values["ca"])
     bases = _bases(f"{path}.bases", data.get("bases"))
-    return Registry(name, bases, forward_authorization=forward, verify_elsewhere=verify, **values)
+    in_clear = _server(f"{path}.in_clear", data["in_clear"]) if "in_clear" in data else None
+    return Registry(name, bases, forward_authorization=forward, verify_elsewhere=verify, in_clear=in_clear, **values)
 
 
 def _bases(path: str, data: Any) -> Tuple[Server, ...]:
     if not isinstance(data, list) or not data:
         _refuse(path, "a list of URLs, one at least")
-    found: Dict[Server, None] = {}
-    for position, url in enumerate(data):
-        try:
-            server, target = parsed(url if isinstance(url, str) else "")
-        except ValueError:
-            server, target = None, ""
-        if server is None or target != "/":
-            _refuse(
-                f"{path}[{position}]", "http:// or https://, a host and perhaps a port, without credentials or path"
-            )
-        found[server] = None
-    return tuple(found)
+    return tuple(dict.fromkeys(_server(f"{path}[{position}]", url) for position, url in enumerate(data)))
+
+
+def _server(path: str, url: Any) -> Server:
+    try:
+        server, target = parsed(url if isinstance(url, str) else "")
+    except ValueError:
+        target = ""
+    if target != "/":
+        _refuse(path, "http:// or https://, a host and perhaps a port, without credentials or path")
+    return server
 
 
 def _check_authorities(path: str, pem: str) -> None:

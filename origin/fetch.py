@@ -139,7 +139,7 @@ class Fetcher:
                 break
             answer.end()
             try:
-                place = redirected(*place, location)
+                place = redirected(*place, location, self._registry.in_clear)
             except ValueError as wrong:
                 raise Failure(502, f"{place[0]} redirects to what is not followed ({wrong})") from None
             answer = self._ask(place, wanted, self._authorization(place[0], base, wanted))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 from urllib.parse import quote, urljoin, urlsplit
 
 PORTS = {"http": 80, "https": 443}
@@ -37,13 +37,13 @@ def parsed(url: str) -> Tuple[Server, str]:
     return Server(parts.scheme, host, port or PORTS[parts.scheme]), quote(target, safe=PLAIN)
 
 
-def redirected(server: Server, target: str, location: str) -> Tuple[Server, str]:
+def redirected(server: Server, target: str, location: str, in_clear: Optional[Server] = None) -> Tuple[Server, str]:
     """Where an answer of `server` to `target` sends us.
 
-    Raises ValueError as `parsed` does, and where https would turn to http: what comes that way could be
-    anybody's, and nginx would keep it.
+    Raises ValueError as `parsed` does, and where https would turn to http at any server but `in_clear`: what comes that
+    way could be anybody's, and nginx would keep it.
     """
     goal, path = parsed(urljoin(f"{server}{target}", location))
-    if server.scheme == "https" and goal.scheme == "http":
+    if server.scheme == "https" and goal.scheme == "http" and goal != in_clear:
         raise ValueError("from https to http")
     return goal, path

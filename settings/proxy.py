@@ -35,8 +35,10 @@ class Endpoint(Settings):
     anonymous_pull: bool = False
     """Whether a hosted registry's endpoint lets anybody in the allowlist pull; to push still needs a user.
 
-    Clients learn at `/v2/` whether to log in, and there nobody has to: Docker and skopeo push through a second endpoint
-    of the registry, on another port, without this."""
+    Clients learn at `/v2/` whether to log in, and there nobody has to. So skopeo, and Docker without the containerd
+    image store, never send a login here: they push through a second endpoint of the registry, on another port, without
+    this. containerd, and Docker with that store, send it once a push is refused. `docker login` here is content with
+    any password."""
     tls: Tls | None = None
     """HTTPS; HTTP if absent."""
 

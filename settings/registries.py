@@ -65,6 +65,12 @@ class S3(Settings):
     authority: str | None = None
     """A PEM file below the project folder: who signs the store's certificate, besides the authorities in the image."""
 
+    @property
+    def server(self) -> str:
+        """The URL of the server that has the bucket."""
+        scheme, _, host = self.endpoint.partition("://")
+        return self.endpoint if self.path_style else f"{scheme}://{self.bucket}.{host}"
+
 
 class Storage(Settings):
     """Where a registry's images are kept: on the host in a volume, unless `s3` says where else."""

@@ -26,6 +26,8 @@ PROGRAM = "/usr/local/lib/http-registry/garbage_collection"
 """The folder of the program's modules."""
 CONFIGS = "/etc/http-registry/garbage-collection"
 SYSTEMD = "/etc/systemd/system"
+STAMPS = "/var/lib/systemd/timers"
+"""Where systemd notes when a timer with Persistent= last was due: one that comes again would make up for it at once."""
 SECRETS = ("access", "secret")
 """The keys of a configuration that are not shown."""
 
@@ -90,6 +92,7 @@ class GarbageCollection(Unit):
         for name in set(change.facts_before.get("registries", [])) - set(wanted):
             forget(host, timer(name))
             forget(host, service(name))
+            host.path(f"{STAMPS}/stamp-{timer(name)}").unlink(missing_ok=True)
         for name in wanted:
             enable(host, timer(name))
             host.must("systemctl", "restart", timer(name))

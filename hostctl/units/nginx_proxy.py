@@ -17,6 +17,7 @@ from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.listeners import refuse_taken
 from hostctl.masking import MASK
+from hostctl.nginx_build import reads_in_threads
 from hostctl.nginx_conf import DROP_IN, OURS, PASSWORDS_CONF, PULLERS, PUSHERS, RUN, SITE, TLS
 from hostctl.nginx_probe import ErrorLog, Probe, complaint, has_ipv6, password_complaint, probes_for, still_there
 from hostctl.nginx_trial import refuse_bad_configuration
@@ -34,8 +35,9 @@ DEFAULT_COST = 10
 
 class NginxProxy(Unit):
     """Wish: `files` (each: path, content, mode, and perhaps `needs`: ipv6, threads or ktls), `generation` (what the
-    marker answers when they are live), `probes` (each: port, host), `users` (each: name, role, password),
-    `bcrypt_cost`, `cache_folders`, `logs`, `service_lines` (of the service's drop-in).
+    marker answers when they are live), `probes` (each: port, host, and `fingerprint` of the certificate where it speaks
+    TLS), `users` (each: name, role, password), `bcrypt_cost`, `cache_folders`, `logs`, `service_lines` (of the
+    service's drop-in).
     """
 
     name = "nginx-proxy"
@@ -71,7 +73,7 @@ class NginxProxy(Unit):
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The site as the controller rendered it, as far as this host can use it, and the password files."""
         build = _build(host)
-        able = {"ipv6": has_ipv6(), "threads": "--with-threads" in build, "ktls": ktls.able(build)}
+        able = {"ipv6": has_ipv6(), "threads": reads_in_threads(build), "ktls": ktls.able(build)}
         own = []
         for each in wish.get("files") or []:
             file = wishes.own_file(each)
@@ -107,7 +109,7 @@ class NginxProxy(Unit):
         return {
             **state,
             "generation": wishes.text(wish, "generation"),
-            "probes": [[each.port, each.host] for each in _probes(wish)],
+            "probes": [[each.port, each.host, each.fingerprint] for each in _probes(wish)],
             "ipv6": has_ipv6(),
             "caches": caches,
             "logs": wishes.texts(wish, "logs"),
@@ -198,14 +200,22 @@ def _build(host: Host) -> str:
 
 
 def _probes(wish: Wish) -> List[Probe]:
-    probes = [Probe(wishes.count(each, "port") or 0, wishes.text(each, "host")) for each in wish.get("probes") or []]
+    probes = [
+        Probe(
+            wishes.count(each, "port") or 0,
+            wishes.text(each, "host"),
+            fingerprint=wishes.text(each, "fingerprint") if "fingerprint" in each else "",
+        )
+        for each in wish.get("probes") or []
+    ]
     if not probes or not all(each.port for each in probes):
         raise HostError("wish, probes: must be a list of objects with port and host, one at least")
     return probes
 
 
 def _places(facts: Mapping[str, Any]) -> List[Probe]:
-    return [each for port, name in facts["probes"] for each in probes_for(port, name, facts["ipv6"])]
+    # Without TLS an older hostctl has noted two things of each.
+    return [each for port, name, *of in facts["probes"] for each in probes_for(port, name, facts["ipv6"], *of)]
 
 
 def _first(complaints: Iterable[Optional[str]]) -> Optional[str]:

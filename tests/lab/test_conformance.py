@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from lab import binaries, docker, host
+from lab.services import PUSH_PORT
 from ops.proof import APP, MIRROR, REGISTRY
 from ops.stack import Stack
 from tests.lab.hosts import must
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.lab
 Verdicts = Counter[tuple[str, str]]
 """How often a test came to a verdict: some names stand for several tests, whose order is another one each time."""
 
+RUNNERS = ("hub", "registry", "docker1")
 PROGRAM = "/root/conformance"
 RUN = f"folder=$(mktemp -d) && cd $folder && OCI_CONFIGURATION=/dev/stdin {PROGRAM} 2>/dev/null; rm -r $folder"
 """The suite exits 1 where a single test fails, and crashes after its report when it may not push."""
@@ -36,10 +38,10 @@ def suite() -> Iterator[None]:
     engine = docker.running()
     assert engine is not None
     built = binaries.build(binaries.CONFORMANCE) / "conformance"
-    for name in ("registry", "docker1"):
+    for name in RUNNERS:
         engine("cp", str(built), f"{host(name).container}:{PROGRAM}")
     yield
-    for name in ("registry", "docker1"):
+    for name in RUNNERS:
         must(name, f"rm {PROGRAM}")
 
 
@@ -82,7 +84,7 @@ def test_pull_and_discovery_through_the_mirror() -> None:
             "blobs": [each["digest"] for each in (described["config"], *described["layers"])],
         },
     }
-    itself = verdicts("registry", {"registry": "127.0.0.1:5001", **settings})
+    itself = verdicts("hub", {"registry": f"127.0.0.1:{PUSH_PORT}", **settings})
     mirrored = verdicts("docker1", {"registry": mirror, **settings})
     assert mirrored - itself == itself - mirrored == Counter()
     failed = {name.rpartition("/")[2] for name, verdict in mirrored if verdict == "FAIL" and name.count("/") > 1}

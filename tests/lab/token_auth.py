@@ -33,7 +33,19 @@ def token_auth(
     try:
         must(name, f"cat > {FOLDER}/config.json", stdin=json.dumps(config))
         must(name, f"systemd-run -q --unit {UNIT} python3 {FOLDER}/token_server.py {FOLDER}/config.json")
-        must(name, f"timeout 20 sh -c 'until curl -s -o /dev/null http://127.0.0.1:{port}/; do sleep 0.1; done'")
+        _wait(name, port)
         yield must(name, f"cat {FOLDER}/jwks.json")
     finally:
         must(name, f"systemctl stop {UNIT}; rm -r {FOLDER}")
+
+
+def allow(name: str, user: str, access: token_server.Access) -> None:
+    """Change what a user may do; tokens that he has stay as they are."""
+    config = json.loads(must(name, f"cat {FOLDER}/config.json"))
+    config["users"][user]["access"] = access
+    must(name, f"cat > {FOLDER}/config.json && systemctl restart {UNIT}", stdin=json.dumps(config))
+    _wait(name, config["port"])
+
+
+def _wait(name: str, port: int) -> None:
+    must(name, f"timeout 20 sh -c 'until curl -s -o /dev/null http://127.0.0.1:{port}/; do sleep 0.1; done'")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from documents import containerd_mirrors, docker_mirrors
+from documents import containerd_mirrors, docker_mirrors, nginx_site
 from ops.configuration import tier_of
 from ops.proof import on
+from ops.stack import Stack
 from tests.lab.hosts import HOSTCTL
 
 DOCKERS, CONTAINERDS = ("docker1", "docker2"), ("containerd1", "containerd2")
@@ -23,6 +25,18 @@ def wish(host: str) -> dict[str, Any]:
         return docker_mirrors.render(runtime.docker, tier.mirrors(), tier.hosted()).wish()
     assert runtime.containerd
     return containerd_mirrors.render(runtime.containerd, tier.mirrors(), tier.hosted()).wish()
+
+
+def proxy_wish(stack: Stack, passwords: Mapping[str, str] | None = None, **cache: str) -> dict[str, Any]:
+    """What the lab's stack wishes for the proxy, with other `passwords` by user and other settings of the cache."""
+    tier = tier_of("lab")
+    assert tier.proxy is not None
+    proxy = tier.proxy.model_copy(update={"cache": tier.proxy.cache.model_copy(update=cache)})
+    known = {
+        each.name: stack.pulumi("config", "get", f"password-{each.name}", quiet=True).strip() for each in proxy.users
+    } | dict(passwords or {})
+    users = [{"name": each.name, "role": each.role, "password": known[each.name]} for each in proxy.users]
+    return {**nginx_site.render(tier.model_copy(update={"proxy": proxy})).wish(), "users": users}
 
 
 def request(host: str, unit: str, wanted: dict[str, Any] | None = None) -> str:

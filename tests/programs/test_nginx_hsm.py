@@ -20,6 +20,7 @@ from lab import packages
 from settings.tls import Hsm, Tls
 from tests.certificates import Signed, authority, server
 from tests.programs.nginx import nginx
+from tests.programs.served_site import wait_until
 from tests.programs.tls_server import KEY, NAME, Server, serving
 
 CA = authority("Test authority")
@@ -106,7 +107,8 @@ def test_workers_that_may_not_read_the_token_serve_nobody(token: Token) -> None:
     with running(token) as live:
         with pytest.raises(OSError, match=r"internal error|EOF|reset"):
             live.handshake()
-        assert "PKCS#11" in live.log()
+        # The client hears of it before it is logged.
+        wait_until(lambda: "PKCS#11" in live.log())
 
 
 def test_a_wrong_pin_is_an_error_before_it_serves_and_is_not_shown(token: Token) -> None:

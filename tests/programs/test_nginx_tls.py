@@ -17,6 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from documents import nginx_tls
 from documents.nginx_text import block, directive
 from hostctl import tls_connection
+from hostctl.nginx_conf import MARKER
+from hostctl.nginx_probe import Probe
 from settings.tls import Tls
 from tests.certificates import Signed, authority, intermediate, server
 from tests.programs.served_site import Backend, free_port
@@ -95,6 +97,10 @@ def test_hostctl_sees_which_certificate_is_shown(live: Server) -> None:
     connection.request("GET", "/blob", headers={"Host": NAME})
     assert connection.getresponse().status == 200
     connection.close()
+    for shown, answer in ((fingerprint, (404, True)), ("00", (0, "another certificate"))):
+        status, said = Probe(live.port, NAME, fingerprint=shown).get(MARKER)
+        assert (status, said if status == 0 else said != "") == answer
+    assert Probe(live.http, NAME, fingerprint=fingerprint).get(MARKER)[0] == 0
 
 
 def test_minimum_1_3_leaves_1_2_out(tmp_path: Path) -> None:

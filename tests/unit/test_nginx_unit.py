@@ -12,11 +12,16 @@ from typing import Any
 
 import pytest
 
-from hostctl import bcrypt_hash, htpasswd, nginx_conf
+from hostctl import bcrypt_hash, htpasswd, nginx_conf, nginx_service
 from hostctl.errors import HostError
-from hostctl.host import Host
+from hostctl.files import FileState
+from hostctl.host import Finished, Host
 from hostctl.listeners import listeners
-from hostctl.nginx_probe import has_ipv6, probes_for
+from hostctl.nginx_build import reads_in_threads
+from hostctl.nginx_conf import DROP_IN, OPENSSL_CONF, SITE
+from hostctl.nginx_probe import ErrorLog, has_ipv6, probes_for
+from hostctl.nginx_trial import refuse_bad_configuration
+from hostctl.unit import Change
 from hostctl.units.nginx_proxy import NginxProxy
 
 BUILD = "--with-http_auth_request_module --with-http_slice_module --with-http_ssl_module"
@@ -142,3 +147,69 @@ def test_a_site_is_asked_at_its_own_address_where_the_host_has_it(host: str, ask
         (80, host, each) for each in asked
     ]
     assert [each.address for each in probes_for(80, "registry.example.org", False)] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("version", "threads", "able"),
+    [("1.22.1", True, False), ("1.25.3", True, False), ("1.25.4", True, True), ("1.26.0", False, False)],
+)
+def test_files_are_read_in_threads_where_a_reload_waits_for_them(version: str, threads: bool, able: bool) -> None:
+    build = f"nginx version: nginx/{version} (Debian)\nconfigure arguments: {'--with-threads' if threads else ''}"
+    assert reads_in_threads(build) is able
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "anew"),
+    [
+        ((), (), False),
+        (("MODULE_PATH = a",), ("MODULE_PATH = a",), False),
+        (("MODULE_PATH = a",), ("MODULE_PATH = b",), True),
+        ((), ("MODULE_PATH = a",), True),
+        (("MODULE_PATH = a",), (), True),
+    ],
+)
+def test_a_token_that_openssl_does_not_know_yet_needs_a_restart(
+    before: tuple[str, ...], after: tuple[str, ...], anew: bool
+) -> None:
+    def files(conf: tuple[str, ...]) -> dict[str, FileState | None]:
+        lines = [f"Environment=OPENSSL_CONF={OPENSSL_CONF}"] if conf else []
+        drop_in = nginx_service.drop_in(33, lines)
+        return {DROP_IN: drop_in.state, OPENSSL_CONF: FileState(conf[0].encode()) if conf else None}
+
+    assert nginx_service.needs_restart(Change(files(before), files(after))) is anew
+
+
+def test_a_trial_finds_the_token_as_the_service_will(tmp_path: Path) -> None:
+    """OPENSSL_CONF names the candidate, beside which no live one may be yet."""
+    asked: list[tuple[str, ...]] = []
+
+    class Watched(Host):
+        def run(self, *command: str, stdin: str | None = None, timeout: float = 60) -> Finished:
+            conf = next((each.partition("=")[2] for each in command if each.startswith("OPENSSL_CONF=")), "")
+            asked.append((command[0], Path(conf).read_text() if conf else ""))
+            return Finished(0, "")
+
+    (tmp_path / "etc/nginx").mkdir(parents=True)
+    (tmp_path / "etc/nginx/nginx.conf").write_text(MAIN)
+    conf = FileState(b"init = 1")
+    drop_in = nginx_service.drop_in(33, [f"Environment=OPENSSL_CONF={OPENSSL_CONF}"]).state
+    change = Change({}, {SITE: FileState(b""), OPENSSL_CONF: conf, DROP_IN: drop_in}, facts={"probes": []})
+    refuse_bad_configuration(Watched(tmp_path), change, {})
+    refuse_bad_configuration(Watched(tmp_path), Change(change.after, dict.fromkeys(change.after)), {})
+    assert asked == [("env", "init = 1"), ("nginx", "")]
+    assert [each.name for each in (tmp_path / "etc/nginx").iterdir()] == ["nginx.conf"]
+
+
+def test_of_what_nginx_says_the_reason_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    path.write_text("[emerg] of before\n")
+    log = ErrorLog(path, path.stat().st_size)
+    assert log.since() == ""
+    for line, said in (
+        ("[crit] SSL_do_handshake() failed (bad key share)", ""),
+        ("[crit] SSL_do_handshake() failed (PKCS#11 module::Object handle invalid)", "let its workers read the token"),
+        ("[emerg] bind() failed", "nginx says: [emerg] bind() failed"),
+    ):
+        path.write_text(f"{path.read_text()}{line}\n")
+        assert said in log.since()
+        assert bool(said) == bool(log.since())

@@ -24,12 +24,15 @@ from documents import (
     docker_mirrors,
     docker_relay,
     firewall_rules,
+    garbage_collection,
     nginx_site,
+    origin,
 )
 from hostctl.hosts_toml import Endpoint
 from settings import Tier
 from settings.certificates import Certificate
 from settings.proxy import User
+from settings.registries import CacheRegistry, GarbageCollection, HostedRegistry
 from settings.runtimes import Authority, BuildKit, CommandLine, Login, Runtime
 from tests.certificates import NOW, authority
 
@@ -50,7 +53,7 @@ def requests(tier: Tier, passwords: Mapping[str, str]) -> dict[str, list[Request
     """The requests of each host. `passwords`: those of the proxy's users."""
     runtimes = {each.host: each for each in tier.runtimes}
     return {
-        "registry": [_firewall(tier), _nginx(tier, passwords)],
+        "registry": [_firewall(tier), _nginx(tier, passwords), _origin(tier), _garbage_collection(tier)],
         "docker1": [_docker(tier, runtimes["docker1"], 10), _relay(tier), _cli(), _image("docker1", first=True)],
         "docker2": [
             _docker(tier, runtimes["docker2"], 2),
@@ -261,6 +264,37 @@ def _nginx(tier: Tier, passwords: Mapping[str, str]) -> Request:
     faults = [*KILLS, *ROOM, ["port is taken", 5081], ["dies", "nginx"], *OTHERS, WAITING, ["at once", 1]]
     stack = {**a, "bcrypt_cost": tier.proxy.bcrypt_cost}
     return _request(tier.proxy.host, "nginx-proxy", {"a": a, "b": b}, faults, stack=stack)
+
+
+def _origin(tier: Tier) -> Request:
+    def wish(upstream: str | None) -> dict[str, Any]:
+        changed = [
+            each.model_copy(update={"upstream": upstream or each.upstream}) if isinstance(each, CacheRegistry) else each
+            for each in tier.registries
+        ]
+        rendered = origin.render(tier.model_copy(update={"registries": tuple(changed)}), {})
+        assert rendered is not None
+        return rendered.wish()
+
+    assert tier.proxy is not None
+    a, b = wish(None), wish("http://192.168.1.10:5999")
+    refusal = {"service": "http-registry-origin", "text": "10:5999", "file": "/etc/http-registry/origin.json"}
+    faults = [
+        *KILLS, *ROOM, ["refuses to start", refusal], ["dies", "http-registry-origin"], *OTHERS, ["at once", 1],
+    ]  # fmt: skip
+    return _request(tier.proxy.host, "origin", {"a": a, "b": b}, faults, stack=a)
+
+
+def _garbage_collection(tier: Tier) -> Request:
+    hosted = next(each for each in tier.registries if isinstance(each, HostedRegistry))
+
+    def wish(schedule: str, untagged: bool = False) -> dict[str, Any]:
+        rules = GarbageCollection(schedule=schedule, untagged=untagged)
+        return garbage_collection.render([hosted.model_copy(update={"garbage_collection": rules})], {}).wish()
+
+    wishes = {"a": wish("*-01-01 03:30"), "b": wish("*-02-02 03:30", True), "bad": wish("Someday")}
+    faults = [*KILLS, *ROOM, ["refuses the wish", "bad"], *OTHERS, ["at once", 1]]
+    return _request(hosted.host, "garbage-collection", wishes, faults)
 
 
 EXTRA = User(name="faults", role="push")

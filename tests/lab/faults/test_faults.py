@@ -15,6 +15,8 @@ pytestmark = pytest.mark.lab
 PLACES = (
     ("registry", "firewall"),
     ("registry", "nginx-proxy"),
+    ("registry", "origin"),
+    ("registry", "garbage-collection"),
     ("docker1", "docker-mirrors"),
     ("docker1", "docker-relay"),
     ("docker1", "docker-cli"),

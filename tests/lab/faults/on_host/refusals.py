@@ -40,7 +40,7 @@ def drop_in(service: str, text: str) -> Iterator[None]:
 def refuses_to_start(trial: Trial, refusal: Mapping[str, Any]) -> None:
     """The service does not start while a file holds something of the new wish. `dies`: it is killed for that."""
     service = refusal["service"]
-    guard = f"ExecStartPre=/bin/sh -c '! grep -q \"{refusal['text']}\" {refusal['file']}'"
+    guard = f"ExecStartPre=+/bin/sh -c '! grep -q \"{refusal['text']}\" {refusal['file']}'"
     with trial.case("refused", f"{service} does not start with b"), drop_in(service, guard):
         before = trial.seen()
 

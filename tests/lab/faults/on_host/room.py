@@ -35,7 +35,7 @@ def small(folder: Path, parts: tuple[str, ...] = (".",), view: str = "") -> Iter
             output("systemctl", "restart", f"{view}.service")
         yield lambda: _fill(folder)
     finally:
-        output("umount", str(folder))
+        output("umount", *(["--lazy"] if view else []), str(folder))  # it may hold a file there until it is restarted
         if view:
             output("systemctl", "restart", f"{view}.service")
         subprocess.run(("rm", "-rf", str(aside)), check=True)

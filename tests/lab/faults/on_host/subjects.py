@@ -45,11 +45,13 @@ def main_pid(service: str) -> int:
     return int(output("systemctl", "show", "-p", "MainPID", "--value", f"{service}.service"))
 
 
-class _Docker(http.client.HTTPConnection):
+class _Unix(http.client.HTTPConnection):
+    """Its host is the socket's path."""
+
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(10)
-        self.sock.connect("/run/docker.sock")
+        self.sock.connect(self.host)
 
 
 def _get(connection: http.client.HTTPConnection, path: str, **headers: str) -> tuple[int, bytes]:
@@ -64,7 +66,7 @@ def _get(connection: http.client.HTTPConnection, path: str, **headers: str) -> t
 
 
 def _docker(path: str) -> Any:
-    status, body = _get(_Docker("docker"), path)
+    status, body = _get(_Unix("/run/docker.sock"), path, Host="docker")
     if status != 200:
         raise OSError(f"docker, GET {path}: {status}")
     return json.loads(body)
@@ -145,6 +147,24 @@ def relay(wishes: Mapping[str, Any]) -> Any:
     return {str(port): str(_http(port, "/.http-registry/relay", "relay")) for port in ports}
 
 
+def origin(_wishes: Mapping[str, Any]) -> Any:
+    """What the service answers, and whether its socket comes back with the next boot."""
+    socket_unit = "http-registry-origin.socket"
+    enabled = _shown(socket_unit, "UnitFileState")
+    if not Path("/run/http-registry-origin.sock").exists():
+        return {"enabled": enabled}
+    status, body = _get(_Unix("/run/http-registry-origin.sock"), "/", Host="origin")
+    return {"enabled": enabled, "status": status, "says": body.decode()}
+
+
+def garbage_collection(_wishes: Mapping[str, Any]) -> Any:
+    return _shown("http-registry-gc-hosted.timer", "ActiveState,UnitFileState,TimersCalendar")
+
+
+def _shown(unit: str, properties: str) -> str:
+    return output("systemctl", "show", "-p", properties, unit)
+
+
 def firewall(_wishes: Mapping[str, Any]) -> Any:
     active = subprocess.run(
         ("systemctl", "is-active", "http-registry-firewall.service"), stdout=subprocess.PIPE, text=True, check=False
@@ -159,11 +179,18 @@ def nothing(_wishes: Mapping[str, Any]) -> Any:
 HTTP2_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 """RFC 9113: a client's first frame and a server's, here an empty one."""
 ETC_SYSTEMD = "/etc/systemd/system"
+PROGRAMS = "/usr/local/lib/http-registry"
 SUBJECTS = {
     "docker-mirrors": Subject(("/etc/docker",), "/etc/docker", docker_info, "docker"),
     "containerd-mirrors": Subject(("/etc/containerd",), "/etc/containerd", containerd, "containerd"),
     "buildkit-mirrors": Subject(("/etc/buildkit",), "/etc/buildkit", buildkit, "buildkit"),
-    "nginx-proxy": Subject(("/etc/nginx", "/etc/http-registry"), "/etc/nginx", nginx, "nginx"),
+    "nginx-proxy": Subject(("/etc/nginx", "/etc/http-registry", ETC_SYSTEMD), "/etc/nginx", nginx, "nginx"),
+    "origin": Subject(
+        (PROGRAMS, "/etc/http-registry", ETC_SYSTEMD), "/etc/http-registry", origin, view="http-registry-origin"
+    ),
+    "garbage-collection": Subject(
+        (PROGRAMS, "/etc/http-registry", ETC_SYSTEMD), "/etc/http-registry", garbage_collection
+    ),
     "docker-relay": Subject(
         ("/etc/http-registry", ETC_SYSTEMD), "/etc/http-registry", relay, view="http-registry-docker-relay"
     ),
