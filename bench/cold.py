@@ -132,6 +132,4 @@ def _median(rounds: list[Found]) -> Found:
         return median(getattr(each[key], field) for each in rounds)
 
     # The most that the upstream has ever sent, since one round too much is a fault.
-    return {
-        key: Run(of(key, "wall"), of(key, "first"), max(each[key].copies for each in rounds)) for key in rounds[0]
-    }
+    return {key: Run(of(key, "wall"), of(key, "first"), max(each[key].copies for each in rounds)) for key in rounds[0]}

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from bench import site
 from bench.hosts import on, place, program, programs
 from bench.places import (
@@ -32,7 +34,6 @@ from bench.places import (
     WWW,
     tier,
 )
-from cryptography.hazmat.primitives.serialization import Encoding
 from documents.document import Document
 from hostctl import ktls
 from hostctl.nginx_build import reads_in_threads
@@ -51,7 +52,7 @@ CLEAN = f"""
 systemctl stop {site.NGINX} {site.ORIGIN}.socket {site.ORIGIN}.service 2>/dev/null || true
 systemctl reset-failed '{NAME}*' 2>/dev/null || true
 rm -rf {site.UNITS}/{NAME}* && systemctl daemon-reload
-found=$(docker ps --all --quiet --filter label={NAME}) && [ -z "$found" ] || docker rm --force --volumes $found >/dev/null
+found=$(docker ps --all --quiet --filter label={NAME}) && [ -z "$found" ] || docker rm -f --volumes $found >/dev/null
 rm -rf {FOLDER}
 """
 

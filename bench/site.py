@@ -16,7 +16,6 @@ from bench.places import (
     FOLDER,
     LOCKED,
     LOGS,
-    MIRROR_TLS,
     NAME,
     PASSWORD,
     PLAIN,

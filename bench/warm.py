@@ -32,7 +32,9 @@ def measure(bench: Bench) -> Section:
     near = _speeds(bench, program("load", {**job, "urls": {**plain, **tls}, "rounds": ROUNDS}))
     far = _speeds(
         bench,
-        program("load", {**job, "urls": {each: plain[each] for each in ("static", "mirror")}, "rounds": ROUNDS}, CLIENT),
+        program(
+            "load", {**job, "urls": {each: plain[each] for each in ("static", "mirror")}, "rounds": ROUNDS}, CLIENT
+        ),
     )
 
     def row(what: str, ours: str, other: str, goal: float | None, speeds: dict[str, float] = near) -> Row:

@@ -1,8 +1,8 @@
 """Puts what is pulled into the bench's registry and into the folder of the static files, under the same paths.
 
 Reads `{"mirror": url, "registry": url, "www": folder, "big": repository, "small": repository, "paths": file}` from
-stdin: the largest layer of the mirror's `<big>:1`, and 500 images of a configuration and a manifest of a few kilobytes. Prints
-the layer's path and size.
+stdin: the largest layer of the mirror's `<big>:1`, and 500 images of a configuration and a manifest of a few kilobytes.
+Prints the layer's path and size.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def small(registry: str, www: str, repository: str) -> list[str]:
     """The paths of the small things."""
     paths = []
     for number in range(IMAGES):
-        config = json.dumps({"architecture": "amd64", "os": "linux", "noise": os.urandom(512 * (1 + number % 16)).hex()})
+        config = json.dumps(
+            {"architecture": "amd64", "os": "linux", "noise": os.urandom(512 * (1 + number % 16)).hex()}
+        )
         content = config.encode()
         paths.append(keep(www, push_blob(registry, repository, content), content))
         described = {"mediaType": CONFIG, "digest": digest(content), "size": len(content)}

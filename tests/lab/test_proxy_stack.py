@@ -18,13 +18,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from documents import firewall_rules
 from hostctl.units.garbage_collection import service
 from lab import host
+from ops.configuration import tier_of
 from ops.proof import APP, PROXY_LOG, REGISTRY, on
 from ops.stack import Stack
 from tests.lab import pull_loops, softhsm
 from tests.lab.hosts import HOSTS, must, pulumi, without_records
 from tests.lab.proxy_stack import ANONYMOUS, BUCKET, CERTIFICATES, FOLDER, HOSTED, MIRROR, REPLICAS, Proxy, proxy_stack
+from tests.lab.unit_requests import hostctl
 
 pytestmark = pytest.mark.lab
 
@@ -49,15 +52,26 @@ def on_host(name: str) -> list[str]:
     return [re.sub(r"^[0-9a-f]{12}$|\b172\.\d+\.\d+\.\d+", "a container", line) for line in lines]
 
 
+def close_idle_ports() -> None:
+    """A port that left the policy while somebody listened there is guarded until the policy is applied again."""
+    tier = tier_of("lab")
+    ports, allow = tier.open_ports("registry"), list(tier.firewall.allow)
+    files = [each.as_wish() for each in firewall_rules.render(ports, allow)]
+    wish = {"files": files, "ports": ports, "allow": allow, "ssh_port": tier.host("registry").ssh_port}
+    hostctl("registry", "apply", wish, unit="firewall")
+
+
 @pytest.fixture(scope="module")
 def proxy(stack: Stack) -> Iterator[Proxy]:
     """The stack with all of it; the lab's own is there again afterwards, and nothing else."""
+    close_idle_ports()
     before = {name: on_host(name) for name in HOSTS}
     documents = stack.outputs()
     with softhsm.token() as token, proxy_stack(stack, token) as up:
         yield up
     assert stack.outputs() == documents
     pulumi(stack, "preview", "--expect-no-changes")
+    close_idle_ports()
     for name in HOSTS:
         assert "\n".join(sorted({*on_host(name)} ^ {*before[name]})) == ""
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 STATE = Path("/var/lib/http-registry")
 PASSING = re.compile(r"^\..*\.http-registry-(new|tmp)$")
 """The names of candidates and of writes on their way."""
-SALTED = re.compile(rb"\$2[aby]\$\S+")
-"""A password's hash: another one each time that it is made."""
+SALTED = re.compile(rb"\$2[aby]\$\S+|(?<=default )[0-9a-f]{32}(?=;)")
+"""A password's hash, which is another one each time that it is made, and the digest of those of nginx's users."""
 
 
 class Entry(NamedTuple):
