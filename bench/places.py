@@ -23,7 +23,7 @@ REGISTRY_PORT, PULL_THROUGH_PORT = 5201, 5202
 HOSTED, MIRROR, MIRROR_TLS, NEAR, NEAR_LOGIN = range(5211, 5216)
 """Endpoints of the product. The mirrors `near` have the bench's own registry as their upstream."""
 STATIC, STATIC_TLS, LOCKED, PLAIN, PLAIN_LOCKED = range(5221, 5226)
-"""Rivals: files; nginx's cache with a lock before distribution's; the cache of the usual blog posts, and with a lock."""
+"""Rivals: files; nginx's cache with a lock before distribution's; the cache of usual blog posts, and with a lock."""
 
 USER, PASSWORD = "bench", "bench-of-the-lab"
 BIG, SMALL = "library/big", "bench/small"
