@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview drift destroy refresh certificates gc forget test unit lint lab-down clean
+.PHONY: help up preview drift destroy refresh certificates gc forget test unit bench lint lab-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ forget: $(VENV)/ready ## drop a host that is gone for good from the state (HOST=
 
 test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts
 	@$(PYTHON) -m ops.tiers
+
+bench: $(VENV)/ready ## measure the proxy beside what people use instead, on the lab with its stack up: docs/benchmarks.md
+	@$(PYTHON) -m bench
 
 lint: $(VENV)/ready ## format, lint and types
 	@ruff format --check . && ruff check . && mypy

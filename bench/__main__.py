@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -14,7 +15,7 @@ from bench import cold, small, warm
 from bench.hosts import BenchError
 from bench.machine import machine
 from bench.report import Section, markdown, table
-from bench.running import running
+from bench.running import Bench, running
 from lab.process import LabError
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -35,18 +36,26 @@ def main() -> int:
     began = time.monotonic()
     try:
         facts = machine()
-        sections: list[Section] = []
+        sections = []
         with running() as bench:
-            for measured in (lambda: (warm.measure(bench),), lambda: (small.measure(),), lambda: cold.measure(bench)):
-                for each in measured():
-                    sections.append(each)
-                    console.print(table(each))
+            for each in _measured(bench):
+                sections.append(each)
+                console.print(table(each))
     except (BenchError, LabError) as wrong:
         print(f"bench: {wrong}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted; what it had on the hosts is taken away", file=sys.stderr)
+        return 130
     PAGE.write_text(markdown(INTRO, facts, sections))
     console.print(f"{time.monotonic() - began:.0f} s; written to {PAGE.relative_to(PAGE.parents[1])}")
     return 0
+
+
+def _measured(bench: Bench) -> Iterator[Section]:
+    yield warm.measure(bench)
+    yield small.measure()
+    yield from cold.measure(bench)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

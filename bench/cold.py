@@ -31,8 +31,9 @@ SLOW = [*((name, n) for name in ("mirror", "locked") for n in CLIENTS), ("plain-
 HOW_FAST = """\
 The upstream is the lab's hub, which asks for tokens as Docker Hub does, on the same machine: as fast as that carries
 it. {rounds} rounds in random order, medians; all caches are emptied before each run. Upstream bytes are from the
-upstream's log. Clients, proxy and upstream share the machine's cores, so many clients cost time that in a network they
-would not."""
+upstream's log. A client that waits for what another one fetches looks for it twice a second (nginx's lock), which
+counts where the whole blob takes no longer than that. Clients, proxy and upstream share the machine's cores, so many
+clients cost time that in a network they would not."""
 HOW_SLOW = """\
 The same over a line of {line} MB/s that all connections share (tc tbf on the hub; without a delay), one round. A hosted
 registry is on the proxy's own host, so it is not here."""
@@ -129,7 +130,7 @@ def _sent(bench: Bench, name: str) -> int:
 
 def _median(rounds: list[Found]) -> Found:
     def of(key: tuple[str, int], field: str) -> float:
-        return median(getattr(each[key], field) for each in rounds)
+        return float(median(getattr(each[key], field) for each in rounds))
 
     # The most that the upstream has ever sent, since one round too much is a fault.
     return {key: Run(of(key, "wall"), of(key, "first"), max(each[key].copies for each in rounds)) for key in rounds[0]}

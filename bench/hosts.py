@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.places import FOLDER, HOST, PROGRAMS
+from bench.places import HOST, PROGRAMS
 from documents.document import Document
 from lab import docker, host
 
@@ -60,6 +60,3 @@ def programs() -> list[Document]:
 def program(name: str, job: Mapping[str, Any], at: str = HOST) -> Any:
     """What a program of the bench on a host says to a job."""
     return json.loads(on(at, f"python3 -B {PROGRAMS}/{name}.py", json.dumps(job)))
-
-
-__all__ = ["FOLDER", "BenchError", "on", "place", "program", "programs"]

@@ -6,7 +6,7 @@ import json
 import random
 from statistics import median
 
-from bench.hosts import on
+from bench.hosts import BenchError, on
 from bench.places import ADDRESS, HOST, HOSTED, NEAR, NEAR_LOGIN, PATHS, PROGRAMS, STATIC
 from bench.report import Row, Section
 from bench.running import BASIC
@@ -49,7 +49,7 @@ def _wrk(name: str, seconds: int) -> Seen:
     said = on(HOST, f"wrk -t1 -c8 -d{seconds}s {given} -s {PROGRAMS}/small.lua {url} -- {PATHS}")
     seen: Seen = json.loads(said.strip().splitlines()[-1])
     if seen.pop("bad"):
-        raise RuntimeError(f"{name}: wrk had answers that were no 200:\n{said}")
+        raise BenchError(f"{name}: wrk had answers that were no 200:\n{said}")
     return seen
 
 

@@ -9,7 +9,7 @@ from bench.places import CLIENT, HOSTED, LOCKED, MIRROR, MIRROR_TLS, PLAIN, PULL
 from bench.report import Row, Section
 from bench.running import BASIC, Bench
 
-ROUNDS = 15
+ROUNDS = 25
 HOW = """\
 One client after the other, the candidates in random turns, medians of {rounds}. Over HTTP the client leaves the bytes
 in the kernel, so that the server's own cost shows; over HTTPS it is curl. Both are on the proxy's host, so no network

@@ -18,6 +18,9 @@ FOR_GOOD = "365d"
 """What a digest names never changes; how long it stays is the zone's `inactive` and `max_size`."""
 SLOWEST_SLICE = "1h"
 SLOWEST_MANIFEST = "30s"
+TAKEN_OVER = "60s"
+"""After this time one of those who wait for a slice fetches it too: the worker that did may have died, and its lock
+would stay. On lines below 140 kB/s that is a second fetch for nothing."""
 MANIFEST_TYPES = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
@@ -44,7 +47,7 @@ def blob(zone: str, key: str, token: str = "") -> list[Directive]:
         directive("proxy_cache_valid", 200, 206, FOR_GOOD),
         directive("proxy_ignore_headers", *KEEPING),
         directive("proxy_force_ranges", "on"),
-        *one_fetch(SLOWEST_SLICE),
+        *one_fetch(SLOWEST_SLICE, TAKEN_OVER),
         *headers(token),
         directive("proxy_set_header", "Range", "$slice_range"),
         # The slices of one answer are asked for without conditions: the first would be answered, the others not.
@@ -78,12 +81,15 @@ def host() -> Directive:
     return block("map", "$http_host", HOST, body=[directive("default", "$host"), port])
 
 
-def one_fetch(slowest: str) -> list[Directive]:
-    """One request to the registry for any number of clients that ask for the same; nobody goes by after a while."""
+def one_fetch(slowest: str, taken_over: str = "") -> list[Directive]:
+    """One request to the registry for any number of clients that ask for the same; nobody goes by before `slowest`.
+
+    `taken_over`: when one of them asks again; by default as late.
+    """
     return [
         directive("proxy_cache_lock", "on"),
         directive("proxy_cache_lock_timeout", slowest),
-        directive("proxy_cache_lock_age", slowest),
+        directive("proxy_cache_lock_age", taken_over or slowest),
     ]
 
 

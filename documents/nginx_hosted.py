@@ -137,8 +137,6 @@ def locations(
 
 def _gate(registry: HostedRegistry, added: Sequence[Directive]) -> Sequence[Directive]:
     """While something is being removed from the registry, nothing is written: see hostctl's unit garbage-collection."""
-    if registry.garbage_collection is None:
-        return ()
     busy = answer("503", "UNAVAILABLE", "the registry is being cleaned up; push again in a moment")
     return (
         directive("set", HELD, ""),

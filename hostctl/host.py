@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence
@@ -89,22 +90,28 @@ class Host:
         program = self.find(command[0])
         if program is None:
             raise HostError(f"{command[0]}: not installed on this host; install it and try again")
-        try:
-            done = subprocess.run(
-                [program, *command[1:]],
-                input=stdin,
-                stdin=subprocess.DEVNULL if stdin is None else None,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=timeout,
-                text=True,
-                errors="replace",
-                check=False,
-                env={**os.environ, "LC_ALL": "C"},
-            )
-        except subprocess.TimeoutExpired as late:
-            raise HostError(f"{command[0]}: did not end within {timeout:g} s ({_shown(command)})") from late
-        return Finished(done.returncode, done.stdout)
+        process = subprocess.Popen(
+            [program, *command[1:]],
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={**os.environ, "LC_ALL": "C"},
+            start_new_session=True,
+        )
+        with process:
+            try:
+                output, _ = process.communicate(stdin, timeout)
+            except BaseException as failure:
+                # With what it has started: that would go on beside what is done next.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                if isinstance(failure, subprocess.TimeoutExpired):
+                    late = f"{command[0]}: did not end within {timeout:g} s ({_shown(command)})"
+                    raise HostError(late) from failure
+                raise
+        return Finished(process.returncode, output)
 
     def must(self, *command: str, stdin: Optional[str] = None, timeout: float = 60) -> str:
         """Run a program that has to succeed and return what it printed. Raises HostError with the end of its output."""

@@ -8,6 +8,7 @@ at each start and reload, to the service's Group, which becomes the workers'; th
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import PurePosixPath
 from typing import List, Mapping, Optional, Sequence
 
@@ -55,3 +56,17 @@ def make_folder(host: Host, group: int) -> List[str]:
     os.chown(folder, 0, group)
     folder.chmod(MODE)
     return [RUN]
+
+
+def remove_dead_sockets(host: Host) -> None:
+    """Sockets in the folder where nobody listens: a reload that failed half way leaves those of its new servers behind,
+    and the next one could not have them."""
+    for path in host.path(RUN).glob("*.sock"):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setblocking(False)
+            try:
+                client.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()
+            except OSError:
+                pass  # it lives, and has much to do

@@ -64,6 +64,9 @@ class Fetcher:
         answer = self._from_remembered(key, wanted)
         if answer is None:
             base, answer = self._from_base(wanted)
+            if answer.status == 400:
+                answer.end()
+                raise Failure(400, f"the registry {self._registry.name} knows no such form of name or digest")
             answer = self._follow(key, wanted, base, answer)
         if answer.status not in SAID:
             answer.end()

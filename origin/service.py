@@ -43,9 +43,16 @@ PASSED = (
     "Docker-Content-Digest",
     "Accept-Ranges",
 )
-CODES = {401: "UNAUTHORIZED", 403: "DENIED", 405: "UNSUPPORTED", 416: "RANGE_INVALID", 429: "TOOMANYREQUESTS"}
+CODES = {
+    400: "DIGEST_INVALID",
+    401: "UNAUTHORIZED",
+    403: "DENIED",
+    405: "UNSUPPORTED",
+    416: "RANGE_INVALID",
+    429: "TOOMANYREQUESTS",
+}
 UNKNOWN = {"blobs": "BLOB_UNKNOWN", "manifests": "MANIFEST_UNKNOWN"}
-QUIET = (404, 405, 416)
+QUIET = (400, 404, 405, 416)
 """Statuses that are no fault of anybody's: they are not logged."""
 
 

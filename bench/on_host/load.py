@@ -14,6 +14,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,17 +67,15 @@ def together(url: str, clients: int, authorization: str = "") -> dict[str, float
     """All at once."""
     buffer = bytearray(MOST)
     began = time.monotonic()
-    found = []
-    with selectors.DefaultSelector() as selector:
-        for _ in range(clients):
-            client = Client(url, authorization)
-            found.append(client)
-            selector.register(client.connection, selectors.EVENT_READ, client)
+    with selectors.DefaultSelector() as selector, ExitStack() as connections:
+        found = [Client(url, authorization) for _ in range(clients)]
+        for each in found:
+            connections.callback(each.connection.close)
+            selector.register(each.connection, selectors.EVENT_READ, each)
         while selector.get_map():
             for key, _ in selector.select(120) or sys.exit("load: nothing comes for two minutes"):
                 if key.data.read(buffer):
                     selector.unregister(key.fileobj)
-                    key.data.connection.close()
     return {"wall": max(each.last for each in found) - began, "first": max(each.first for each in found) - began}
 
 
@@ -102,4 +102,5 @@ def curl(url: str) -> float:
 
 if __name__ == "__main__":
     job: dict[str, Any] = json.load(sys.stdin)
-    print(json.dumps({"turns": turns, "together": together}[job.pop("do")](**job)))
+    jobs: dict[str, Callable[..., Any]] = {"turns": turns, "together": together}
+    print(json.dumps(jobs[job.pop("do")](**job)))

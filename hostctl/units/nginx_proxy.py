@@ -140,6 +140,7 @@ class NginxProxy(Unit):
         self._error_log = ErrorLog.now(host)
         if DROP_IN in change.changed:
             host.must("systemctl", "daemon-reload")
+        nginx_service.remove_dead_sockets(host)
         if level != NONE and change.facts:
             nginx_service.make_folder(host, worker_group(nginx_conf.main_text(host), _build(host)))
             for cache in change.facts["caches"]:

@@ -120,6 +120,12 @@ CASES = {
         "registry", "nginx-proxy", NGINX, "echo 'bogus;' > /etc/nginx/conf.d/theirs.conf",
         "rm /etc/nginx/conf.d/theirs.conf", 'unknown directive "bogus"', ASK_NGINX,
     ),
+    "a_site_of_somebody_else_has_the_endpoint_s_name": Case(
+        "registry", "nginx-proxy", NGINX,
+        "echo 'server { listen 5080; server_name 192.168.1.11; return 204; }' > /etc/nginx/conf.d/a-theirs.conf",
+        "rm /etc/nginx/conf.d/a-theirs.conf", "another site of this nginx has the server_name 192.168.1.11",
+        ASK_NGINX,
+    ),
     "a_port_of_the_proxy_is_taken": Case(
         "registry", "nginx-proxy", {**NGINX, "probes": [{"port": 5000, "host": "192.168.1.11"}]}, "true", "true",
         "port 5000: docker-proxy", ASK_NGINX,

@@ -225,7 +225,7 @@ def test_the_proof_fails_where_a_runtime_asks_the_hub_itself(life: Life, stack: 
         must("docker1", "cat > /etc/docker/daemon.json; systemctl reload docker; sleep 1", stdin=daemon)
     assert failed == {
         "docker1: docker pull library/app:1 comes through the proxy",
-        "hub: library/app:1 was asked for by the cache only",
+        "hub: library/app:1 was asked for by the proxy only",
     }
 
 

@@ -121,6 +121,8 @@ class Hub:
         elif "/tags/" in on.path or "/referrers/" in on.path:
             following = on.path.replace("last=a", "last=b")
             _send(on, 200, json.dumps({"asked": on.path}).encode(), {"Link": f'<{following}>; rel="next"'})
+        elif on.path.endswith("/sha256:bad"):
+            _send(on, 400, b"{}", {})
         elif "/manifests/" in on.path:
             head = {"Content-Type": "application/vnd.oci.image.manifest.v1+json", "ETag": '"m1"'}
             known = on.headers["If-None-Match"] == '"m1"'

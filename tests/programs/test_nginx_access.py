@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from documents import nginx_cache
 from tests.programs.served_site import (
     ACCEPT,
     BLOB,
@@ -176,3 +179,17 @@ def test_the_fetch_goes_on_when_the_first_client_goes_away(site: Site) -> None:
         assert [each.body == BLOB for each in others.map(lambda _: site.ask("GET", blob_of()), range(4))] == [True] * 4
     wait_until(lambda: site.cache.sent >= len(BLOB))
     assert site.cache.sent == len(BLOB)
+
+
+def test_a_worker_that_dies_in_a_fetch_does_not_stop_the_others_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock stays where all workers see it."""
+    monkeypatch.setattr(nginx_cache, "TAKEN_OVER", "1s")
+    with serving(tmp_path) as site, socket.create_connection(("127.0.0.1", site.port)) as first:
+        first.sendall(f"GET {blob_of()} HTTP/1.1\r\nHost: mirror.test\r\n\r\n".encode())
+        first.recv(1000)
+        master = int((site.folder / "pid").read_text())
+        for worker in Path(f"/proc/{master}/task/{master}/children").read_text().split():
+            os.kill(int(worker), signal.SIGKILL)
+        assert site.ask("GET", blob_of()).body == BLOB

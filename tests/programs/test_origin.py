@@ -124,6 +124,7 @@ def test_lists(started: Started) -> None:
     [
         (PATH[:-1] + "c", {}, 404, "BLOB_UNKNOWN"),
         (PATH, {"Range": "bytes=3000000-"}, 416, "RANGE_INVALID"),
+        ("/hub/v2/library/app/manifests/sha256:bad", {}, 400, "DIGEST_INVALID"),
         ("/other/v2/a/blobs/" + DIGEST, {}, 404, "BLOB_UNKNOWN"),
         ("/hub/v2/", {}, 404, "NAME_INVALID"),
         ("/hub/v2/a/../../b/blobs/" + DIGEST, {}, 404, "NAME_INVALID"),

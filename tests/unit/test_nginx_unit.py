@@ -213,3 +213,17 @@ def test_of_what_nginx_says_the_reason_is_told(tmp_path: Path) -> None:
         path.write_text(f"{path.read_text()}{line}\n")
         assert said in log.since()
         assert bool(said) == bool(log.since())
+
+
+def test_only_sockets_where_nobody_listens_are_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(nginx_service, "RUN", "/run")
+    (tmp_path / "run" / "kept").mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "run" / "dead.sock"))
+        dead.listen(0)
+    with socket.socket(socket.AF_UNIX) as live:
+        live.bind(str(tmp_path / "run" / "live.sock"))
+        live.listen(0)
+        for _ in range(3):  # its queue is full after the first
+            nginx_service.remove_dead_sockets(Host(tmp_path))
+        assert sorted(each.name for each in (tmp_path / "run").iterdir()) == ["kept", "live.sock"]

@@ -1,0 +1,44 @@
+"""Decides how hostctl runs programs: what they print, and that nothing of one that is given up goes on."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from hostctl.errors import HostError
+from hostctl.host import Host
+
+
+def test_output_and_status_come_back_and_a_program_reads_its_input(tmp_path: Path) -> None:
+    done = Host(tmp_path).run("sh", "-c", "cat; echo err >&2; exit 3", stdin="in ")
+    assert (done.status, done.output) == (3, "in err\n")
+    with pytest.raises(HostError, match="exit status 3: in"):
+        Host(tmp_path).must("sh", "-c", "cat; exit 3", stdin="in")
+    with pytest.raises(HostError, match="not installed"):
+        Host(tmp_path).run("no-such-program")
+
+
+def test_what_a_program_has_started_ends_with_it_when_it_takes_too_long(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match=r"did not end within 0\.2 s"):
+        Host(tmp_path).run("sh", "-c", f"(sleep 0.6; touch {tmp_path}/late) & wait", timeout=0.2)
+    time.sleep(0.8)
+    assert not (tmp_path / "late").exists()
+
+
+def test_and_when_hostctl_is_told_to_stop(tmp_path: Path) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(SystemExit):
+            Host(tmp_path).run("sh", "-c", f"(sleep 0.6; touch {tmp_path}/late) & wait")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    time.sleep(0.8)
+    assert not (tmp_path / "late").exists()
