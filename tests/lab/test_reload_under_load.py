@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ops.proof import MIRROR, REGISTRY
+from ops.proof import MIRROR, PROXY_LOG, REGISTRY
 from ops.stack import Stack
 from tests.lab.asking import login, run
 from tests.lab.hosts import must
@@ -69,12 +69,14 @@ def test_no_request_is_lost(stack: Stack) -> None:
         mirrored, hosted = pulls(theirs, {}), pulls(own, login(stack, "puller"))
         clients = {"docker1": (MIRROR.removeprefix("http://"), mirrored), "containerd1": (REGISTRY, hosted)}
         with loops(clients) as running:
+            for each in (theirs, own):
+                must("registry", f"timeout 20 sh -c 'until grep -qF {each.config} {PROXY_LOG}; do sleep 0.1; done'")
             for _ in range(RELOADS):
                 must("registry", "systemctl reload nginx")
                 time.sleep(0.3)
-            for each in changed:
-                assert hostctl("registry", "apply", each, unit="nginx-proxy")["result"] == "changed"
+            for wish in changed:
+                assert hostctl("registry", "apply", wish, unit="nginx-proxy")["result"] == "changed"
     said = [line for each in running for line in each.result()]
-    assert [wrong for each in said for wrong in each["wrong"]] == []
+    assert [wrong for line in said for wrong in line["wrong"]] == []
     assert len(said) == LOOPS * len(clients)
-    assert min(each["requests"] for each in said) > 4
+    assert min(line["requests"] for line in said) > 4

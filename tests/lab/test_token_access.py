@@ -83,6 +83,8 @@ def test_each_reads_his_own_repository_and_nothing_else(pushed: tuple[Pushed, Pu
         manifest(bert, anna.manifest, his),
     ]
     assert statuses(CLIENT, unknown) == [404] * len(unknown)
+    both = token("anna", "pull", "anna/other")
+    assert statuses(CLIENT, [blob(anna, anna.own, both), Ask(f"{URL}/anna/other/blobs/{anna.own}", both)]) == [200, 404]
     for image, mine in ((anna, hers), (bert, his)):
         shared, own = ask(CLIENT, blob(image, image.shared, mine), blob(image, image.own, mine))
         assert (shared.status, shared.digest) == (200, image.shared)

@@ -92,8 +92,9 @@ def _push(folder: Path, user: str, shared: archive.Layer) -> Pushed:
     return Pushed(f"{user}/app", said.digest, first, second)
 
 
-def token(user: str, actions: str = "pull", password: str | None = None) -> dict[str, str]:
-    """The header with a new token of a user for his repository; no header where the token server refuses him."""
-    query = f"service={SERVICE}&scope=repository:{user}/app:{actions}"
-    [said] = ask(CLIENT, Ask(f"{TOKENS}?{query}", basic(user, password or USERS[user].password)))
+def token(user: str, actions: str = "pull", *more: str) -> dict[str, str]:
+    """The header with a new token of a user for his repository, and for pulls of `more` of his."""
+    scopes = [f"{user}/app:{actions}", *(f"{each}:pull" for each in more)]
+    query = "&".join([f"service={SERVICE}", *(f"scope=repository:{each}" for each in scopes)])
+    [said] = ask(CLIENT, Ask(f"{TOKENS}?{query}", basic(user, USERS[user].password)))
     return {"Authorization": f"Bearer {said.data['token']}"}
