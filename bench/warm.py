@@ -13,7 +13,8 @@ ROUNDS = 25
 HOW = """\
 One client after the other, the candidates in random turns, medians of {rounds}. Over HTTP the client leaves the bytes
 in the kernel, so that the server's own cost shows; over HTTPS it is curl. Both are on the proxy's host, so no network
-is in the way; the last rows are from another host of the lab."""
+is in the way; the last row is from another host of the lab. At several GB/s much depends on the cores that client and
+server happen to get: a ratio above 1 is scatter, not merit."""
 
 
 def measure(bench: Bench) -> Section:

@@ -134,28 +134,3 @@ def headers(token: str = "") -> list[Directive]:
 def zone(name: str, folder: str, *more: str, keys: str = "10m") -> Directive:
     """A folder of kept answers. `more`: its bounds."""
     return directive("proxy_cache_path", folder, "levels=1:2", f"keys_zone={name}:{keys}", *more, "use_temp_path=off")
-
-
-def fresh(lifetime: int, stale: int) -> list[Directive]:
-    """What an inner server adds to an answer so that it is kept for `lifetime` seconds, and `stale` more while nothing
-    better is to be had. (nginx has no directive for the latter, but heeds RFC 5861 of what it is told.)"""
-    bound = f"max-age={lifetime}" + (f", stale-if-error={stale}" if stale else "")
-    return [
-        *(directive("proxy_hide_header", each) for each in KEEPING),
-        directive("add_header", "Cache-Control", bound),
-    ]
-
-
-def definite_or_silent(*definite: int) -> list[Directive]:
-    """What an inner server makes of errors, so that nginx before it lets an older answer stand in only for silence.
-
-    nginx 1.22 heeds stale-if-error where there is no answer at all, so one that says nothing about the thing asked for
-    becomes none. Later ones heed it with `definite` statuses too, which is wrong of these: they become 410.
-    """
-    return [
-        directive("proxy_intercept_errors", "on"),
-        directive("error_page", *definite, "@definite"),
-        directive("error_page", 429, 500, 502, 503, 504, "@silent"),
-        block("location", "@definite", body=[directive("return", 410)]),
-        block("location", "@silent", body=[directive("return", 444)]),
-    ]

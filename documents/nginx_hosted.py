@@ -20,13 +20,12 @@ from documents.nginx_cache import (
     MANIFEST_TYPES,
     blob,
     by_digest,
-    definite_or_silent,
-    fresh,
     headers,
     manifest,
     zone,
 )
 from documents.nginx_errors import answer
+from documents.nginx_inner import definite_or_silent, fresh, inner
 from documents.nginx_text import Directive, block, directive
 from hostctl.nginx_conf import RUN
 from hostctl.units.garbage_collection import gate
@@ -57,36 +56,26 @@ def shared(endpoint: Endpoint, cache: Cache, backend: Sequence[Directive]) -> Se
     """The zone of the verdicts, on a tmpfs that only nginx's workers can read since its keys may hold tokens; and the
     inner server that says how long a verdict counts. `backend`: how it asks the registry."""
     name = verdicts(endpoint)
-    socket = f"unix:{RUN}/{endpoint.key}-verdicts.sock"
+    ask = [
+        block("if", "($http_forget)", body=[directive("return", 204)]),
+        directive("proxy_set_header", "Connection", ""),
+        directive("proxy_set_header", "Host", HOST),
+        *backend,
+    ]
+    body = [
+        directive("proxy_http_version", "1.1"),
+        directive("proxy_connect_timeout", "5s"),
+        directive("proxy_read_timeout", "30s"),
+        *fresh(VERDICT_SECONDS, seconds(cache.verdict_stale)),
+        *definite_or_silent(403, 404),
+        # Over S3 the registry sends whoever may have a blob to the store.
+        directive("error_page", 302, 307, "=200", "@yes"),
+        block("location", "@yes", body=[directive("return", 200)]),
+        block("location", "/", body=ask),
+    ]
     return (
         zone(name, verdicts_folder(endpoint), "max_size=64m", "inactive=10m", keys="4m"),
-        block("upstream", name, body=[directive("server", socket), directive("keepalive", 8)]),
-        block(
-            "server",
-            body=[
-                directive("listen", socket),
-                directive("server_tokens", "off"),
-                directive("access_log", "off"),
-                directive("proxy_http_version", "1.1"),
-                directive("proxy_connect_timeout", "5s"),
-                directive("proxy_read_timeout", "30s"),
-                *fresh(VERDICT_SECONDS, seconds(cache.verdict_stale)),
-                *definite_or_silent(403, 404),
-                # Over S3 the registry sends whoever may have a blob to the store.
-                directive("error_page", 302, 307, "=200", "@yes"),
-                block("location", "@yes", body=[directive("return", 200)]),
-                block(
-                    "location",
-                    "/",
-                    body=[
-                        block("if", "($http_forget)", body=[directive("return", 204)]),
-                        directive("proxy_set_header", "Connection", ""),
-                        directive("proxy_set_header", "Host", HOST),
-                        *backend,
-                    ],
-                ),
-            ],
-        ),
+        *inner(name, f"{endpoint.key}-verdicts", body),
     )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from documents import nginx_passwords
 from documents.canary import Canary
-from documents.nginx_cache import BLOB, MANIFEST, blob, by_digest, definite_or_silent, fresh, headers, hidden, manifest
+from documents.nginx_cache import BLOB, MANIFEST, blob, by_digest, headers, hidden, manifest
+from documents.nginx_inner import definite_or_silent, fresh, inner
 from documents.nginx_text import Directive, block, directive
-from hostctl.nginx_conf import RUN
 from settings.proxy import Cache, Endpoint
 from settings.registries import CacheRegistry
 from settings.values import seconds
@@ -29,25 +29,16 @@ def tags(endpoint: Endpoint) -> str:
 
 def shared(endpoint: Endpoint, registry: CacheRegistry, cache: Cache) -> Sequence[Directive]:
     """The inner server that says how long a tag's answer counts."""
-    socket = f"unix:{RUN}/{endpoint.key}-tags.sock"
-    return (
-        block("upstream", tags(endpoint), body=[directive("server", socket), directive("keepalive", 8)]),
-        block(
-            "server",
-            body=[
-                directive("listen", socket),
-                directive("server_tokens", "off"),
-                directive("access_log", "off"),
-                directive("proxy_http_version", "1.1"),
-                directive("proxy_connect_timeout", "5s"),
-                # The origin service waits for a token and an answer, 60 s each, before it gives up.
-                directive("proxy_read_timeout", "180s"),
-                *fresh(seconds(cache.tag_lifetime), seconds(cache.stale)),
-                *definite_or_silent(403, 404),
-                block("location", "/", body=[directive("proxy_set_header", "Connection", ""), *origin(registry)]),
-            ],
-        ),
-    )
+    body = [
+        directive("proxy_http_version", "1.1"),
+        directive("proxy_connect_timeout", "5s"),
+        # The origin service waits for a token and an answer, 60 s each, before it gives up.
+        directive("proxy_read_timeout", "180s"),
+        *fresh(seconds(cache.tag_lifetime), seconds(cache.stale)),
+        *definite_or_silent(403, 404),
+        block("location", "/", body=[directive("proxy_set_header", "Connection", ""), *origin(registry)]),
+    ]
+    return inner(tags(endpoint), f"{endpoint.key}-tags", body)
 
 
 def locations(

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 from documents.nginx_cache import one_fetch, zone
 from documents.nginx_errors import answer, returned
+from documents.nginx_inner import inner
 from documents.nginx_text import Directive, block, directive
 from hostctl.nginx_conf import OURS, PASSWORDS_CONF, PULLERS, PUSHERS, RIGHT, RUN
 from settings.proxy import Limits
@@ -48,22 +49,15 @@ def shared(limits: Limits) -> Iterable[Directive]:
 
 def _checking(role: str, users: str, burst: int) -> Iterable[Directive]:
     """The inner server for one role. It answers with a file: `return` would come before the password is looked at."""
-    socket = f"unix:{RUN}/passwords-{role}.sock"
-    yield block("upstream", f"{UPSTREAM}-{role}", body=[directive("server", socket), directive("keepalive", 8)])
-    yield block(
-        "server",
-        body=[
-            directive("listen", socket),
-            directive("server_tokens", "off"),
-            directive("access_log", "off"),
-            directive("limit_req", f"zone={LOGINS}", f"burst={burst}", "nodelay"),
-            directive("limit_req_status", 429),
-            directive("auth_basic", "http-registry"),
-            directive("auth_basic_user_file", users),
-            directive("root", OURS),
-            block("location", "/", body=[directive("rewrite", "^", f"/{PurePosixPath(RIGHT).name}", "break")]),
-        ],
-    )
+    body = [
+        directive("limit_req", f"zone={LOGINS}", f"burst={burst}", "nodelay"),
+        directive("limit_req_status", 429),
+        directive("auth_basic", "http-registry"),
+        directive("auth_basic_user_file", users),
+        directive("root", OURS),
+        block("location", "/", body=[directive("rewrite", "^", f"/{PurePosixPath(RIGHT).name}", "break")]),
+    ]
+    return inner(f"{UPSTREAM}-{role}", f"passwords-{role}", body)
 
 
 def required() -> list[Directive]:
