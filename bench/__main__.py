@@ -22,8 +22,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 INTRO = """\
 # Benchmarks
 
-Written by `make bench`, which measures everything here in one run, side by side, on the lab's registry host: what
-counts is the ratios. "Ours" is the site as it is rendered for a tier, in an nginx of its own with the settings of the
+Written by `make bench`, which measures everything here in one run, side by side, on the lab's registry host: it is the
+ratios that count. "Ours" is the site as it is rendered for a tier, in an nginx of its own with the settings of the
 host's; static files, and proxies as people else write them, are served by the same nginx and its same workers.
 """
 

@@ -29,8 +29,8 @@ LINE = 32
 FAST = [*((name, n) for name in ("mirror", "hosted", "locked") for n in CLIENTS), ("pull-through", 8), ("plain", 8)]
 SLOW = [*((name, n) for name in ("mirror", "locked") for n in CLIENTS), ("plain-locked", 8)]
 HOW_FAST = """\
-Rivals: distribution's pull-through cache alone; before it the `proxy_cache` of the usual blog posts (key by `$uri`); and
-before it the best that nginx can do without slices, whole blobs with a lock that waits.
+Rivals: distribution's pull-through cache alone; before it the `proxy_cache` of the usual blog posts, its key
+`$uri`; and before it the best that nginx can do without slices, whole blobs with a lock that waits.
 The upstream is the lab's hub, which asks for tokens as Docker Hub does, on the same machine: as fast as that carries
 it. {rounds} rounds in random order, medians; all caches are emptied before each run. Upstream bytes are from the
 upstream's log. A client that waits for what another one fetches looks for it twice a second (nginx's lock), which
