@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,26 +94,20 @@ def load(project: Path) -> Loaded:
     servers: dict[str, ServerCertificate] = {}
     texts: dict[str, RegistryFiles] = {}
     if tier is not None:
-        try:
+
+        def read(name: str) -> str:
+            return (project / name).read_text()
+
+        with _listed(errors):
             keys = host_keys(tier, _text(project, "known_hosts", tier.known_hosts))
-        except settings.SettingsError as wrong:
-            errors += wrong.errors
-        try:
+        with _listed(errors):
             archive = _archive(project, tier.image.archive)
-        except settings.SettingsError as wrong:
-            errors += wrong.errors
-        try:
-            certificates = authorities(tier, lambda name: (project / name).read_text())
-        except settings.SettingsError as wrong:
-            errors += wrong.errors
-        try:
-            servers = server_certificates.server_certificates(tier, lambda name: (project / name).read_text(), _secret)
-        except settings.SettingsError as wrong:
-            errors += wrong.errors
-        try:
-            texts = registry_files(tier, lambda name: (project / name).read_text())
-        except settings.SettingsError as wrong:
-            errors += wrong.errors
+        with _listed(errors):
+            certificates = authorities(tier, read)
+        with _listed(errors):
+            servers = server_certificates.server_certificates(tier, read, _secret)
+        with _listed(errors):
+            texts = registry_files(tier, read)
     if tier is None or errors:
         raise pulumi.RunError(str(settings.SettingsError(errors)))
     for notice in [*notices(certificates), *server_certificates.notices(servers.values())]:
@@ -122,6 +118,15 @@ def load(project: Path) -> Loaded:
     known_hosts = WORK / f"known_hosts.{pulumi.get_stack()}"
     (project / known_hosts).write_text(render(tier, keys))
     return Loaded(tier, keys, (program, build(project / program)), archive, known_hosts, certificates, servers, texts)
+
+
+@contextmanager
+def _listed(errors: list[str]) -> Iterator[None]:
+    """Add what is wrong with the settings to the list, and go on."""
+    try:
+        yield
+    except settings.SettingsError as wrong:
+        errors += wrong.errors
 
 
 def _secret(key: str) -> str | None:

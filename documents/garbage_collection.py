@@ -14,6 +14,7 @@ from typing import Any
 
 import garbage_collection
 from documents.document import HEADER_LINE, Document
+from documents.sandbox import SANDBOX
 from hostctl.masking import MASK
 from hostctl.unit import HEADER
 from hostctl.units.garbage_collection import PREFIX, PROGRAM, SYSTEMD, config_file, service, timer
@@ -112,22 +113,7 @@ TimeoutStartSec=12h
 Nice=10
 IOSchedulingClass=idle
 {reach}\
-NoNewPrivileges=yes
-ProtectHome=yes
-ProtectProc=invisible
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectControlGroups=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
+{SANDBOX}\
 SystemCallArchitectures=native
 """
 

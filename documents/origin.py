@@ -15,6 +15,7 @@ from typing import Any
 
 import origin
 from documents.document import HEADER_LINE, Document
+from documents.sandbox import SANDBOX
 from hostctl.masking import MASK
 from hostctl.unit import HEADER
 from hostctl.units.origin import CONFIG, PROGRAM, SERVICE, SERVICE_FILE, SOCKET, SOCKET_FILE
@@ -138,24 +139,9 @@ MemoryMax=512M
 DynamicUser=yes
 UMask=0077
 CapabilityBoundingSet=
-NoNewPrivileges=yes
 ProtectSystem=strict
-ProtectHome=yes
-ProtectProc=invisible
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectControlGroups=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
+{SANDBOX}\
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
