@@ -34,7 +34,7 @@ gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collec
 forget: $(VENV)/ready ## drop a host that is gone for good from the state (HOST=name)
 	@$(PYTHON) -m ops forget --stack $(STACK) --host $(HOST)
 
-test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts
+test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts (the lab is made anew)
 	@$(PYTHON) -m ops.tiers
 
 bench: $(VENV)/ready ## measure the proxy beside what people use instead, on the lab with its stack up: docs/benchmarks.md

@@ -90,27 +90,32 @@ class Host:
         program = self.find(command[0])
         if program is None:
             raise HostError(f"{command[0]}: not installed on this host; install it and try again")
-        process = subprocess.Popen(
-            [program, *command[1:]],
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env={**os.environ, "LC_ALL": "C"},
-            start_new_session=True,
-        )
-        with process:
+        process = None
+        received = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
             try:
-                output, _ = process.communicate(stdin, timeout)
-            except BaseException as failure:
-                # With what it has started: that would go on beside what is done next.
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                if isinstance(failure, subprocess.TimeoutExpired):
-                    late = f"{command[0]}: did not end within {timeout:g} s ({_shown(command)})"
-                    raise HostError(late) from failure
-                raise
+                # A signal in here would leave a program behind that nobody knows of.
+                process = subprocess.Popen(
+                    [program, *command[1:]],
+                    stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    env={**os.environ, "LC_ALL": "C"},
+                    start_new_session=True,
+                    preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, received),
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, received)
+            output, _ = process.communicate(stdin, timeout)
+        except BaseException as failure:
+            if process is not None:
+                _end(process)
+            if isinstance(failure, subprocess.TimeoutExpired):
+                late = f"{command[0]}: did not end within {timeout:g} s ({_shown(command)})"
+                raise HostError(late) from failure
+            raise
         return Finished(process.returncode, output)
 
     def must(self, *command: str, stdin: Optional[str] = None, timeout: float = 60) -> str:
@@ -124,6 +129,14 @@ class Host:
     def find(program: str) -> Optional[str]:
         """Where a program is, also where root's PATH lacks the sbin folders."""
         return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a program with all that it has started: that would go on beside what is done next."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with process:
+        pass  # waits for it, and closes its pipes
 
 
 def _shown(command: Sequence[str]) -> str:

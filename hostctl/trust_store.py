@@ -1,7 +1,8 @@
 """The host's own store of trusted authorities: where it takes more from, what updates it, which bundle comes out.
 
 Debian: update-ca-certificates(8). Without --fresh it leaves the links of what has gone, and those by hash of what has
-changed. Fedora and RHEL: update-ca-trust(8). SUSE: update-ca-certificates(8) of another make, with the same --fresh.
+changed; where it was cut off, the next one adds to the half bundle that it has left. Fedora and RHEL:
+update-ca-trust(8). SUSE: update-ca-certificates(8) of another make, with the same --fresh.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ UPDATE_PATIENCE = 300.0
 
 @dataclass(frozen=True)
 class TrustStore:
-    """One family's store. `mark`: a folder that tells the family; `fresh`: the option to start over."""
+    """One family's store. `mark`: a folder that tells the family; `fresh`: the option to start over.
+
+    `half`: the bundle while it is being made.
+    """
 
     mark: str
     folder: str
@@ -29,6 +33,7 @@ class TrustStore:
     program: Tuple[str, ...]
     fresh: Tuple[str, ...]
     bundle: str
+    half: Optional[str] = None
 
     def path(self, authority: str, index: int) -> str:
         """The file of one of an authority's certificates: OpenSSL's folder of hashes takes one a file only."""
@@ -45,6 +50,8 @@ class TrustStore:
 
     def update(self, host: Host, fresh: bool) -> None:
         """Make the bundle anew; `fresh` where a file has changed or gone."""
+        if self.half is not None:
+            host.path(self.half).unlink(missing_ok=True)
         host.must(*self.program, *(self.fresh if fresh else ()), timeout=UPDATE_PATIENCE)
 
     def held(self, host: Host) -> Set[bytes]:
@@ -76,6 +83,7 @@ DEBIAN = TrustStore(
     program=("update-ca-certificates",),
     fresh=("--fresh",),
     bundle="/etc/ssl/certs/ca-certificates.crt",
+    half="/etc/ssl/certs/ca-certificates.crt.new",
 )
 STORES = (SUSE, RED_HAT, DEBIAN)
 """The first that is on a host is its own: SUSE has Debian's mark as well."""

@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -110,6 +111,17 @@ def _run(name: str, script: str, stdin: str | None) -> subprocess.CompletedProce
     )
 
 
+@contextmanager
+def proxy_log() -> Iterator[list[dict[str, str]]]:
+    """What the lab's proxy logs of the block, an entry a request, known behind it. Raises Unproved."""
+    entries: list[dict[str, str]] = []
+    before = int(_must("registry", f"wc -l < {PROXY_LOG}"))
+    yield entries
+    # The last line may be seen while it is being written.
+    whole = f"timeout 5 sh -c 'until [ -z \"$(tail -c 1 {PROXY_LOG})\" ]; do sleep 0.1; done'"
+    entries += map(json.loads, _must("registry", f"{whole} && tail -n +{before + 1} {PROXY_LOG}").splitlines())
+
+
 def _must(name: str, script: str, stdin: str | None = None) -> str:
     done = on(name, script, stdin)
     if done.returncode != 0:
@@ -122,11 +134,10 @@ def _secret(stack: Stack, key: str) -> str:
 
 
 def _pulled(client: str, pull: str, forget: str) -> str:
-    seen = len(_must("registry", f"cat {PROXY_LOG}").splitlines())
-    on(client, forget)
-    _must(client, pull)
+    with proxy_log() as log:
+        on(client, forget)
+        _must(client, pull)
     address = host(client).address
-    log = map(json.loads, _must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines())
     ours = [entry for entry in log if entry["client"] == address and "/library/app/" in entry["request"]]
     if not any("/manifests/" in entry["request"] and entry["status"] == "200" for entry in ours):
         raise Unproved(f"pulled, but the proxy's log has no manifest for {address}: not through the mirror")
@@ -160,9 +171,8 @@ def _pushed_and_pulled(password: str) -> str:
 
 def _pulled_with_the_stack_s_login() -> str:
     """The stack has put the puller's login into root's config.json."""
-    seen = len(_must("registry", f"cat {PROXY_LOG}").splitlines())
-    _must("docker2", f"docker pull -q {PRIVATE}; status=$?; docker rmi {PRIVATE}; exit $status")
-    log = map(json.loads, _must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines())
+    with proxy_log() as log:
+        _must("docker2", f"docker pull -q {PRIVATE}; status=$?; docker rmi {PRIVATE}; exit $status")
     users = {
         entry["user"] for entry in log if "/private/app/manifests/" in entry["request"] and entry["status"] == "200"
     }

@@ -37,7 +37,11 @@ class Tier:
 TIERS = (
     Tier("lint", "format, lint and types", (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",))),
     Tier("engine", "pulumi and its plugins, built where they can't be had", ((sys.executable, "-m", "toolchain"),)),
-    Tier("hosts", "the lab's hosts, made or started", (("lab/up",),)),
+    Tier(
+        "hosts",
+        "the lab's hosts, made anew: an earlier run may have been cut off",
+        (("lab/down",), ("lab/up",)),
+    ),
     Tier("unit", "without root, host or engine", ((*PYTEST, "-n", "2", "tests/unit"),), needs=("hosts",)),
     Tier("programs", "this machine's nginx and iptables", ((*PYTEST, *BOTH, "tests/programs"),), needs=("hosts",)),
     Tier("preview", "pulumi, without a host", ((*PYTEST, "-n", "2", "tests/preview"),), needs=("engine", "hosts")),

@@ -13,7 +13,7 @@ import pytest
 from documents import buildkit_mirrors
 from lab import host
 from ops.configuration import tier_of
-from ops.proof import PROXY_LOG, REGISTRY
+from ops.proof import REGISTRY, proxy_log
 from ops.stack import Stack
 from settings.runtimes import BuildKit
 from tests.lab import unit_requests
@@ -77,10 +77,9 @@ def build(image: str, config: str = "{}") -> str:
 
 def asked(run: str, *arguments: str) -> list[dict[str, str]]:
     """What the proxy has been asked by this host during a build."""
-    seen = len(must("registry", f"cat {PROXY_LOG}").splitlines())
-    said = build(*arguments)
+    with proxy_log() as log:
+        said = build(*arguments)
     assert said.rstrip().endswith(run), said
-    log = [json.loads(line) for line in must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines()]
     return [entry for entry in log if entry["client"] == host(HOST).address]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.proof import APP, PROXY_LOG, REGISTRY
+from ops.proof import APP, REGISTRY, proxy_log
 from ops.stack import PROJECT, Stack
 from tests.lab import https_registry
 from tests.lab.hosts import must, pulumi, without_records
@@ -96,10 +96,10 @@ def is_runtime(line: str) -> bool:
 
 def pulled(host: str, image: str) -> list[dict[str, str]]:
     """The proxy's log of a pull from that host, which must succeed: the requests with status 200."""
-    seen = len(must("registry", f"cat {PROXY_LOG}").splitlines())
     tool = "docker" if host.startswith("docker") else "crictl"
-    must(host, f"{tool} rmi {image} >/dev/null 2>&1; {tool} pull {image}; status=$?; {tool} rmi {image}; exit $status")
-    log = map(json.loads, must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines())
+    pull = f"{tool} rmi {image} >/dev/null 2>&1; {tool} pull {image}; status=$?; {tool} rmi {image}; exit $status"
+    with proxy_log() as log:
+        must(host, pull)
     return [entry for entry in log if "/library/app/" in entry["request"] and entry["status"] == "200"]
 
 

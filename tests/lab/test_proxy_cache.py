@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ import pytest
 
 from lab import docker, host
 from lab.services import HUB_LOG
-from ops.proof import MIRROR, PROXY_LOG, REGISTRY
+from ops.proof import MIRROR, REGISTRY, proxy_log
 from ops.stack import PROJECT, Stack
 from tests.lab.asking import Ask, ask, login, statuses
 from tests.lab.hosts import must
@@ -64,9 +63,9 @@ def until(holds: Callable[[], bool]) -> None:
 
 def cache_said(*asked: Ask) -> list[str]:
     """What the proxy's log says of its cache for each request; empty where it was not looked into."""
-    seen = len(must("registry", f"cat {PROXY_LOG}").splitlines())
-    ask(CLIENT, *asked)
-    return [json.loads(line)["cache"] for line in must("registry", f"tail -n +{seen + 1} {PROXY_LOG}").splitlines()]
+    with proxy_log() as log:
+        ask(CLIENT, *asked)
+    return [entry["cache"] for entry in log]
 
 
 @pytest.mark.parametrize("ended", ["systemctl restart nginx", KILL, "reboot"], ids=["restart", "kill", "reboot"])

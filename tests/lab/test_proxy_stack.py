@@ -22,7 +22,7 @@ from documents import firewall_rules
 from hostctl.units.garbage_collection import service
 from lab import host
 from ops.configuration import tier_of
-from ops.proof import APP, PROXY_LOG, REGISTRY, on
+from ops.proof import APP, REGISTRY, on, proxy_log
 from ops.stack import Stack
 from tests.lab import pull_loops, softhsm
 from tests.lab.hosts import HOSTS, must, pulumi, without_records
@@ -115,20 +115,11 @@ def pulling(proxy: Proxy, tags: list[str], loops: int) -> Iterator[dict[str, Any
             must("docker1", f"rm {STOP}")
 
 
-@contextmanager
-def logging() -> Iterator[list[dict[str, str]]]:
-    """What the proxy logs of the block, behind it."""
-    found: list[dict[str, str]] = []
-    lines = int(must("registry", f"wc -l < {PROXY_LOG}"))
-    yield found
-    found += map(json.loads, must("registry", f"tail -n +{lines + 1} {PROXY_LOG}").splitlines())
-
-
 def pull(name: str, image: str, credentials: str = "") -> list[dict[str, str]]:
     """By the host's runtime, which has nothing of it before or after; what the proxy logs of it."""
     tool = "docker" if name.startswith("docker") else "crictl"
     creds = f"--creds {credentials}" if credentials and tool == "crictl" else ""
-    with logging() as log:
+    with proxy_log() as log:
         must(name, f"{tool} rmi {image} >/dev/null 2>&1; {tool} pull {creds} {image} && {tool} rmi {image}")
     assert log
     assert {entry["client"] for entry in log} == {host(name).address}
@@ -151,7 +142,7 @@ def image(proxy: Proxy) -> str:
     """One that docker1 has pushed, and that no host has a layer of."""
     name = f"{HOSTED}/{IMAGE}"
     seen = must("hub", "date +%s").strip()
-    with logging() as log, logged_in("docker1", HOSTED, proxy.password["pusher"]):
+    with proxy_log() as log, logged_in("docker1", HOSTED, proxy.password["pusher"]):
         must("docker1", f"head -c 9000000 /dev/urandom > /root/own && tar -C /root -c own | docker import - {name}")
         must("docker1", f"rm /root/own; docker push -q {name} && docker rmi {name}")
     assert {entry["status"] for entry in log} <= {"200", "201", "202", "401", "404"}

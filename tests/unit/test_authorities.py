@@ -52,7 +52,9 @@ class Machine:
         self.calls.append(" ".join(command))
         if not self.deaf:
             added = sorted(self.host.path(self.store.folder).glob(f"*{self.store.suffix}"))
-            self.write(self.store.bundle, THEIRS + "".join(each.read_text() for each in added))
+            half = self.host.path(self.store.half) if self.store.half else None
+            begun = half.read_text() if half and half.exists() else ""
+            self.write(self.store.bundle, begun + THEIRS + "".join(each.read_text() for each in added))
         return Finished(0, "")
 
     def write(self, path: str, text: str) -> None:
@@ -133,6 +135,13 @@ def test_what_changes_or_goes_has_the_store_made_anew_as_a_whole(start: Start) -
     assert certificates.held(debian.host.path(trust_store.DEBIAN.bundle).read_bytes()) >= {NEXT.der}
     debian.remove()
     assert debian.calls == ["update-ca-certificates", *["update-ca-certificates --fresh"] * 2]
+
+
+def test_what_an_update_that_was_cut_off_has_left_is_not_added_to(start: Start) -> None:
+    debian = start()
+    debian.write(f"{trust_store.DEBIAN.bundle}.new", NEXT.pem)
+    debian.apply(wish())
+    assert certificates.held(debian.host.path(trust_store.DEBIAN.bundle).read_bytes()).isdisjoint({NEXT.der})
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -29,16 +33,42 @@ def test_what_a_program_has_started_ends_with_it_when_it_takes_too_long(tmp_path
     assert not (tmp_path / "late").exists()
 
 
-def test_and_when_hostctl_is_told_to_stop(tmp_path: Path) -> None:
+@pytest.fixture
+def orders() -> Iterator[None]:
+    """SIGALRM tells to stop, as SIGTERM does where hostctl is a program."""
+
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(143)
 
     before = signal.signal(signal.SIGALRM, stop)
+    yield
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("orders")
+def test_and_when_hostctl_is_told_to_stop(tmp_path: Path) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.2)
-    try:
-        with pytest.raises(SystemExit):
-            Host(tmp_path).run("sh", "-c", f"(sleep 0.6; touch {tmp_path}/late) & wait")
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(SystemExit):
+        Host(tmp_path).run("sh", "-c", f"(sleep 0.6; touch {tmp_path}/late) & wait")
     time.sleep(0.8)
     assert not (tmp_path / "late").exists()
+
+
+@pytest.mark.usefixtures("orders")
+def test_and_when_it_is_told_so_while_the_program_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Started(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGALRM)
+            time.sleep(0)  # where a signal that is not held back is handled
+
+    monkeypatch.setattr(subprocess, "Popen", Started)
+    with pytest.raises(SystemExit):
+        Host(tmp_path).run("sh", "-c", f"sleep 0.4; touch {tmp_path}/late")
+    time.sleep(0.6)
+    assert not (tmp_path / "late").exists()
+
+
+def test_a_program_receives_the_signals_that_hostctl_received(tmp_path: Path) -> None:
+    blocked = Host(tmp_path).must("grep", "SigBlk", "/proc/self/status").split()[1]
+    assert int(blocked, 16) == 0
