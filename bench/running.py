@@ -113,7 +113,7 @@ def _started() -> Bench:
     files, optional = site.product(wanted, certificates, key)
     build = on(HOST, "nginx -V 2>&1")
     # The lab's hosts have this machine's kernel.
-    able = {"threads": reads_in_threads(build), "ktls": ktls.able(build), "ipv6": False}
+    able = {"threads": reads_in_threads(build), "open_files": True, "ktls": ktls.able(build), "ipv6": False}
     files += [each.document for each in optional if able[each.needs]]
     files += [site.nginx_unit(), site.rivals(), *programs()]
     files += [Document(f"{FOLDER}/registry.yml", REGISTRY), Document(f"{FOLDER}/pull-through.yml", PULL_THROUGH)]

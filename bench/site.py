@@ -31,7 +31,7 @@ from documents import nginx_site, nginx_tls, origin
 from documents.document import Document
 from documents.nginx_text import Directive, block, directive, text
 from hostctl import bcrypt_hash
-from hostctl.nginx_conf import MAIN, OURS, PASSWORDS_CONF, PULLERS, PUSHERS, SITE
+from hostctl.nginx_conf import MAIN, OPEN_FILES, OURS, PASSWORDS_CONF, PULLERS, PUSHERS, SITE
 from hostctl.nginx_conf import RUN as LIVE_RUN
 from hostctl.units import origin as unit
 from settings.server_certificates import ServerCertificate
@@ -103,6 +103,7 @@ def nginx_unit() -> Document:
         f"RuntimeDirectory={NAME}",
         "RuntimeDirectoryMode=0710",
         "Group=www-data",
+        f"LimitNOFILE={OPEN_FILES}",
         f"ExecStartPre=/usr/sbin/nginx -t -q -c {FOLDER}/nginx.conf",
         f"ExecStart=/usr/sbin/nginx -c {FOLDER}/nginx.conf -g 'daemon off;'",
         "KillMode=mixed",

@@ -21,6 +21,7 @@ from documents.nginx_cache import (
     blob,
     by_digest,
     headers,
+    hidden,
     manifest,
     zone,
 )
@@ -68,6 +69,8 @@ def shared(endpoint: Endpoint, cache: Cache, backend: Sequence[Directive]) -> Se
         directive("proxy_read_timeout", "30s"),
         *fresh(VERDICT_SECONDS, seconds(cache.verdict_stale)),
         *definite_or_silent(403, 404),
+        # Nobody looks at these, but nginx would read them again with each verdict.
+        *hidden("Content-Type", "Docker-Content-Digest", "ETag", "X-Content-Type-Options"),
         # Over S3 the registry sends whoever may have a blob to the store.
         directive("error_page", 302, 307, "=200", "@yes"),
         block("location", "@yes", body=[directive("return", 200)]),

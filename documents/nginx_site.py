@@ -19,7 +19,7 @@ from documents.document import HEADER_LINE, Document
 from documents.nginx_cache import API_VERSION, hidden, host, passing, zone
 from documents.nginx_errors import error_locations, error_pages
 from documents.nginx_text import Directive, block, directive, text
-from hostctl.nginx_conf import MARKER, OURS, RIGHT, SITE
+from hostctl.nginx_conf import MARKER, OPEN_FILES, OURS, RIGHT, SITE
 from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
 from settings.proxy import Endpoint, Limits, User
 from settings.registries import CacheRegistry, HostedRegistry
@@ -56,7 +56,7 @@ LOG_FIELDS = {
 class NginxSite:
     """The site's files, and what hostctl must know about them.
 
-    `optional`: files for hosts that have a certain ability ("ipv6", "threads", "ktls"), with that ability's name.
+    `optional`: files for hosts that have a certain ability ("ipv6", "threads", "open_files", "ktls"), with its name.
     `more`: certificates, and what is served as it is. `generation`: what the marker answers once these files are live.
     `caches`: folders that nginx fills. `service_lines`: what the service nginx needs besides.
     """
@@ -133,8 +133,14 @@ def render(
         for port, tls in sorted({**_redirecting(tier), **_endpoint_ports(tier)}.items())
     )
     threads = Document(f"{OURS}/threads/on.conf", HEADER_LINE + text([directive("aio", "threads")]))
+    open_files = Document(f"{OURS}/open-files/on.conf", HEADER_LINE + text([_kept_open()]))
     with_tls = [each for each in tier.proxy.endpoints if each.tls]
-    optional = (*listening, (threads, "threads"), *([(nginx_tls.ktls(), "ktls")] if with_tls else []))
+    optional = (
+        *listening,
+        (threads, "threads"),
+        (open_files, "open_files"),
+        *([(nginx_tls.ktls(), "ktls")] if with_tls else []),
+    )
     more = (
         *(file for each in canaries(tier).values() for file in each.files),
         *([Document(RIGHT, "right\n")] if _any_passwords(tier) else []),
@@ -403,6 +409,7 @@ def _server(tier: Tier, endpoint: Endpoint, generation: str, locations: Sequence
             directive("sendfile", "on"),
             directive("tcp_nopush", "on"),
             directive("include", f"{OURS}/threads/*.conf"),
+            directive("include", f"{OURS}/open-files/*.conf"),
             directive("client_header_timeout", "15s"),
             directive("send_timeout", "15m"),
             directive("reset_timedout_connection", "on"),
@@ -420,6 +427,14 @@ def _server(tier: Tier, endpoint: Endpoint, generation: str, locations: Sequence
             *error_locations(),
         ],
     )
+
+
+def _kept_open() -> Directive:
+    """To open what is kept, and the verdicts on who may have it, is a third of what a small answer costs.
+
+    nginx knows when another worker has written a file of a cache anew, and opens it again.
+    """
+    return directive("open_file_cache", f"max={OPEN_FILES // 4}", "inactive=20s")
 
 
 def _version() -> Directive:

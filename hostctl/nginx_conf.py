@@ -23,6 +23,8 @@ RIGHT = f"{OURS}/right"
 RUN = "/run/http-registry-nginx"
 """Sockets of the inner servers, and what is kept in memory only; made and taken away with the service nginx."""
 DROP_IN = "/etc/systemd/system/nginx.service.d/http-registry.conf"
+OPEN_FILES = 16384
+"""How many files a worker may have open: its connections, and what it keeps open of the caches."""
 TLS = f"{OURS}/tls"
 """Certificates, and what root alone may read: private keys and PINs."""
 OPENSSL_CONF = f"{TLS}/openssl.cnf"

@@ -1,4 +1,5 @@
-"""What the service nginx needs because of us: a folder for inner sockets and short-lived caches, and an environment.
+"""What the service nginx needs because of us: a folder for inner sockets and short-lived caches, many open files, an
+environment; and it is started again when it dies.
 
 The folder is a RuntimeDirectory, so systemd takes it away whenever nginx ends, however it ends: a socket that a killed
 nginx left behind would keep the next one from starting. Only root and nginx's workers can enter it: systemd gives it,
@@ -8,13 +9,14 @@ at each start and reload, to the service's Group, which becomes the workers'; th
 from __future__ import annotations
 
 import os
+import resource
 import socket
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import List, Mapping, Optional, Sequence
 
 from hostctl.files import FileState
 from hostctl.host import Host
-from hostctl.nginx_conf import DROP_IN, OPENSSL_CONF, RUN
+from hostctl.nginx_conf import DROP_IN, OPEN_FILES, OPENSSL_CONF, RUN, first
 from hostctl.unit import HEADER, Change, OwnFile
 
 MODE = 0o710
@@ -26,10 +28,40 @@ def drop_in(group: int, lines: Sequence[str]) -> OwnFile:
         f"RuntimeDirectory={PurePosixPath(RUN).name}",
         f"RuntimeDirectoryMode={MODE:04o}",
         f"Group={group}",
+        f"LimitNOFILE={OPEN_FILES}",
+        "Restart=on-failure",
         *lines,
     ]
     text = f"# {HEADER}\n[Service]\n" + "".join(f"{line}\n" for line in own)
     return OwnFile(DROP_IN, FileState(text.encode()))
+
+
+def may_open_many(main: str) -> bool:
+    """Whether workers may have OPEN_FILES open: the main file's text does not say less, and root may allow it here."""
+    limit = first(main, "worker_rlimit_nofile")
+    if limit and not (limit[0].isdigit() and int(limit[0]) >= OPEN_FILES):
+        return False
+    try:
+        allow_open_files(os.getpid())
+    except PermissionError:  # a machine that is itself a container may have a lower limit for all
+        return False
+    return True
+
+
+def allow_open_files(pid: int) -> None:
+    """What the drop-in allows, for a main process that was started without it: its next workers have it too.
+
+    Raises PermissionError where this machine allows less.
+    """
+    before = os.getgid()
+    # prlimit(2): a root without CAP_SYS_RESOURCE, as in a container, must be of the process's group.
+    os.setregid(Path(f"/proc/{pid}").stat().st_gid, -1)
+    try:
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        if soft < OPEN_FILES:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (OPEN_FILES, max(hard, OPEN_FILES)))
+    finally:
+        os.setregid(before, -1)
 
 
 def environment(state: Optional[FileState]) -> Mapping[str, str]:

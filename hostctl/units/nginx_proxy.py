@@ -34,10 +34,10 @@ DEFAULT_COST = 10
 
 
 class NginxProxy(Unit):
-    """Wish: `files` (each: path, content, mode, and perhaps `needs`: ipv6, threads or ktls), `generation` (what the
-    marker answers when they are live), `probes` (each: port, host, and `fingerprint` of the certificate where it speaks
-    TLS), `users` (each: name, role, password), `bcrypt_cost`, `cache_folders`, `logs`, `service_lines` (of the
-    service's drop-in).
+    """Wish: `files` (each: path, content, mode, and perhaps `needs`: ipv6, threads, open_files or ktls), `generation`
+    (what the marker answers when they are live), `probes` (each: port, host, and `fingerprint` of the certificate where
+    it speaks TLS), `users` (each: name, role, password), `bcrypt_cost`, `cache_folders`, `logs`, `service_lines` (of
+    the service's drop-in).
     """
 
     name = "nginx-proxy"
@@ -72,8 +72,13 @@ class NginxProxy(Unit):
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The site as the controller rendered it, as far as this host can use it, and the password files."""
-        build = _build(host)
-        able = {"ipv6": has_ipv6(), "threads": reads_in_threads(build), "ktls": ktls.able(build)}
+        build, main = _build(host), nginx_conf.main_text(host)
+        able = {
+            "ipv6": has_ipv6(),
+            "threads": reads_in_threads(build),
+            "open_files": nginx_service.may_open_many(main),
+            "ktls": ktls.able(build),
+        }
         own = []
         for each in wish.get("files") or []:
             file = wishes.own_file(each)
@@ -81,7 +86,7 @@ class NginxProxy(Unit):
                 raise HostError(f"wish, files: {file.path} is neither {SITE} nor below {OURS}")
             if able.get(each.get("needs"), True):
                 own.append(file)
-        group = worker_group(nginx_conf.main_text(host), _build(host))
+        group = worker_group(main, build)
         drop_in = nginx_service.drop_in(group, wishes.texts(wish, "service_lines"))
         return [*own, *self._password_files(host, wish, group), drop_in]
 
@@ -254,7 +259,9 @@ def _digest_map(passwords: bytes) -> bytes:
 
 
 def _start_or_reload(host: Host, anew: bool) -> None:
-    if service(host, SERVICE).runs and not anew:
+    nginx = service(host, SERVICE)
+    if nginx.runs and not anew:
+        nginx_service.allow_open_files(nginx.pid)
         host.must("systemctl", "reload", f"{SERVICE}.service")
         return
     restart(host, SERVICE)

@@ -6,7 +6,9 @@ Applying it to a real host is decided in tests/lab.
 from __future__ import annotations
 
 import os
+import resource
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hostctl.files import FileState
 from hostctl.host import Finished, Host
 from hostctl.listeners import listeners
 from hostctl.nginx_build import reads_in_threads
-from hostctl.nginx_conf import DROP_IN, OPENSSL_CONF, SITE
+from hostctl.nginx_conf import DROP_IN, OPEN_FILES, OPENSSL_CONF, SITE
 from hostctl.nginx_probe import ErrorLog, has_ipv6, probes_for
 from hostctl.nginx_trial import refuse_bad_configuration
 from hostctl.unit import Change
@@ -177,6 +179,23 @@ def test_a_token_that_openssl_does_not_know_yet_needs_a_restart(
         return {DROP_IN: drop_in.state, OPENSSL_CONF: FileState(conf[0].encode()) if conf else None}
 
     assert nginx_service.needs_restart(Change(files(before), files(after))) is anew
+
+
+@pytest.mark.parametrize(
+    ("line", "many"),
+    [("", True), ("worker_rlimit_nofile 1024;", False), ("worker_rlimit_nofile 20000;", True)],
+)
+def test_files_are_kept_open_where_nothing_else_is_said(line: str, many: bool) -> None:
+    assert nginx_service.may_open_many(f"user www-data;\n{line}\nevents {{}}\n") is many
+
+
+def test_an_nginx_that_runs_already_is_allowed_as_many_files_as_one_that_is_started() -> None:
+    with subprocess.Popen(["sleep", "30"]) as running:
+        resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (99, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        nginx_service.allow_open_files(running.pid)
+        soft, _ = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
+        running.kill()
+    assert soft == OPEN_FILES
 
 
 def test_a_trial_finds_the_token_as_the_service_will(tmp_path: Path) -> None:
