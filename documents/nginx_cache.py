@@ -42,7 +42,7 @@ def blob(zone: str, key: str, token: str = "") -> list[Directive]:
     """
     return [
         directive("slice", SLICE),
-        directive("proxy_cache", zone),
+        *kept_in(zone),
         directive("proxy_cache_key", f"blob {key} $http_registry_digest $slice_range"),
         directive("proxy_cache_valid", 200, 206, FOR_GOOD),
         directive("proxy_ignore_headers", *KEEPING),
@@ -61,13 +61,18 @@ CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-S
 def manifest(zone: str, key: str, token: str = "") -> list[Directive]:
     """A manifest by its digest or tag; a HEAD is one at the registry too, since Docker Hub counts GETs."""
     return [
-        directive("proxy_cache", zone),
+        *kept_in(zone),
         directive("proxy_cache_key", f"manifest {key} $request_method"),
         directive("proxy_cache_convert_head", "off"),
         *one_fetch(SLOWEST_MANIFEST),
         *headers(token),
         directive("proxy_set_header", "Accept", MANIFEST_TYPES),
     ]
+
+
+def kept_in(zone: str) -> list[Directive]:
+    """Answers are looked for in `zone`. Of each file there nginx reads so much before it knows what it has."""
+    return [directive("proxy_cache", zone), directive("proxy_buffer_size", "8k")]
 
 
 def by_digest() -> list[Directive]:

@@ -22,6 +22,7 @@ from documents.nginx_cache import (
     by_digest,
     headers,
     hidden,
+    kept_in,
     manifest,
     zone,
 )
@@ -38,9 +39,11 @@ CHECK, CHECKED = "/.http-registry/check", "$http_registry_checked"
 """Where nginx asks for a verdict, and the variable that holds it."""
 FORGET = "$http_registry_forget"
 """Whether this request ends a verdict."""
-HELD = "$http_registry_held"
-"""Whether this request must wait until the registry has been cleaned up."""
+GATE = "$http_registry_gate"
+"""The file that keeps this request out while the registry is being cleaned up."""
 VERDICT_SECONDS = 30
+RETRY_AFTER = 5
+"""Seconds after which somebody who pushes to a registry that is being cleaned up may try again."""
 
 
 def verdicts(endpoint: Endpoint) -> str:
@@ -131,11 +134,12 @@ def _gate(registry: HostedRegistry, added: Sequence[Directive]) -> Sequence[Dire
     """While something is being removed from the registry, nothing is written: see hostctl's unit garbage-collection."""
     busy = answer("503", "UNAVAILABLE", "the registry is being cleaned up; push again in a moment")
     return (
-        directive("set", HELD, ""),
-        block("if", "(-f", f"{gate(registry.name)})", body=[directive("set", HELD, "$http_registry_writing")]),
-        block("if", f"({HELD})", body=[directive("return", 503)]),
+        # No regular file, and one that is there: nginx has kept what it knows of it.
+        directive("set", GATE, "/"),
+        block("if", "($http_registry_writing)", body=[directive("set", GATE, gate(registry.name))]),
+        block("if", "(-f", f"{GATE})", body=[directive("return", 503)]),
         directive("error_page", 503, "@held"),
-        block("location", "@held", body=[*added, directive("add_header", "Retry-After", 5, "always"), *busy]),
+        block("location", "@held", body=[*added, directive("add_header", "Retry-After", RETRY_AFTER, "always"), *busy]),
     )
 
 
@@ -157,7 +161,7 @@ def _check(endpoint: Endpoint, token: str) -> Sequence[Directive]:
                 *headers(token),
                 directive("proxy_set_header", "Accept", MANIFEST_TYPES),
                 directive("proxy_set_header", "Forget", FORGET),
-                directive("proxy_cache", name),
+                *kept_in(name),
                 directive("proxy_cache_key", key),
                 directive("proxy_cache_convert_head", "off"),
                 directive("proxy_cache_bypass", FORGET),

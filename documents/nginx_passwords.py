@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from documents.nginx_cache import one_fetch, zone
+from documents.nginx_cache import kept_in, one_fetch, zone
 from documents.nginx_errors import answer, returned
 from documents.nginx_inner import inner
 from documents.nginx_text import Directive, block, directive
@@ -89,7 +89,7 @@ def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
                 directive("proxy_set_header", "Connection", ""),
                 directive("proxy_set_header", "X-Real-IP", "$remote_addr"),
                 directive("proxy_set_header", "Authorization", "$http_authorization"),
-                directive("proxy_cache", ZONE),
+                *kept_in(ZONE),
                 directive("proxy_cache_key", "$http_registry_role $http_registry_passwords $http_authorization"),
                 directive("proxy_cache_valid", 200, KEPT),
                 directive("proxy_cache_valid", 401, WRONG_KEPT),

@@ -133,7 +133,7 @@ def render(
         for port, tls in sorted({**_redirecting(tier), **_endpoint_ports(tier)}.items())
     )
     threads = Document(f"{OURS}/threads/on.conf", HEADER_LINE + text([directive("aio", "threads")]))
-    open_files = Document(f"{OURS}/open-files/on.conf", HEADER_LINE + text([_kept_open()]))
+    open_files = Document(f"{OURS}/open-files/on.conf", HEADER_LINE + text(_kept_open()))
     with_tls = [each for each in tier.proxy.endpoints if each.tls]
     optional = (
         *listening,
@@ -262,7 +262,7 @@ def _redirect(endpoint: Endpoint, generation: str) -> Iterable[Directive]:
             port,
             directive("include", f"{OURS}/listen-{port}/*.conf"),
             directive("access_log", ACCESS_LOG, "http-registry"),
-            block("if", "($http_registry_client", "~", "^$)", body=[directive("return", 403)]),
+            block("if", "($http_registry_client", "=", "", ")", body=[directive("return", 403)]),
             _marker(generation),
         )
 
@@ -429,12 +429,16 @@ def _server(tier: Tier, endpoint: Endpoint, generation: str, locations: Sequence
     )
 
 
-def _kept_open() -> Directive:
+def _kept_open() -> Sequence[Directive]:
     """To open what is kept, and the verdicts on who may have it, is a third of what a small answer costs.
 
     nginx knows when another worker has written a file of a cache anew, and opens it again.
     """
-    return directive("open_file_cache", f"max={OPEN_FILES // 4}", "inactive=20s")
+    return (
+        directive("open_file_cache", f"max={OPEN_FILES // 4}", "inactive=20s"),
+        # A registry that has been cleaned up may seem closed for as long: pushers come again no sooner.
+        directive("open_file_cache_valid", f"{nginx_hosted.RETRY_AFTER}s"),
+    )
 
 
 def _version() -> Directive:
