@@ -262,7 +262,7 @@ def _redirect(endpoint: Endpoint, generation: str) -> Iterable[Directive]:
             port,
             directive("include", f"{OURS}/listen-{port}/*.conf"),
             directive("access_log", ACCESS_LOG, "http-registry"),
-            block("if", "($http_registry_client", "=", "", ")", body=[directive("return", 403)]),
+            block("if", "($http_registry_client", "=", "stranger)", body=[directive("return", 403)]),
             _marker(generation),
         )
 
@@ -332,7 +332,7 @@ def _clients(tier: Tier) -> Iterable[Directive]:
     yield block(
         "geo",
         "$http_registry_listed",
-        body=[directive("default", ""), *(directive(each, "listed") for each in _listed(tier))],
+        body=[directive("default", "stranger"), *(directive(each, "listed") for each in _listed(tier))],
     )
     yield block(
         "map",
