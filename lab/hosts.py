@@ -16,10 +16,11 @@ CONTAINERD = ("containerd.service",)
 
 @dataclass(frozen=True)
 class Network:
-    """A Docker network on a bridge of its own."""
+    """A Docker network on a bridge of its own. `subnet6`: its IPv6 network, a /64."""
 
     name: str
     subnet: str
+    subnet6: str
     bridge: str
 
     @property
@@ -27,12 +28,16 @@ class Network:
         """The machine's own address in this network; a host sees the controller come from here."""
         return self.subnet.rsplit(".", 1)[0] + ".1"
 
+    def address6(self, address: str) -> str:
+        """The IPv6 address of whoever has that IPv4 address in this network: it ends in the same digits."""
+        return self.subnet6.removesuffix("/64") + address.rpartition(".")[2]
+
 
 @dataclass(frozen=True)
 class Route:
-    """A route that a host has from its boot on."""
+    """The routes of both families that a host has from its boot on: to a network over a host's address in its own."""
 
-    destination: str
+    to: Network
     via: str
 
 
@@ -57,14 +62,19 @@ class Host:
         return f"http-registry-lab-{self.name}"
 
     @property
+    def address6(self) -> str:
+        """Its IPv6 address in its network."""
+        return self.network.address6(self.address)
+
+    @property
     def ssh_address(self) -> str:
         """The loopback address where the controller finds this host's sshd, on port SSH_PORT."""
         third, fourth = self.address.split(".")[2:]
         return f"127.0.{third}.{fourth}"
 
 
-INSIDE = Network("http-registry-lab", "192.168.1.0/24", "hrlab0")
-OUTSIDE = Network("http-registry-lab-outside", "192.168.2.0/24", "hrlab1")
+INSIDE = Network("http-registry-lab", "192.168.1.0/24", "fd00:192:168:1::/64", "hrlab0")
+OUTSIDE = Network("http-registry-lab-outside", "192.168.2.0/24", "fd00:192:168:2::/64", "hrlab1")
 NETWORKS = (INSIDE, OUTSIDE)
 
 HOSTS = (
@@ -80,7 +90,7 @@ HOSTS = (
         (*DOCKER, "buildkit.service"),
         programs=("containerd", "dockerd", "buildkit"),
     ),
-    Host("outsider", "192.168.2.31", OUTSIDE, DOCKER, route=Route("192.168.1.0/24", "192.168.2.11")),
+    Host("outsider", "192.168.2.31", OUTSIDE, DOCKER, route=Route(INSIDE, "192.168.2.11")),
 )
 
 

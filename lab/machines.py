@@ -76,7 +76,9 @@ def create_arguments(host: Host, image: str, granted: Sequence[str]) -> list[str
     """The arguments of `docker create` for a host that runs systemd."""
     arguments = ["--name", host.container, "--hostname", host.name, "--label", networks.label()]
     arguments += ["--label", f"{PROGRAMS_LABEL}={_programs_label(host)}"] if host.programs else []
-    arguments += ["--network", host.network.name, "--ip", host.address]
+    arguments += ["--network", host.network.name, "--ip", host.address, "--ip6", host.address6]
+    # A Docker whose own bridge has no IPv6 switches it off in a container.
+    arguments += [f"--sysctl=net.ipv6.conf.{each}.disable_ipv6=0" for each in ("all", "default")]
     arguments += [word for other in HOSTS for word in ("--add-host", f"{other.name}:{other.address}")]
     arguments += ["--publish", f"{host.ssh_address}:{SSH_PORT}:22"]
     arguments += [f"--cap-add={name}" for name in granted]
@@ -110,7 +112,11 @@ def host_files(host: Host, public_key: str) -> Mapping[str, str]:
     """Files that only this host has: {path below /: content}."""
     files = {"root/.ssh/authorized_keys": public_key}
     if host.route:
-        files["etc/lab-route"] = f"DESTINATION={host.route.destination}\nVIA={host.route.via}\n"
+        via6 = host.network.address6(host.route.via)
+        files["etc/lab-route"] = (
+            f"DESTINATION={host.route.to.subnet}\nVIA={host.route.via}\n"
+            f"DESTINATION6={host.route.to.subnet6}\nVIA6={via6}\n"
+        )
     for program in _programs(host):
         files |= {path: source.read_text() for path, source in program.files.items()}
     return files
@@ -133,7 +139,7 @@ def create(docker: Docker, host: Host, built: Callable[[str], Path]) -> None:
         docker("cp", f"{binary_folder}/.", f"{host.container}:{FOLDER}/")
     if host.second:
         network, address = host.second
-        docker("network", "connect", "--ip", address, network.name, host.container)
+        docker("network", "connect", "--ip", address, "--ip6", network.address6(address), network.name, host.container)
     docker("start", host.container)
 
 

@@ -15,6 +15,7 @@ from lab.process import LabError, run
 
 LABEL = "http-registry-lab"
 GUARD_PREFERENCE = 1117
+FAMILIES = ("-4", "-6")
 
 
 def label() -> str:
@@ -31,9 +32,12 @@ def ensure(docker: Docker) -> None:
             _refuse_a_clash(network)
             options = ["--opt", f"com.docker.network.bridge.name={network.bridge}"]
             options += ["--subnet", network.subnet, "--gateway", network.gateway, "--label", label()]
+            options += ["--ipv6", "--subnet", network.subnet6]
             docker("network", "create", *options, network.name)
         elif owners[network.name] != str(lab_dir()):
             raise LabError(clash(owners[network.name]))
+        elif docker("network", "inspect", "--format", "{{.EnableIPv6}}", network.name).strip() != "true":
+            raise LabError("this lab was started by an older version, without IPv6; stop it first: lab/down")
     _guard()
 
 
@@ -57,8 +61,9 @@ def remove(docker: Docker) -> None:
 def remove_guard() -> None:
     """Remove the guard rules, and the bridges that a dead dockerd left."""
     for network in NETWORKS:
-        if network.bridge in guarded(json.loads(run(["ip", "-j", "rule"], what="reading the routing rules"))):
-            run(["ip", "rule", "del", *_rule(network)], what="removing the guard rule")
+        for family in FAMILIES:
+            if network.bridge in guarded(_rules(family)):
+                run(["ip", family, "rule", "del", *_rule(network)], what="removing the guard rule")
         if (Path("/sys/class/net") / network.bridge).exists():
             run(["ip", "link", "del", network.bridge], what="removing the bridge")
 
@@ -74,11 +79,17 @@ def _rule(network: Network) -> list[str]:
 
 def _guard() -> None:
     """Routed packets of the lab's hosts come back as "unreachable": no test reaches another network."""
-    present = guarded(json.loads(run(["ip", "-j", "rule"], what="reading the routing rules")))
-    for network in NETWORKS:
-        if network.bridge not in present:
-            remedy = "The lab needs a kernel with policy routing (CONFIG_IP_MULTIPLE_TABLES)."
-            run(["ip", "rule", "add", *_rule(network)], what="adding the guard rule", remedy=remedy)
+    remedy = "The lab needs a kernel with policy routing (CONFIG_IP_MULTIPLE_TABLES, CONFIG_IPV6_MULTIPLE_TABLES)."
+    for family in FAMILIES:
+        present = guarded(_rules(family))
+        for network in NETWORKS:
+            if network.bridge not in present:
+                run(["ip", family, "rule", "add", *_rule(network)], what="adding the guard rule", remedy=remedy)
+
+
+def _rules(family: str) -> list[dict[str, object]]:
+    rules: list[dict[str, object]] = json.loads(run(["ip", family, "-j", "rule"], what="reading the routing rules"))
+    return rules
 
 
 def overlapping(subnet: str, routes: Iterable[Mapping[str, object]], but: str) -> str | None:

@@ -29,7 +29,14 @@ SETTINGS = (
 )
 KERNEL = Path("/proc/sys")
 BRIDGES = (network.bridge for network in NETWORKS)
-ADDRESSES = (rf"(?<![\d.]){re.escape(network.gateway.removesuffix('1'))}\d" for network in NETWORKS)
+ADDRESSES = (
+    pattern
+    for network in NETWORKS
+    for pattern in (
+        rf"(?<![\d.]){re.escape(network.gateway.removesuffix('1'))}\d",
+        rf"(?<![\w:]){re.escape(network.subnet6.removesuffix('/64'))}",
+    )
+)
 DOCKERS = re.compile("|".join((r"\bDOCKER", r"\bbr-[0-9a-f]{12}\b", *BRIDGES, *ADDRESSES)))
 """What only Docker's own rules mention: its chains, its bridges, and addresses in the lab's networks."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from lab import NETWORKS, docker, lab_id
 from lab.daemon import command_line
-from lab.networks import GUARD_PREFERENCE
+from lab.networks import FAMILIES, GUARD_PREFERENCE
 from lab.paths import lab_dir
 from lab.traces import DOCKERS, FIREWALLS
 
@@ -35,8 +35,9 @@ def test_no_bridge_of_it_is_there(bridge: str) -> None:
     assert not Path("/sys/class/net", bridge).exists()
 
 
-def test_no_routing_rule_of_it_is_there() -> None:
-    done = subprocess.run(["ip", "rule"], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_routing_rule_of_it_is_there(family: str) -> None:
+    done = subprocess.run(["ip", family, "rule"], capture_output=True, text=True, check=True)
     assert f"{GUARD_PREFERENCE}:" not in done.stdout
 
 

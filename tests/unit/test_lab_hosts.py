@@ -23,6 +23,7 @@ def test_names_and_addresses_are_unique_and_inside_their_network() -> None:
     assert len({host.ssh_address for host in lab.HOSTS}) == len(lab.HOSTS)
     for host in lab.HOSTS:
         assert ipaddress.ip_address(host.address) in ipaddress.ip_network(host.network.subnet)
+        assert ipaddress.ip_address(host.address6) in ipaddress.ip_network(host.network.subnet6)
         if host.second:
             assert ipaddress.ip_address(host.second[1]) in ipaddress.ip_network(host.second[0].subnet)
 
@@ -52,13 +53,16 @@ def test_a_host_runs_systemd_with_the_capabilities_this_process_may_give() -> No
     assert arguments[arguments.index("image:1") + 1] == "/usr/local/sbin/lab-boot"
     assert arguments[arguments.index("--publish") + 1] == "127.0.1.21:2222:22"
     assert arguments[arguments.index("--ip") + 1] == "192.168.1.21"
+    assert arguments[arguments.index("--ip6") + 1] == "fd00:192:168:1::21"
     assert "nginx.service" not in arguments
 
 
 def test_only_a_host_with_a_route_gets_one() -> None:
     assert machines.host_files(lab.host("outsider"), "key\n") == {
         "root/.ssh/authorized_keys": "key\n",
-        "etc/lab-route": "DESTINATION=192.168.1.0/24\nVIA=192.168.2.11\n",
+        "etc/lab-route": (
+            "DESTINATION=192.168.1.0/24\nVIA=192.168.2.11\nDESTINATION6=fd00:192:168:1::/64\nVIA6=fd00:192:168:2::11\n"
+        ),
     }
     assert list(machines.host_files(lab.host("docker1"), "key\n")) == ["root/.ssh/authorized_keys"]
     assert machines.create_arguments(lab.host("outsider"), "i", [])[-1] == "lab-route.service"

@@ -43,6 +43,18 @@ COMMIT
 """
 
 
+@pytest.mark.parametrize(
+    ("rule", "dockers"),
+    [
+        ("-A POSTROUTING -s fd00:192:168:1::/64 ! -o hrlab0 -j MASQUERADE", True),
+        ("-A INPUT -d fd00:192:168:2::11/128 -j ACCEPT", True),
+        ("-A INPUT -d fd00:192:168:10::11/128 -j ACCEPT", False),
+    ],
+)
+def test_addresses_of_the_lab_s_networks_are_known(rule: str, dockers: bool) -> None:
+    assert bool(traces.DOCKERS.search(rule)) is dockers
+
+
 def test_only_dockers_new_rules_are_removed() -> None:
     calls = [" ".join(call) for call in traces.undo(BEFORE, AFTER)]
     assert calls == [
