@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,6 +101,14 @@ def limited(megabytes_per_second: int) -> None:
 def unlimited() -> None:
     """As fast as this machine carries it."""
     on(HUB, "tc qdisc del dev eth0 root 2>/dev/null || true")
+
+
+def worker_seconds() -> float:
+    """The processor time that nginx's workers have spent."""
+    workers = f"$(pgrep -P $(systemctl show -p MainPID --value {site.NGINX}))"
+    said = on(HOST, f"for pid in {workers}; do cat /proc/$pid/stat; done")
+    ticks = [sum(map(int, line.rpartition(")")[2].split()[11:13])) for line in said.splitlines()]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 _SAID = f"{{ journalctl --unit {site.NGINX} --lines 10 --output cat; false; }}"

@@ -420,7 +420,7 @@ def _server(tier: Tier, endpoint: Endpoint, generation: str, locations: Sequence
             *hidden(),
             _version(),
             *error_pages(),
-            block("if", "($http_registry_client", "~", "^$)", body=[directive("return", 403)]),
+            block("if", "($http_registry_client", "=", "stranger)", body=[directive("return", 403)]),
             block("if", "($http_registry_plain_path", "=", "0)", body=[directive("return", 404)]),
             _marker(generation),
             *locations,

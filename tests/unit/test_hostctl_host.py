@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import pytest
 
 from hostctl.errors import HostError
 from hostctl.host import Host
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def test_output_and_status_come_back_and_a_program_reads_its_input(tmp_path: Path) -> None:
@@ -54,17 +55,27 @@ def test_and_when_hostctl_is_told_to_stop(tmp_path: Path) -> None:
     assert not (tmp_path / "late").exists()
 
 
-@pytest.mark.usefixtures("orders")
-def test_and_when_it_is_told_so_while_the_program_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Started(subprocess.Popen[str]):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            os.kill(os.getpid(), signal.SIGALRM)
-            time.sleep(0)  # where a signal that is not held back is handled
+TOLD_AT_THE_START = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+from hostctl.host import Host
 
-    monkeypatch.setattr(subprocess, "Popen", Started)
-    with pytest.raises(SystemExit):
-        Host(tmp_path).run("sh", "-c", f"sleep 0.4; touch {tmp_path}/late")
+class Started(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)  # where a signal that is not held back is handled
+
+subprocess.Popen = Started
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+Host(Path("/")).run("sh", "-c", f"sleep 0.4; touch {sys.argv[1]}")
+"""
+
+
+def test_and_when_it_is_told_so_while_the_program_starts(tmp_path: Path) -> None:
+    """In a process of one thread, as hostctl is: another thread would take the signal."""
+    done = subprocess.run([sys.executable, "-c", TOLD_AT_THE_START, tmp_path / "late"], cwd=PROJECT, check=False)
+    assert done.returncode == 143
     time.sleep(0.6)
     assert not (tmp_path / "late").exists()
 
