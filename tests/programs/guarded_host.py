@@ -226,8 +226,8 @@ class World:
         self._bridge("docker0", self.container, ("172.29.0.1", CONTAINER), ("fd09:29::1", CONTAINER6))
         self._bridge("http-registry0", self.registry, ("172.30.0.1", REGISTRY))
         self._bridge("br-lan", self.guest, ("172.31.0.1", GUEST))
-        for each in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
-            self.host.must("sh", "-c", f"echo 1 > /proc/sys/net/{each}")
+        for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+            self.host.must("sh", "-c", f"echo 1 > /proc/sys/net/{setting}")
         self.publish()
         for neighbour, gateway in ((self.friend, HOST), (self.stranger, STRANGERS_GATEWAY)):
             neighbour.must("ip", "address", "del", "127.0.0.1/8", "dev", "lo")
