@@ -16,7 +16,8 @@ from hostctl.rule_table import RuleTable
 
 IPV6 = "/proc/sys/net/ipv6"
 UFW = "/etc/ufw/ufw.conf"
-SERVICES = ("firewalld.service", "nftables.service", "netfilter-persistent.service")
+FIREWALLD = "firewalld.service"
+SERVICES = (FIREWALLD, "nftables.service", "netfilter-persistent.service")
 
 
 def has_ipv6(host: Host) -> bool:
@@ -25,12 +26,16 @@ def has_ipv6(host: Host) -> bool:
 
 
 def uses_iptables(host: Host) -> bool:
-    """Whether the rules go to iptables, whichever variant that is; else to nft. Raises HostError without both."""
-    if host.has("iptables-restore"):
-        return True
-    if host.has("nft"):
-        return False
-    raise HostError("iptables, nft: neither is installed on this host; install one (Debian: apt-get install iptables)")
+    """Whether the rules go to iptables, whichever variant that is; else to nft. Raises HostError without both.
+
+    firewalld empties all of iptables' tables each time that it starts, reloads or stops, whichever backend of its own
+    it uses, and tells systemd nothing of a reload; it leaves other nft tables alone.
+    """
+    if not host.has("nft"):
+        if host.has("iptables-restore"):
+            return True
+        raise HostError("iptables, nft: neither is installed here; install one (Debian: apt-get install iptables)")
+    return host.has("iptables-restore") and FIREWALLD not in _services(host)
 
 
 def documents(host: Host, policy: Policy) -> Dict[str, str]:
@@ -43,7 +48,7 @@ def documents(host: Host, policy: Policy) -> Dict[str, str]:
 
 
 def tables(host: Host) -> List[RuleTable]:
-    """The tables in which our rules may stand by their files; first those of the program that is used."""
+    """The tables in which our rules may stand by their files: those of each program that there is."""
     programs = ["iptables", *(["ip6tables"] if has_ipv6(host) else [])] if host.has("iptables-restore") else []
     nft: Sequence[RuleTable] = [NftTable(host)] if host.has("nft") else []
     return [*(Table(host, program) for program in programs), *nft]
@@ -55,10 +60,13 @@ def left_tables(host: Host) -> Iterator[RuleTable]:
         return
     other = "nft" if _variant(host) == "legacy" else "legacy"
     for program in ("iptables", *(["ip6tables"] if has_ipv6(host) else [])):
+        name = f"{program}-{other}"
+        if not host.has(f"{name}-restore"):
+            continue
         # Asking the legacy variant would make its tables; the kernel names those that there are.
         names = host.run("cat", f"/proc/net/{program.replace('tables', '_tables')}_names").output.split()
-        if host.has(f"{program}-{other}-restore") and (other == "nft" or "mangle" in names):
-            yield Table(host, f"{program}-{other}")
+        if "mangle" in names if other == "legacy" else host.run(name, "-t", "mangle", "-S").ok:
+            yield Table(host, name)
 
 
 def described(host: Host) -> str:
@@ -70,6 +78,19 @@ def described(host: Host) -> str:
 
 def others(host: Host) -> List[str]:
     """Who else guards the host."""
+    ufw = host.read(UFW)
+    return [*(["ufw"] if ufw and re.search(rb"^ENABLED=yes", ufw.content, re.MULTILINE) else []), *_services(host)]
+
+
+def caveat(host: Host) -> str:
+    """What somebody else's rules may do to ours; empty where nothing is known."""
+    if uses_iptables(host) and FIREWALLD in _services(host):
+        return "firewalld empties iptables' tables at each reload, with our rules in them: install nftables, then apply"
+    return ""
+
+
+def _services(host: Host) -> List[str]:
+    """The services that guard the host now or will at the next boot."""
     shown = host.run("systemctl", "show", "-p", "Id,ActiveState,UnitFileState", *SERVICES).output
     found = []
     for block in shown.split("\n\n"):
@@ -77,8 +98,7 @@ def others(host: Host) -> List[str]:
         states = (values.get("ActiveState"), values.get("UnitFileState"))
         if "active" in states or "enabled" in states:
             found.append(values.get("Id", ""))
-    ufw = host.read(UFW)
-    return [*(["ufw"] if ufw and re.search(rb"^ENABLED=yes", ufw.content, re.MULTILINE) else []), *found]
+    return found
 
 
 def _variant(host: Host) -> str:

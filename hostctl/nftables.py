@@ -44,7 +44,8 @@ class NftTable:
 
     def clear(self) -> None:
         """Take the table away."""
-        self.host.must("nft", "-f", "-", stdin=CLEARED)
+        if self._listed():
+            self.host.must("nft", "-f", "-", stdin=CLEARED)
 
     def ours(self) -> List[str]:
         """The table as `nft list` prints it, without counters."""

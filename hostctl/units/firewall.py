@@ -138,7 +138,8 @@ class Firewall(Unit):
         """`program`: what carries the rules out; `beside`: who else guards the host."""
         program, beside = firewall_programs.described(host), firewall_programs.others(host)
         also = f"; beside it: {', '.join(beside)}, whose rules are left alone" if beside else ""
-        return {"program": program, "beside": beside, "notes": [f"guarded by {program}{also}"]}
+        notes = [f"guarded by {program}{also}", firewall_programs.caveat(host)]
+        return {"program": program, "beside": beside, "notes": list(filter(None, notes))}
 
 
 def _refuse_interface(host: Host, rule: Rule) -> None:

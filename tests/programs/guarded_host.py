@@ -166,7 +166,12 @@ def said(connection: subprocess.Popen[str]) -> str:
 
 @dataclass(frozen=True)
 class Managed(Namespace):
-    """A namespace with files of its own, where restarting a service runs what its unit's file says."""
+    """A namespace with files of its own, where restarting a service runs what its unit's file says.
+
+    `services`: what `systemctl show` says of the services that may guard a host.
+    """
+
+    services: str = ""
 
     def run(self, *command: str, stdin: str | None = None, timeout: float = 60) -> Finished:
         if command[0] != "systemctl":
@@ -179,7 +184,7 @@ class Managed(Namespace):
                 if line.startswith("ExecStart=/bin/sh -c '"):
                     shell = line.split("'")[1].replace("/etc/http-registry", str(self.path("/etc/http-registry")))
                     self.must("sh", "-c", shell)
-        return Finished(0, "")
+        return Finished(0, self.services if command[1] == "show" else "")
 
     def apply(self, *rules: Rule, containers: bool = False) -> dict[str, Any]:
         """What hostctl reports."""

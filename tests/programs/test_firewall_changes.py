@@ -276,6 +276,26 @@ def test_the_rules_of_the_other_variant_go(world: World, host: Managed, tmp_path
         assert not world.stranger.reaches(STRANGERS_GATEWAY, FREE)
 
 
+def test_beside_firewalld_it_is_nft_that_guards(world: World, host: Managed) -> None:
+    services = "Id=firewalld.service\nActiveState=active\nUnitFileState=enabled\n\nId=x\nActiveState=inactive\n"
+    host.apply(rule(FREE))
+    beside = replace(host, services=services)
+    report = beside.apply(rule(PLAIN))
+    assert (report["program"].split()[0], report["beside"]) == ("nftables", ["firewalld.service"])
+    for table in ("mangle", "nat") if host.has("iptables") else ():
+        for flag in ("-F", "-X"):
+            assert host.run("iptables", "-t", table, flag).ok
+    assert beside.apply(rule(PLAIN))["result"] == "unchanged"
+    assert world.stranger.reached((STRANGERS_GATEWAY, PLAIN), (STRANGERS_GATEWAY, FREE)) == [(STRANGERS_GATEWAY, FREE)]
+    if host.has("iptables"):
+        world.publish()
+        (world.host.programs / "nft").rename(world.host.programs / "no-nft")
+        try:
+            assert any("install nftables" in note for note in beside.apply(rule(FREE))["notes"])
+        finally:
+            (world.host.programs / "no-nft").rename(world.host.programs / "nft")
+
+
 def test_who_else_guards_the_host_is_told(world: World, host: Managed) -> None:
     host.path("/etc/ufw").mkdir(parents=True)
     host.path("/etc/ufw/ufw.conf").write_text("ENABLED=no\n")

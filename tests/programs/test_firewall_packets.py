@@ -139,9 +139,10 @@ def test_a_rule_with_an_interface_judges_only_what_comes_in_there(world: World, 
     places = [(HOST, PLAIN), (STRANGERS_GATEWAY, PUBLISHED), (HOST6, PLAIN), (HOST, FREE)]
     assert world.friend.reached(*places) == places[3:]
     assert world.stranger.reached(*places) == sorted(places[:3])
-    host.apply(rule(PLAIN), rule(PLAIN, allow=[STRANGERS], interface="lan1"))
+    more = [rule(PLAIN, allow=[STRANGERS], interface="lan1"), rule(FREE, allow=[STRANGERS], interface="lan0")]
+    host.apply(rule(PLAIN, FREE), *more)
+    places = [(STRANGERS_GATEWAY, PLAIN), (STRANGERS_GATEWAY, FREE), (STRANGERS_GATEWAY6, PLAIN)]
     assert world.friend.reaches(HOST, PLAIN)
-    places = [(STRANGERS_GATEWAY, PLAIN), (STRANGERS_GATEWAY6, PLAIN)]
     assert world.stranger.reached(*places) == places[:1]
 
 
