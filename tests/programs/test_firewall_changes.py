@@ -30,13 +30,12 @@ from tests.programs.guarded_host import (
     STRANGERS_GATEWAY,
     Managed,
     World,
-    backends,
     everything,
-    install,
     managed,
     rule,
     world,
 )
+from tests.programs.namespaces import backends, install
 
 IPTABLES = [each for each in backends() if each != "nft"]
 

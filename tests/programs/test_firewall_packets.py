@@ -32,12 +32,11 @@ from tests.programs.guarded_host import (
     STRANGERS_GATEWAY6,
     Managed,
     World,
-    backends,
     managed,
     rule,
-    said,
     world,
 )
+from tests.programs.namespaces import backends, said
 
 
 @pytest.fixture(scope="module", name="world", params=backends())
