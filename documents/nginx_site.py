@@ -349,7 +349,7 @@ def _listed(tier: Tier) -> Iterable[str]:
     """
     assert tier.proxy is not None
     names = [tier.host(tier.proxy.host).address, *(each.server_name for each in tier.proxy.endpoints)]
-    networks = [*tier.firewall.allow, LOOPBACK, *filter(_is_address, names)]
+    networks = [*tier.firewall_networks(tier.proxy.ports), LOOPBACK, *filter(_is_address, names)]
     return dict.fromkeys(str(half) for each in networks for half in _halves(ipaddress.ip_network(each)))
 
 

@@ -86,3 +86,9 @@ class Proxy(Settings):
     """Work factor of the password hashes: each step doubles it."""
     cache: Cache = Cache()
     limits: Limits = Limits()
+
+    @property
+    def ports(self) -> set[int]:
+        """The ports that its endpoints open, those that only redirect included."""
+        ports = {each.port for each in self.endpoints}
+        return ports | {each.tls.redirect_from for each in self.endpoints if each.tls and each.tls.redirect_from}

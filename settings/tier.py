@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from settings.firewall import Firewall, Rule
 from settings.proxy import Proxy
 from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
-from settings.values import Address, HostKey, Name, Network, Port, Settings, distinct
+from settings.values import Address, HostKey, Name, Port, Settings, distinct
 
 
 class Ssh(Settings):
@@ -34,14 +36,6 @@ class Host(Settings):
     ssh: Ssh = Ssh()
     ssh_port: Port = 22
     """The port of sshd on the host itself, where `ssh.port` is another because something forwards it."""
-
-
-class Firewall(Settings):
-    """Who reaches the ports that this tier opens. Loopback and the host's own addresses always do."""
-
-    allow: tuple[Network, ...] = Field(min_length=1)
-    extra_ports: tuple[Port, ...] = ()
-    """More ports of the registry hosts to guard in the same way, such as one that an application publishes."""
 
 
 class Tier(Settings):
@@ -100,11 +94,20 @@ class Tier(Settings):
         reached = [each for each in self.registries if each.host == host and not self.behind_proxy(each)]
         ports = {port for each in reached for port in each.ports}
         if self.proxy and self.proxy.host == host:
-            ports |= {each.port for each in self.proxy.endpoints}
-            ports |= {each.tls.redirect_from for each in self.proxy.endpoints if each.tls and each.tls.redirect_from}
+            ports |= self.proxy.ports
         if ports:
             ports |= set(self.firewall.extra_ports)
         return sorted(ports)
+
+    def firewall_rules(self, host: str) -> list[Rule]:
+        """Who reaches which ports of a host; empty where the tier opens none there."""
+        ports = self.open_ports(host)
+        return [Rule(ports=tuple(ports), allow=self.firewall.allow), *self.firewall.rules] if ports else []
+
+    def firewall_networks(self, ports: Set[int]) -> list[str]:
+        """Who reaches one or more of these ports, which the tier opens itself."""
+        more = (network for rule in self.firewall.rules if ports & {*rule.ports} for network in rule.allow)
+        return [*self.firewall.allow, *more]
 
 
 OWN_PORTS = {"http": 80, "https": 443}

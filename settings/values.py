@@ -152,6 +152,14 @@ File = Annotated[
     matching(r"(/[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9._-]*)+", "the absolute path of a file"),
 ]
 """A file on a host."""
+Interface = Annotated[
+    str,
+    matching(
+        r"(?!lo$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}",
+        "the name of a network interface as 'ip link' prints it, such as eth0, and not lo, which always passes",
+    ),
+]
+"""A network interface of a host: no pattern, no alias."""
 UnixUser = Annotated[
     str, matching(r"[a-z_][a-z0-9_.-]{0,31}", "the name of an account: lower-case letters, digits, dashes, dots")
 ]

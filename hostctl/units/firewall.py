@@ -1,78 +1,88 @@
-"""`firewall`: our chains in the mangle tables now, and a unit that loads them at the next boot."""
+"""`firewall`: our rules in the kernel's tables now, and a unit that loads them at the next boot."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Set, Tuple
 
-from hostctl import files, wishes
+from hostctl import firewall_programs, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.firewall_boot import BOOT_UNIT, UNIT_FILE
+from hostctl.firewall_programs import left_tables, tables
+from hostctl.firewall_rules import Policy, Rule, rules_of
 from hostctl.host import Host
-from hostctl.iptables import BOOT_UNIT, RULES, Table, for_host, guarded_ports
 from hostctl.listeners import listeners
+from hostctl.store import Store
 from hostctl.systemd import boot_link, enable, forget
 from hostctl.unit import RELOAD, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
-UNIT_FILE = f"/etc/systemd/system/{BOOT_UNIT}"
-IPV6 = "/proc/sys/net/ipv6"
+INTERFACES = "/sys/class/net"
 DOCKER_NETWORK = re.compile(r"br-[0-9a-f]{12}")
 
 
 class Firewall(Unit):
-    """Wish: `files` (each: path, content, mode; the rule sets and the boot unit), `ports`, `allow`, `ssh_port`."""
+    """Wish: `rules` (each: ports, allow, interface or null), `containers`, `ssh_port`."""
 
     name = "firewall"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_force: List[Dict[str, Any]] = []
+
     def preflight(self, host: Host, wish: Wish) -> None:
-        """iptables is there, and the admin who asks for this stays in."""
-        if not host.has("iptables-restore"):
-            raise HostError("iptables: not installed on this host; install it (Debian: apt-get install iptables)")
+        """A program is there that guards, so are the interfaces, and the admin who asks for this stays in."""
+        firewall_programs.uses_iptables(host)
+        for rule in rules_of(wish):
+            _refuse_interface(host, rule)
         refuse_lock_out(wish, os.environ.get("SSH_CONNECTION", ""))
-        if not _has_ipv6(host):
+        if not firewall_programs.has_ipv6(host):
             self.notes.append("this host has no IPv6: only IPv4 is guarded")
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
-        """The files as the controller rendered them, the rule sets with what only this host knows."""
-        wished = {wishes.text(each, "path"): each for each in wish.get("files") or []}
-        if wished.keys() != {*RULES.values(), UNIT_FILE}:
-            raise HostError(f"wish, files: must be {', '.join(RULES.values())} and {UNIT_FILE}")
-        ports, bridges = self._ports_in_use(host, wish), self._bridges_of_others(host)
-        own = []
-        for path, each in wished.items():
-            content = wishes.text(each, "content")
-            if path in RULES.values():
-                content = for_host(content, ports, bridges)
-            own.append(OwnFile(path, FileState(content.encode(), wishes.count(each, "mode") or 0o644)))
-        return own
+        """The rule sets for the program that this host has, with what only this host knows, and the boot unit."""
+        rules = rules_of(wish)
+        rules += self._rules_of_ports_in_use(host, wish, {port for rule in rules for port in rule.ports})
+        self._in_force = [rule.to_json() for rule in rules]
+        policy = Policy(rules, wishes.flag(wish, "containers"), tuple(self._bridges_of_others(host)))
+        files = firewall_programs.documents(host, policy)
+        return [OwnFile(path, FileState(text.encode(), 0o644)) for path, text in files.items()]
 
-    def _ports_in_use(self, host: Host, wish: Wish) -> List[int]:
-        """The ports that the wish no longer names and that are guarded until nobody listens there.
+    def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
+        """The rules in force, for the next change."""
+        return {"rules": self._in_force}
+
+    def _rules_of_ports_in_use(self, host: Host, wish: Wish, named: Set[int]) -> Tuple[Rule, ...]:
+        """The rules of ports that the wish no longer names and that are guarded, as they were, until nobody listens.
 
         A stack changes its policy first: without this they would be everybody's until what listens there is stopped.
-        sshd goes on, and its port must not be closed to an admin whom the new allowlist does not hold.
+        sshd goes on, and its port must not be closed to an admin whom the allowlist does not hold.
         """
+        record = Store(host).record(self.name)
+        known = record.facts.get("rules") if record else None
+        before = rules_of({"rules": known}) if known else ()
         _, ssh_ports = _ssh(wish, os.environ.get("SSH_CONNECTION", ""))
-        left = _ports_in_force(host) - set(wish.get("ports") or []) - ssh_ports
+        left = {port for rule in before for port in rule.ports} - named - ssh_ports
+        published = {port for table in tables(host) for port in table.published()} if left else set()
         users = {port: sorted({each.name for each in listeners(port)}) for port in sorted(left)}
-        for table in _tables(host) if left else []:
-            for port in left & table.published():
-                users[port] = users[port] or ["a published port"]
-        kept = [port for port in users if users[port]]
+        users = {port: names or ["a published port"] * (port in published) for port, names in users.items()}
         self.notes += [
-            f"port {port}: no longer in the policy, but still used ({', '.join(users[port])}); it stays guarded until "
+            f"port {port}: no longer in the policy, but still used ({', '.join(names)}); it stays guarded until "
             "the policy is applied while nobody uses it"
-            for port in kept
+            for port, names in users.items()
+            if names
         ]
-        return kept
+        kept = (replace(rule, ports=tuple(port for port in rule.ports if users.get(port))) for rule in before)
+        return tuple(rule for rule in kept if rule.ports)
 
     def _bridges_of_others(self, host: Host) -> List[str]:
         """The interfaces that the rules about Docker's bridges would hit by their names."""
-        names = sorted(each.name for each in host.path("/sys/class/net").glob("br-*"))
+        names = sorted(each.name for each in host.path(INTERFACES).glob("br-*"))
         others = [name for name in names if not DOCKER_NETWORK.fullmatch(name)]
         self.notes += [
             f"{name}: not a Docker network's own name; connections into it are left alone, those from it into Docker's "
@@ -82,63 +92,77 @@ class Firewall(Unit):
         return others
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
-        """`iptables-restore --test` on the coming rules."""
-        for table in _tables(host):
-            path = RULES[table.program]
-            if path in candidates:
-                table.refuse(candidates[path].read_text())
+        """`iptables-restore --test` or `nft --check` on the coming rules."""
+        for table in tables(host):
+            if table.path in candidates:
+                table.refuse(candidates[table.path].read_text())
 
     def activation(self, host: Host, change: Change) -> str:
         """Rules are exchanged in one step; connections of allowed peers go on."""
         return RELOAD
 
     def activate(self, host: Host, change: Change, level: str) -> None:
-        """Load or clear the chains; enable or forget the boot unit."""
-        for table in _tables(host):
-            rules = change.text(RULES[table.program])
-            if rules is None:
-                table.clear()
-            else:
-                table.load(rules.decode())
+        """Load or clear the rules; enable or forget the boot unit. What another program had goes last."""
+        there = tables(host)
+        counters = {table.path: table.counters() for table in there}
         if change.text(UNIT_FILE) is None:
             forget(host, BOOT_UNIT)
-            return
-        enable(host, BOOT_UNIT)
-        # What the next boot will do, done now: it changes nothing, and fails here rather than then.
-        host.must("systemctl", "restart", BOOT_UNIT)
+        else:
+            enable(host, BOOT_UNIT)
+            # What the next boot will do, done now: it fails here rather than then. It knows of no counters.
+            host.must("systemctl", "restart", BOOT_UNIT)
+        for table in there:
+            rules = change.text(table.path)
+            if rules is not None:
+                table.load(rules.decode(), counters[table.path])
+        for table in there:
+            if change.text(table.path) is None:
+                table.clear()
+        for table in left_tables(host):
+            table.clear()
 
     def verify(self, host: Host, change: Change, patience: float) -> None:
-        """`iptables -S` shows the rules, with the jumps first; the boot unit is enabled, or gone."""
+        """The program lists the rules, before all others; the boot unit is enabled, or gone."""
         wait_until(lambda: _complaint(host, change) or None, patience)
 
     def observe(self, host: Host) -> Dict[str, str]:
-        """Our chains' rules, by program."""
-        if not host.has("iptables"):
-            return {}
+        """Our rules, by the command that lists them."""
         return {
-            f"{table.program} -t mangle -S": "".join(f"{each}\n" for each in table.ours()) for table in _tables(host)
+            table.title: "".join(f"{each}\n" for each in ours)
+            for table in tables(host)
+            for ours in [table.ours()]
+            if ours
         }
 
+    def report(self, host: Host, change: Change) -> Dict[str, Any]:
+        """`program`: what carries the rules out; `beside`: who else guards the host."""
+        program, beside = firewall_programs.described(host), firewall_programs.others(host)
+        also = f"; beside it: {', '.join(beside)}, whose rules are left alone" if beside else ""
+        notes = [f"guarded by {program}{also}", firewall_programs.caveat(host)]
+        return {"program": program, "beside": beside, "notes": list(filter(None, notes))}
 
-def _has_ipv6(host: Host) -> bool:
-    return host.path(IPV6).exists()
 
-
-def _tables(host: Host) -> List[Table]:
-    return [Table(host, program) for program in RULES if program == "iptables" or _has_ipv6(host)]
-
-
-def _ports_in_force(host: Host) -> Set[int]:
-    """Those of the files too: the next boot loads them, whoever has flushed the chains meanwhile."""
-    known = [files.read(host.path(path)) for path in RULES.values()]
-    lines = [line for state in known if state for line in state.content.decode(errors="replace").splitlines()]
-    return guarded_ports(lines + [line for table in _tables(host) for line in table.ours()])
+def _refuse_interface(host: Host, rule: Rule) -> None:
+    """Raise HostError where a rule would judge nothing, and leave its ports open, since nothing comes in there."""
+    place = host.path(INTERFACES) / rule.interface
+    if not rule.interface:
+        return
+    which = f"firewall rule for the ports {', '.join(map(str, rule.ports))}: interface {rule.interface}"
+    if not place.exists():
+        raise HostError(f"{which}: this host has none of that name; look at 'ip link'")
+    if (place / "brport").exists() or (place / "bonding_slave").exists():
+        master = (place / "master").resolve().name
+        raise HostError(f"{which}: is a part of {master}, where its packets come in; name that instead")
 
 
 def _complaint(host: Host, change: Change) -> str:
-    for table in _tables(host):
-        rules = change.text(RULES[table.program])
+    for table in tables(host):
+        rules = change.text(table.path)
         found = table.remains() if rules is None else table.complaint(rules.decode())
+        if found:
+            return found
+    for table in left_tables(host):
+        found = table.remains()
         if found:
             return found
     if change.text(UNIT_FILE) is not None and not boot_link(host, BOOT_UNIT).exists():
@@ -156,15 +180,19 @@ def _ssh(wish: Wish, connection: str) -> Tuple[str, Set[int]]:
 def refuse_lock_out(wish: Wish, connection: str) -> None:
     """`connection`: $SSH_CONNECTION, the client's address and port and the server's."""
     client, ssh_ports = _ssh(wish, connection)
-    guarded = sorted(ssh_ports & set(wish.get("ports") or []))
-    if not guarded or not client:
+    rules = [rule for rule in rules_of(wish) if ssh_ports & {*rule.ports}]
+    if not rules or not client:
         return
     source: Any = ipaddress.ip_address(client.split("%")[0])
     source = getattr(source, "ipv4_mapped", None) or source
-    networks = [ipaddress.ip_network(each) for each in wishes.texts(wish, "allow")]
-    if source.is_loopback or any(source.version == each.version and source in each for each in networks):
-        return
-    raise HostError(
-        f"port {guarded[0]}: is sshd's, and the allowlist ({', '.join(map(str, networks))}) does not hold {source}, "
-        "where you come from: it would lock you out; add that address to firewall.allow or leave the port out"
-    )
+    # At which interface he comes in is not known, so he must get in at each.
+    for interface in {rule.interface for rule in rules}:
+        judging = [rule for rule in rules if rule.interface in ("", interface)]
+        networks = [ipaddress.ip_network(each) for rule in judging for each in rule.allow]
+        if source.is_loopback or any(source.version == each.version and source in each for each in networks):
+            continue
+        raise HostError(
+            f"port {min(ssh_ports & {*judging[0].ports})}: is sshd's, and the allowlist "
+            f"({', '.join(map(str, networks))}) does not hold {source}, "
+            "where you come from: it would lock you out; add that address to firewall.allow or leave the port out"
+        )

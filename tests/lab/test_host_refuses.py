@@ -131,7 +131,7 @@ CASES = {
         "port 5000: docker-proxy", ASK_NGINX,
     ),
     "the_policy_would_lock_the_admin_out": Case(
-        "registry", "firewall", {"files": [], "ports": [22, 80], "allow": ["10.0.0.0/8"], "ssh_port": 22},
+        "registry", "firewall", {"rules": [{"ports": [22, 80], "allow": ["10.0.0.0/8"]}], "ssh_port": 22},
         "true", "true", "port 22: is sshd's", ASK_NGINX,
     ),
 }  # fmt: skip

@@ -55,9 +55,8 @@ def on_host(name: str) -> list[str]:
 def close_idle_ports() -> None:
     """A port that left the policy while somebody listened there is guarded until the policy is applied again."""
     tier = tier_of("lab")
-    ports, allow = tier.open_ports("registry"), list(tier.firewall.allow)
-    files = [each.as_wish() for each in firewall_rules.render(ports, allow)]
-    wish = {"files": files, "ports": ports, "allow": allow, "ssh_port": tier.host("registry").ssh_port}
+    rules, ssh_port = tier.firewall_rules("registry"), tier.host("registry").ssh_port
+    wish = firewall_rules.wish(rules, tier.firewall.containers, ssh_port)
     hostctl("registry", "apply", wish, unit="firewall")
 
 

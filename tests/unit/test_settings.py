@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ops.configuration import tier_of
 from settings import SettingsError, parse
+from settings.firewall import Rule
 from settings.known_hosts import host_keys, render
 from settings.tier import base_url
 
@@ -61,6 +62,17 @@ def test_ports_that_clients_reach_are_the_proxy_s_where_there_is_one() -> None:
     assert dev.open_ports("dev") == [5000, 5001]
     assert lab.mirrors() == {"docker.io": "http://192.168.1.11:5080"}
     assert dev.mirrors() == {"docker.io": "http://10.20.0.10:5001"}
+
+
+def test_rules_are_for_hosts_that_the_tier_opens_ports_of() -> None:
+    lab = tier_of("lab")
+    more = Rule(ports=(5080, 9100), allow=("10.7.0.0/16",))
+    tier = lab.model_copy(update={"firewall": lab.firewall.model_copy(update={"rules": (more,)})})
+    assert lab.firewall_rules("registry") == [Rule(ports=(80, 5080, 5500), allow=("192.168.1.0/24",))]
+    assert tier.firewall_rules("registry") == [*lab.firewall_rules("registry"), more]
+    assert tier.firewall_rules("docker1") == []
+    assert tier.firewall_networks({80, 5080}) == ["192.168.1.0/24", "10.7.0.0/16"]
+    assert tier.firewall_networks({80}) == ["192.168.1.0/24"]
 
 
 def test_a_host_without_a_known_key_is_an_error_that_names_it() -> None:

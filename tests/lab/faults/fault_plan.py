@@ -31,6 +31,7 @@ from documents import (
 from hostctl.hosts_toml import Endpoint
 from settings import Tier
 from settings.certificates import Certificate
+from settings.firewall import Rule
 from settings.proxy import User
 from settings.registries import CacheRegistry, GarbageCollection, HostedRegistry
 from settings.runtimes import Authority, BuildKit, CommandLine, Login, Runtime
@@ -309,13 +310,10 @@ def replace_in(tier: Tier, **proxy: Any) -> Tier:
 def _firewall(tier: Tier) -> Request:
     assert tier.proxy is not None
     host = tier.proxy.host
-    ports, allow = tier.open_ports(host), list(map(str, tier.firewall.allow))
-
-    def wish(ports: Sequence[int], allow: Sequence[str]) -> dict[str, Any]:
-        files = [each.as_wish() for each in firewall_rules.render(ports, allow)]
-        return {"files": files, "ports": list(ports), "allow": list(allow), "ssh_port": 22}
-
-    a, b = wish(ports, allow), wish([*ports, 5999], [*allow, "10.9.0.0/16"])
+    rules = tier.firewall_rules(host)
+    more = [*rules, Rule(ports=(5999,), allow=("10.9.0.0/16",))]
+    ssh_port, containers = tier.host(host).ssh_port, tier.firewall.containers
+    a, b = (firewall_rules.wish(each, containers, ssh_port) for each in (rules, more))
     refusal = {"service": "http-registry-firewall", "text": "10.9.0.0", "file": "/etc/http-registry/firewall.v4"}
     faults = [*KILLS, *ROOM, ["refuses to start", refusal], *OTHERS, ["at once", 1]]
     return _request(host, "firewall", {"a": a, "b": b}, faults, stack=a)

@@ -1,0 +1,56 @@
+"""Who reaches which ports of the registries' hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, Field
+
+from settings.values import Interface, Network, Port, Settings
+
+Entry = TypeVar("Entry", bound=Hashable)
+
+
+def _once(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    twice = [each for each in entries if entries.count(each) > 1]
+    if twice:
+        raise ValueError(f"has {twice[0]} twice; remove one of them")
+    return entries
+
+
+Ports = Annotated[tuple[Port, ...], AfterValidator(_once)]
+Networks = Annotated[tuple[Network, ...], Field(min_length=1), AfterValidator(_once)]
+
+
+class Rule(Settings):
+    """`ports` (TCP) are open to the networks in `allow`.
+
+    A port that several rules name is open to whom one of them allows. Who asks a named port and is allowed by none of
+    the rules that judge him is dropped.
+    """
+
+    ports: Annotated[Ports, Field(min_length=1)]
+    allow: Networks
+    """Networks of both families; one that has none here gets nobody in."""
+    interface: Interface | None = None
+    """The rule judges only what comes in at this network interface of the host, which must be there; everything if
+    absent."""
+
+
+class Firewall(Settings):
+    """Who reaches the ports that this tier opens. Loopback and the host's own addresses always do."""
+
+    allow: Networks
+    """Who reaches the ports that the tier opens itself, and `extra_ports`."""
+    extra_ports: Ports = ()
+    """More ports of the registry hosts to guard in the same way, such as one that an application publishes."""
+    rules: tuple[Rule, ...] = ()
+    """More rules for the registry hosts, about these or other ports."""
+    containers: bool = False
+    """Whether containers of a registry host may ask its guarded ports, whatever their addresses are; else they are
+    judged like anybody."""
+    confirm_seconds: Annotated[int, Field(ge=5, le=600)] = 30
+    """Seconds after which a changed policy is taken back unless it is confirmed over a new SSH connection."""
+    force: bool = False
+    """Apply a policy also where it would close sshd to the address that the change comes from."""
