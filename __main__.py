@@ -27,8 +27,9 @@ def declare(loaded: Loaded) -> None:
     guards: dict[str, list[pulumi.Resource]] = {name: [] for name in hosts}
     for name, host in hosts.items():
         if ports := tier.open_ports(name):
-            ssh_port = tier.host(name).ssh_port
-            policy = FirewallPolicy(f"{name}-firewall", FirewallPolicyArgs(host, ports, tier.firewall.allow, ssh_port))
+            rules, ssh_port = tier.firewall, tier.host(name).ssh_port
+            args = FirewallPolicyArgs(host, ports, rules.allow, ssh_port, rules.confirm_seconds, rules.force)
+            policy = FirewallPolicy(f"{name}-firewall", args)
             guards[name] = [policy]
             documents.add(name, policy.documents)
 

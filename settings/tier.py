@@ -42,6 +42,10 @@ class Firewall(Settings):
     allow: tuple[Network, ...] = Field(min_length=1)
     extra_ports: tuple[Port, ...] = ()
     """More ports of the registry hosts to guard in the same way, such as one that an application publishes."""
+    confirm_seconds: int = Field(default=30, ge=10, le=600)
+    """Seconds after which a changed policy is taken back unless a new SSH connection has confirmed it."""
+    force: bool = False
+    """Whether a policy that shuts out the address which applies it is applied all the same, until it is taken back."""
 
 
 class Tier(Settings):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Set, Tuple
+from typing import Dict, List, Mapping, Optional, Set
 
 from hostctl import files, wishes
+from hostctl.admin_access import refuse_lock_out, ssh_connection, ssh_ends
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
@@ -20,19 +19,29 @@ from hostctl.waiting import wait_until
 
 UNIT_FILE = f"/etc/systemd/system/{BOOT_UNIT}"
 IPV6 = "/proc/sys/net/ipv6"
+CONFIRM_SECONDS = 30
 DOCKER_NETWORK = re.compile(r"br-[0-9a-f]{12}")
 
 
 class Firewall(Unit):
-    """Wish: `files` (each: path, content, mode; the rule sets and the boot unit), `ports`, `allow`, `ssh_port`."""
+    """Wish: `files` (each: path, content, mode; the rule sets and the boot unit), `ports`, `allow`, `ssh_port`.
+
+    `confirm_seconds` (default 30): how long a changed policy is in force without a confirmation. `force`: whether one
+    that would shut out who asks for it is applied all the same, until then.
+    """
 
     name = "firewall"
+
+    def confirm_seconds(self, wish: Wish) -> Optional[int]:
+        """A policy can shut out whoever would have to repair it."""
+        return wishes.count(wish, "confirm_seconds") or CONFIRM_SECONDS
 
     def preflight(self, host: Host, wish: Wish) -> None:
         """iptables is there, and the admin who asks for this stays in."""
         if not host.has("iptables-restore"):
             raise HostError("iptables: not installed on this host; install it (Debian: apt-get install iptables)")
-        refuse_lock_out(wish, os.environ.get("SSH_CONNECTION", ""))
+        risk = refuse_lock_out(wish, ssh_connection())
+        self.notes += [risk] if risk else []
         if not _has_ipv6(host):
             self.notes.append("this host has no IPv6: only IPv4 is guarded")
 
@@ -56,7 +65,7 @@ class Firewall(Unit):
         A stack changes its policy first: without this they would be everybody's until what listens there is stopped.
         sshd goes on, and its port must not be closed to an admin whom the new allowlist does not hold.
         """
-        _, ssh_ports = _ssh(wish, os.environ.get("SSH_CONNECTION", ""))
+        _, ssh_ports = ssh_ends(wish, ssh_connection())
         left = _ports_in_force(host) - set(wish.get("ports") or []) - ssh_ports
         users = {port: sorted({each.name for each in listeners(port)}) for port in sorted(left)}
         for table in _tables(host) if left else []:
@@ -144,27 +153,3 @@ def _complaint(host: Host, change: Change) -> str:
     if change.text(UNIT_FILE) is not None and not boot_link(host, BOOT_UNIT).exists():
         return f"{BOOT_UNIT} is not enabled, so the next boot would leave the ports open"
     return ""
-
-
-def _ssh(wish: Wish, connection: str) -> Tuple[str, Set[int]]:
-    """Where the admin comes from, empty at the console; and sshd's ports."""
-    words = connection.split()
-    client, port = (words[0], int(words[3])) if len(words) == 4 else ("", 0)
-    return client, {port, wish.get("ssh_port") or 0}
-
-
-def refuse_lock_out(wish: Wish, connection: str) -> None:
-    """`connection`: $SSH_CONNECTION, the client's address and port and the server's."""
-    client, ssh_ports = _ssh(wish, connection)
-    guarded = sorted(ssh_ports & set(wish.get("ports") or []))
-    if not guarded or not client:
-        return
-    source: Any = ipaddress.ip_address(client.split("%")[0])
-    source = getattr(source, "ipv4_mapped", None) or source
-    networks = [ipaddress.ip_network(each) for each in wishes.texts(wish, "allow")]
-    if source.is_loopback or any(source.version == each.version and source in each for each in networks):
-        return
-    raise HostError(
-        f"port {guarded[0]}: is sshd's, and the allowlist ({', '.join(map(str, networks))}) does not hold {source}, "
-        "where you come from: it would lock you out; add that address to firewall.allow or leave the port out"
-    )

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from documents import firewall_rules
+from hostctl.admin_access import refuse_lock_out
 from hostctl.errors import HostError
 from hostctl.host import Finished, Host
 from hostctl.iptables import Table, for_host, guarded_ports
-from hostctl.units.firewall import Firewall, refuse_lock_out
+from hostctl.units.firewall import Firewall
 
 CASES = Path(__file__).parents[1] / "cases" / "firewall_rules"
 
@@ -83,6 +84,7 @@ def test_an_admin_is_not_locked_out(client: str) -> None:
     with pytest.raises(HostError, match="port 80"):
         refuse_lock_out(wish(ports=[80]), f"{client} 50000 10.0.0.1 80")
     refuse_lock_out(wish(ports=[80]), f"{client} 50000 10.0.0.1 22")
+    assert "as `force` says" in refuse_lock_out(wish(force=True), f"{client} 50000 10.0.0.1 22")
 
 
 @pytest.mark.parametrize("client", ["10.1.1.1", "fd00::9", "::ffff:10.1.1.1", "127.0.0.1", "::1"])
@@ -98,3 +100,8 @@ def test_at_the_console_nobody_is_locked_out() -> None:
 def test_only_its_own_files_are_written(path: str) -> None:
     with pytest.raises(HostError, match="wish, files"):
         Firewall().own_files(Host(), {"files": [{"path": path, "content": "x"}]})
+
+
+def test_a_policy_is_on_trial_for_half_a_minute_unless_the_wish_says_otherwise() -> None:
+    assert Firewall().confirm_seconds(wish()) == 30
+    assert Firewall().confirm_seconds(wish(confirm_seconds=60)) == 60
