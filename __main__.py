@@ -27,7 +27,7 @@ def declare(loaded: Loaded) -> None:
     guards: dict[str, list[pulumi.Resource]] = {name: [] for name in hosts}
     for name, host in hosts.items():
         if rules := tier.firewall_rules(name):
-            args = FirewallPolicyArgs(host, rules, tier.firewall.containers, tier.host(name).ssh_port)
+            args = FirewallPolicyArgs(host, rules, tier.firewall, tier.host(name).ssh_port)
             policy = FirewallPolicy(f"{name}-firewall", args)
             guards[name] = [policy]
             documents.add(name, policy.documents)

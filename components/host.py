@@ -13,6 +13,7 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
+from hostctl.commit_confirmed import APPLIED_AGAIN
 from settings.tier import bracketed
 
 FOLDER = "/var/lib/http-registry"
@@ -22,6 +23,10 @@ NEEDS_PYTHON = (
     "this host needs Python 3.9 or newer with its whole standard library: install the package python3 "
     "(python3-minimal is not enough) and run 'pulumi up' again; nothing was changed"
 )
+
+
+DIALS, DIAL_TIMEOUT = 4, 10
+"""How often a host is dialled in vain before that is an error, and the seconds that each time takes at most."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,7 @@ class Host(pulumi.ComponentResource):
         self.labels = args.labels
         self._args = args
         self._docker: docker.Provider | None = None
-        ssh = args.host.ssh
-        self.connection = remote.ConnectionArgs(
-            host=ssh.host or args.host.address,
-            port=ssh.port,
-            user="root",
-            host_key=args.host_key,
-            dial_error_limit=4,
-            per_dial_timeout=10,
-        )
+        self.connection = self._connection(DIALS)
         self._owner = f"{pulumi.get_project()}/{pulumi.get_stack()}/{self.name}"
         self._program = f"{FOLDER}/hostctl-{args.digest[:16]}.pyz"
         self._probe = remote.Command(
@@ -67,7 +64,7 @@ class Host(pulumi.ComponentResource):
             create=f"python3 -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}",
             # The last thing that happens to the host, since every unit depends on this resource. It takes back also
             # what an interrupted 'up' has left, which no state knows.
-            delete=f"if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ];"
+            delete=f"if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ] || [ -d {FOLDER}/confirmation ];"
             f" then python3 {self._program} remove-all; else rm -rf {FOLDER}; fi",
             stdin=json.dumps({"owner": self._owner}),
             logging=remote.Logging.STDERR,
@@ -100,21 +97,65 @@ class Host(pulumi.ComponentResource):
 
         The wish travels in stdin as a secret; the command's stdout is hostctl's report, free of secrets.
         """
-
-        def request(known: object) -> str:
-            return json.dumps({"owner": self._owner, "unit": unit, "wish": known}, sort_keys=True)
-
-        stdin: Any = pulumi.Output.from_input(wish).apply(request)
         return remote.Command(
             f"{self.name}-{unit}",
             connection=self.connection,
             create=f"python3 {self._program} apply",
             delete=f"python3 {self._program} remove",
-            stdin=pulumi.Output.secret(stdin),
+            stdin=self._request(unit, wish),
             logging=remote.Logging.STDERR,  # hostctl's notes, never a secret
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *depends_on]),
         )
+
+    def confirm_unit(
+        self,
+        unit: str,
+        wish: pulumi.Input[Mapping[str, Any]],
+        applied: remote.Command,
+        seconds: int,
+        parent: pulumi.Resource,
+    ) -> remote.Command:
+        """Confirm over a connection of its own what `applied`, the resource of `run_unit`, has put on trial.
+
+        Done again whenever the wish changes or `applied` has begun another trial. Dials for longer than a trial lasts
+        (`seconds`): who was shut out is let in again after it, and then hears why. Nothing to do at a delete.
+        """
+        trial = applied.stdout.apply(lambda report: str(json.loads(report).get("trial", "")))
+        return remote.Command(
+            f"{self.name}-{unit}-confirmed",
+            connection=self._connection(DIALS + seconds // DIAL_TIMEOUT),
+            create=f"python3 {self._program} confirm",
+            stdin=self._request(unit, wish, trial=trial),
+            logging=remote.Logging.STDERR,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(
+                parent=parent,
+                depends_on=[applied],
+                hooks=pulumi.ResourceHookBinding(
+                    on_error=[pulumi.ErrorHook(f"{self.name}-{unit}-applied-again", _was_applied_again)]
+                ),
+            ),
+        )
+
+    def _connection(self, dials: int) -> remote.ConnectionArgs:
+        ssh = self._args.host.ssh
+        return remote.ConnectionArgs(
+            host=ssh.host or self._args.host.address,
+            port=ssh.port,
+            user="root",
+            host_key=self._args.host_key,
+            dial_error_limit=dials,
+            per_dial_timeout=DIAL_TIMEOUT,
+        )
+
+    def _request(self, unit: str, wish: pulumi.Input[Mapping[str, Any]], **more: pulumi.Input[str]) -> Any:
+        """A request to hostctl, as a secret."""
+
+        def text(known: Mapping[str, Any]) -> str:
+            return json.dumps({"owner": self._owner, "unit": unit, **known}, sort_keys=True)
+
+        return pulumi.Output.secret(pulumi.Output.all(wish=wish, **more).apply(text))
 
     @property
     def docker(self) -> docker.Provider:
@@ -137,3 +178,8 @@ class Host(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[self._probe]),
             )
         return self._docker
+
+
+def _was_applied_again(failed: pulumi.ErrorHookArgs) -> bool:
+    """Whether to try once more: another connection is all that is missing."""
+    return len(failed.errors) == 1 and APPLIED_AGAIN in failed.errors[0]

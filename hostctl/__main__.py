@@ -1,4 +1,6 @@
-"""`hostctl apply|remove|observe|drift|remove-all`: a JSON request on stdin, a JSON report on stdout.
+"""`hostctl apply|confirm|remove|observe|drift|remove-all`: a JSON request on stdin, a JSON report on stdout.
+
+`hostctl revert` takes no request: a timer calls it (hostctl.revert_timer).
 
 Sentences for a person go to stderr.
 """
@@ -9,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from hostctl.errors import HostError, described
 from hostctl.host import Host
@@ -17,7 +19,7 @@ from hostctl.transaction import Transactions
 from hostctl.unit import Wish
 from hostctl.units import UNITS, unit_named
 
-ACTIONS = ("apply", "remove", "observe", "drift", "remove-all")
+ACTIONS = ("apply", "confirm", "remove", "observe", "drift", "remove-all", "revert")
 
 
 class Request(NamedTuple):
@@ -26,6 +28,9 @@ class Request(NamedTuple):
     owner: str
     unit: str
     wish: Wish
+
+
+NOTHING = Request("", "", {})
 
 
 def read_request(text: bytes) -> Request:
@@ -49,9 +54,17 @@ def carry_out(action: str, request: Request) -> Dict[str, Any]:
         from hostctl.drift import drift  # for the other actions, a module less to load
 
         return drift(Host(), request.owner, [request.unit] if request.unit else UNITS, unit_named)
+    if action == "revert":
+        from hostctl.commit_confirmed import revert_all
+
+        return revert_all(transactions, unit_named)
     unit = unit_named(request.unit)
     if action == "apply":
         return transactions.apply(unit, request.wish)
+    if action == "confirm":
+        from hostctl.commit_confirmed import confirm
+
+        return confirm(transactions, unit, request.wish)
     return transactions.remove(unit) if action == "remove" else transactions.observe(unit)
 
 
@@ -67,7 +80,7 @@ def main(arguments: List[str]) -> int:
     os.umask(0o022)
     name = ""
     try:
-        request = read_request(sys.stdin.buffer.read())
+        request = NOTHING if arguments[0] == "revert" else read_request(sys.stdin.buffer.read())
         name = request.unit
         report = carry_out(arguments[0], request)
     except HostError as failure:
@@ -90,10 +103,11 @@ def _stop(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-def _say_failure(unit: str, error: str, rolled_back: bool) -> None:
-    state = "the host is as it was" if rolled_back else "the host is NOT as it was"
+def _say_failure(unit: str, error: str, rolled_back: Optional[bool]) -> None:
+    """`rolled_back`: None where the error itself says how the host is."""
+    state = {True: " (the host is as it was)", False: " (the host is NOT as it was)", None: ""}[rolled_back]
     _print({"unit": unit, "result": "failed", "error": error, "rolled_back": rolled_back})
-    print(f"hostctl: {error} ({state})", file=sys.stderr)
+    print(f"hostctl: {error}{state}", file=sys.stderr)
 
 
 def _print(report: Dict[str, Any]) -> None:

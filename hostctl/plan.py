@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.store import Owned, Record
-from hostctl.unit import HEADER, Change, SharedFile, Unit, Wish
+from hostctl.unit import HEADER, Change, Files, SharedFile, Unit, Wish
 
 KEPT_SUFFIX = ".http-registry-kept"
 """Where the hand-made changes to a file of ours are put aside."""
@@ -69,6 +69,16 @@ class Planner:
             self._restore(path, known)
         change = Change(self.before, self.after, None, self.record.facts, {})
         return Plan(change, None, self.record, self.notes, self.put_aside)
+
+    def back_to(self, record: Record, contents: Files) -> Plan:
+        """The plan that puts an earlier record in force again, whose files, all ours alone, had these contents."""
+        for path, state in contents.items():
+            self.after[path] = state
+            self._note_overwritten(path, self._read(path), self.record.files.get(path), state)
+        for path in self.record.files.keys() - contents.keys():
+            self._restore(path, self.record.files[path])
+        change = Change(self.before, self.after, None, self.record.facts, record.facts)
+        return Plan(change, record, self.record, self.notes, self.put_aside)
 
     def missing_folders(self, change: Change) -> List[str]:
         """The folders that have to be made for the change's files, outermost first."""

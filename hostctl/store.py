@@ -19,6 +19,7 @@ from hostctl.host import Host
 from hostctl.journal import Journal
 
 STATE_FOLDER = "/var/lib/http-registry"
+KINDS = ("units", "journal", "confirmation")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,27 @@ class Record:
     transaction: str = ""
     owner: str = ""
 
+    def to_json(self) -> Dict[str, Any]:
+        """A form that `from_json` reads back."""
+        return {
+            "files": {path: owned.to_json() for path, owned in self.files.items()},
+            "folders": self.folders,
+            "facts": self.facts,
+            "transaction": self.transaction,
+            "owner": self.owner,
+        }
+
+    @staticmethod
+    def from_json(data: Dict[str, Any]) -> Record:
+        """Read what `to_json` wrote."""
+        return Record(
+            {path: Owned.from_json(owned) for path, owned in data["files"].items()},
+            data["folders"],
+            data["facts"],
+            data["transaction"],
+            data.get("owner", ""),
+        )
+
 
 class Store:
     """The folder /var/lib/http-registry: root only, since records hold earlier contents of configuration files."""
@@ -97,35 +119,19 @@ class Store:
     def record(self, unit: str) -> Optional[Record]:
         """The unit's record, or None where the unit was never applied or has been removed."""
         data = self._load(self._record_path(unit))
-        if data is None:
-            return None
-        return Record(
-            {path: Owned.from_json(owned) for path, owned in data["files"].items()},
-            data["folders"],
-            data["facts"],
-            data["transaction"],
-            data.get("owner", ""),
-        )
+        return None if data is None else Record.from_json(data)
 
     def keep(self, unit: str, record: Optional[Record]) -> None:
         """Replace the unit's record; None forgets it."""
-        if record is None:
-            files.write(self._record_path(unit), None)
-            return
-        self._save(
-            self._record_path(unit),
-            {
-                "files": {path: owned.to_json() for path, owned in record.files.items()},
-                "folders": record.folders,
-                "facts": record.facts,
-                "transaction": record.transaction,
-                "owner": record.owner,
-            },
-        )
+        self._replace(self._record_path(unit), None if record is None else record.to_json())
 
     def units(self) -> Set[str]:
-        """The units that have a record, or a journal of an interrupted change."""
-        return {file.stem for kind in ("units", "journal") for file in (self.folder / kind).glob("[!.]*.json")}
+        """The units that have a record, or a journal of an interrupted change, or one that waits for confirmation."""
+        return {file.stem for kind in KINDS for file in (self.folder / kind).glob("[!.]*.json")}
+
+    def with_confirmation(self) -> Set[str]:
+        """The units of which a change has ever waited for its confirmation."""
+        return {file.stem for file in (self.folder / "confirmation").glob("[!.]*.json")}
 
     def vanish(self) -> None:
         """Remove the folder, this program in it included."""
@@ -138,10 +144,15 @@ class Store:
 
     def write_journal(self, unit: str, journal: Optional[Journal]) -> None:
         """Replace the unit's journal; None ends the transaction."""
-        if journal is None:
-            files.write(self._journal_path(unit), None)
-        else:
-            self._save(self._journal_path(unit), journal.to_json())
+        self._replace(self._journal_path(unit), None if journal is None else journal.to_json())
+
+    def confirmation(self, unit: str) -> Optional[Dict[str, Any]]:
+        """What `hostctl.confirmation` knows of the unit, or None."""
+        return self._load(self._confirmation_path(unit))
+
+    def keep_confirmation(self, unit: str, data: Optional[Dict[str, Any]]) -> None:
+        """Replace it; None forgets it."""
+        self._replace(self._confirmation_path(unit), data)
 
     def _record_path(self, unit: str) -> Path:
         return self.folder / "units" / f"{unit}.json"
@@ -149,7 +160,13 @@ class Store:
     def _journal_path(self, unit: str) -> Path:
         return self.folder / "journal" / f"{unit}.json"
 
-    def _save(self, path: Path, data: Dict[str, Any]) -> None:
+    def _confirmation_path(self, unit: str) -> Path:
+        return self.folder / "confirmation" / f"{unit}.json"
+
+    def _replace(self, path: Path, data: Optional[Dict[str, Any]]) -> None:
+        if data is None:
+            files.write(path, None)
+            return
         self._make_folder(path.parent)
         files.write(path, FileState(json.dumps(data, indent=1).encode(), 0o600, os.geteuid(), os.getegid()))
 

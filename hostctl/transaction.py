@@ -7,9 +7,10 @@ A crash is finished by the next call: a journal without its commit mark means th
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 from hostctl import files, recovery
 from hostctl.errors import HostError, described
@@ -18,6 +19,7 @@ from hostctl.journal import Journal
 from hostctl.plan import Plan, Planner
 from hostctl.recovery import Recovery, TransactionFailed
 from hostctl.store import Record, Store
+from hostctl.trials import Asked, Trials
 from hostctl.unit import NONE, Change, Unit, Wish
 
 SHOW_PATIENCE = 1.0
@@ -31,15 +33,13 @@ class Transactions:
         self.host = host
         self.store = Store(host)
         self.recovery = Recovery(host, self.store)
+        self.trials = Trials(host, self.store, on_step)
         self.on_step = on_step
         self.owner = owner
 
     def apply(self, unit: Unit, wish: Wish) -> Dict[str, Any]:
         """Make the wish so; returns the report."""
-        with self.store.lock():
-            self.recovery.finish(unit)
-            record = self.store.record(unit.name)
-            self._refuse_another_stack(unit, record)
+        with self.locked(unit) as record:
             unit.preflight(self.host, wish)
             planner = Planner(self.host, unit, record)
             plan = planner.apply(wish)
@@ -47,29 +47,38 @@ class Transactions:
             if record is not None and not plan.change.changed and self._shows(unit, plan.change):
                 if plan.record != record:
                     self.store.keep(unit.name, plan.record)
-                return self._report(unit, plan, "unchanged", NONE)
-            level = self._carry_out(unit, plan, planner.missing_folders(plan.change))
-            return self._report(unit, plan, "changed", level)
+                with self.trials.around(Asked(unit, wish, record, record.transaction, changes=False)) as more:
+                    pass
+                return {**self._report(unit, plan, "unchanged", NONE), **more}
+            transaction = new_transaction()
+            with self.trials.around(Asked(unit, wish, record, transaction, changes=True)) as more:
+                level = self.carry_out(unit, plan, planner.missing_folders(plan.change), transaction)
+            return {**self._report(unit, plan, "changed", level), **more}
+
+    @contextmanager
+    def locked(self, unit: Unit) -> Iterator[Optional[Record]]:
+        """Hold the lock, finish what a crash has interrupted, refuse another stack; gives the unit's record."""
+        with self.store.lock():
+            self.recovery.finish(unit)
+            record = self.store.record(unit.name)
+            self._refuse_another_stack(unit, record)
+            yield record
 
     def remove(self, unit: Unit) -> Dict[str, Any]:
         """Put back what was there before the unit's first apply; returns the report."""
         with self.store.lock():
             self.recovery.finish(unit)
             record = self.store.record(unit.name)
-            if record is not None and not same_owner(self.owner, record.owner):
-                unit.notes.append(f"{unit.name}: belongs to {record.owner} by now; left alone")
-                record = None
             if record is None:
-                return {
-                    "unit": unit.name,
-                    "result": "absent",
-                    "files": [],
-                    "activation": NONE,
-                    "notes": unit.notes,
-                }
+                self.trials.forget(unit)
+                return self._absent(unit)
+            if not same_owner(self.owner, record.owner):
+                unit.notes.append(f"{unit.name}: belongs to {record.owner} by now; left alone")
+                return self._absent(unit)
             planner = Planner(self.host, unit, record)
             plan = planner.remove()
-            level = self._carry_out(unit, plan, planner.missing_folders(plan.change))
+            level = self.carry_out(unit, plan, planner.missing_folders(plan.change), new_transaction())
+            self.trials.forget(unit)
             return self._report(unit, plan, "removed", level)
 
     def remove_all(self, units: Iterable[Unit]) -> Dict[str, Any]:
@@ -107,11 +116,12 @@ class Transactions:
             return False
         return True
 
-    def _carry_out(self, unit: Unit, plan: Plan, created: List[str]) -> str:
+    def carry_out(self, unit: Unit, plan: Plan, created: List[str], transaction: str) -> str:
+        """Make a planned change, under the lock; returns the level of its activation."""
         change = plan.change
         owned = plan.record.files if plan.record else {}
         journal = Journal(
-            transaction=os.urandom(16).hex(),
+            transaction=transaction,
             before=change.before,
             after=change.after,
             facts_before=change.facts_before,
@@ -186,6 +196,10 @@ class Transactions:
                 else:
                     files.swap(real)
 
+    @staticmethod
+    def _absent(unit: Unit) -> Dict[str, Any]:
+        return {"unit": unit.name, "result": "absent", "files": [], "activation": NONE, "notes": unit.notes}
+
     def _report(self, unit: Unit, plan: Plan, result: str, level: str) -> Dict[str, Any]:
         try:
             extra = unit.report(self.host, plan.change) if result != "removed" else {}
@@ -201,6 +215,11 @@ class Transactions:
             "notes": notes,
             **extra,
         }
+
+
+def new_transaction() -> str:
+    """A name for a transaction that no other has."""
+    return os.urandom(16).hex()
 
 
 def _stack(owner: str) -> str:

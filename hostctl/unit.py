@@ -95,6 +95,13 @@ class Unit(ABC):
     def preflight(self, host: Host, wish: Wish) -> None:
         """Refuse, before anything is touched, a host or a wish that can't work."""
 
+    def confirm_seconds(self, wish: Wish) -> Optional[int]:
+        """How long the wish is in force before it is taken back, unless another connection confirms it; None: for good.
+
+        Only for units whose files are all theirs alone.
+        """
+        return None
+
     @abstractmethod
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The wanted files that are ours alone."""

@@ -58,7 +58,8 @@ def wanted(deployment: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 def with_drift(deployment: Mapping[str, Any], found: Found, owner: str) -> dict[str, Any]:
     """The deployment with what was found. `owner`: `project/stack`; units that were not asked for stay as they are."""
     rendered = wanted(deployment)
-    documents = {host: dict(texts) for host, texts in _plain(_stack(deployment)["outputs"].get("documents")).items()}
+    outputs = _stack(deployment).get("outputs") or {}
+    documents = {host: dict(texts) for host, texts in _plain(outputs.get("documents")).items()}
     changed = {}
     for resource, place in _placed(deployment):
         drift = found.get(place.host, {}).get(place.unit)

@@ -50,7 +50,7 @@ class Firewall(Settings):
     containers: bool = False
     """Whether containers of a registry host may ask its guarded ports, whatever their addresses are; else they are
     judged like anybody."""
-    confirm_seconds: Annotated[int, Field(ge=5, le=600)] = 30
-    """Seconds after which a changed policy is taken back unless it is confirmed over a new SSH connection."""
+    confirm_seconds: Annotated[int, Field(ge=10, le=600)] = 30
+    """Seconds after which a changed policy is taken back unless a new SSH connection has confirmed it."""
     force: bool = False
-    """Apply a policy also where it would close sshd to the address that the change comes from."""
+    """Whether a policy that shuts out the address which applies it is applied all the same, until it is taken back."""

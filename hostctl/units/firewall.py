@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from hostctl import firewall_programs, wishes
+from hostctl.admin_access import refuse_lock_out, ssh_connection, ssh_ends
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.firewall_boot import BOOT_UNIT, UNIT_FILE
@@ -23,11 +22,16 @@ from hostctl.unit import RELOAD, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
 INTERFACES = "/sys/class/net"
+CONFIRM_SECONDS = 30
 DOCKER_NETWORK = re.compile(r"br-[0-9a-f]{12}")
 
 
 class Firewall(Unit):
-    """Wish: `rules` (each: ports, allow, interface or null), `containers`, `ssh_port`."""
+    """Wish: `rules` (each: ports, allow, interface or null), `containers`, `ssh_port`.
+
+    `confirm_seconds` (default 30): how long a changed policy is in force without a confirmation. `force`: whether one
+    that would shut out who asks for it is applied all the same, until then.
+    """
 
     name = "firewall"
 
@@ -35,12 +39,17 @@ class Firewall(Unit):
         super().__init__()
         self._in_force: List[Dict[str, Any]] = []
 
+    def confirm_seconds(self, wish: Wish) -> Optional[int]:
+        """A policy can shut out whoever would have to repair it."""
+        return wishes.count(wish, "confirm_seconds") or CONFIRM_SECONDS
+
     def preflight(self, host: Host, wish: Wish) -> None:
         """A program is there that guards, so are the interfaces, and the admin who asks for this stays in."""
         firewall_programs.uses_iptables(host)
         for rule in rules_of(wish):
             _refuse_interface(host, rule)
-        refuse_lock_out(wish, os.environ.get("SSH_CONNECTION", ""))
+        risk = refuse_lock_out(wish, ssh_connection())
+        self.notes += [risk] if risk else []
         if not firewall_programs.has_ipv6(host):
             self.notes.append("this host has no IPv6: only IPv4 is guarded")
 
@@ -66,7 +75,7 @@ class Firewall(Unit):
         record = Store(host).record(self.name)
         known = record.facts.get("rules") if record else None
         before = rules_of({"rules": known}) if known else ()
-        _, ssh_ports = _ssh(wish, os.environ.get("SSH_CONNECTION", ""))
+        _, ssh_ports = ssh_ends(wish, ssh_connection())
         left = {port for rule in before for port in rule.ports} - named - ssh_ports
         published = {port for table in tables(host) for port in table.published()} if left else set()
         users = {port: sorted({each.name for each in listeners(port)}) for port in sorted(left)}
@@ -168,31 +177,3 @@ def _complaint(host: Host, change: Change) -> str:
     if change.text(UNIT_FILE) is not None and not boot_link(host, BOOT_UNIT).exists():
         return f"{BOOT_UNIT} is not enabled, so the next boot would leave the ports open"
     return ""
-
-
-def _ssh(wish: Wish, connection: str) -> Tuple[str, Set[int]]:
-    """Where the admin comes from, empty at the console; and sshd's ports."""
-    words = connection.split()
-    client, port = (words[0], int(words[3])) if len(words) == 4 else ("", 0)
-    return client, {port, wish.get("ssh_port") or 0}
-
-
-def refuse_lock_out(wish: Wish, connection: str) -> None:
-    """`connection`: $SSH_CONNECTION, the client's address and port and the server's."""
-    client, ssh_ports = _ssh(wish, connection)
-    rules = [rule for rule in rules_of(wish) if ssh_ports & {*rule.ports}]
-    if not rules or not client:
-        return
-    source: Any = ipaddress.ip_address(client.split("%")[0])
-    source = getattr(source, "ipv4_mapped", None) or source
-    # At which interface he comes in is not known, so he must get in at each.
-    for interface in {rule.interface for rule in rules}:
-        judging = [rule for rule in rules if rule.interface in ("", interface)]
-        networks = [ipaddress.ip_network(each) for rule in judging for each in rule.allow]
-        if source.is_loopback or any(source.version == each.version and source in each for each in networks):
-            continue
-        raise HostError(
-            f"port {min(ssh_ports & {*judging[0].ports})}: is sshd's, and the allowlist "
-            f"({', '.join(map(str, networks))}) does not hold {source}, "
-            "where you come from: it would lock you out; add that address to firewall.allow or leave the port out"
-        )

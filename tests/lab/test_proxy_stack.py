@@ -56,7 +56,7 @@ def close_idle_ports() -> None:
     """A port that left the policy while somebody listened there is guarded until the policy is applied again."""
     tier = tier_of("lab")
     rules, ssh_port = tier.firewall_rules("registry"), tier.host("registry").ssh_port
-    wish = firewall_rules.wish(rules, tier.firewall.containers, ssh_port)
+    wish = firewall_rules.wish(rules, tier.firewall, ssh_port)
     hostctl("registry", "apply", wish, unit="firewall")
 
 

@@ -45,7 +45,7 @@ def preview(folder: Path, config: str, fails: bool = False) -> str:
 
 def test_a_new_stack_is_shown_without_any_host(tmp_path: Path) -> None:
     text = preview(tmp_path, DEV.read_text())
-    assert "18 to create" in text
+    assert "19 to create" in text
     assert "/etc/docker/daemon.json" in text
     assert "http://10.20.0.10:5001" in text
     assert "/etc/http-registry/firewall.v4" in text

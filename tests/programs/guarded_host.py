@@ -18,6 +18,7 @@ from hostctl.nftables import COUNTER
 from hostctl.systemd import WANTS
 from hostctl.transaction import Transactions
 from hostctl.units.firewall import Firewall
+from settings.firewall import Firewall as Settings
 from settings.firewall import Rule
 from tests.programs.namespaces import PROGRAMS, Namespace, install
 
@@ -79,7 +80,8 @@ class Managed(Namespace):
 
     def apply(self, *rules: Rule, containers: bool = False) -> dict[str, Any]:
         """What hostctl reports."""
-        return Transactions(self).apply(Firewall(), firewall_rules.wish(rules, containers, 22))
+        settings = Settings(allow=tuple(ALLOW), containers=containers)
+        return Transactions(self).apply(Firewall(), firewall_rules.wish(rules, settings, 22))
 
     def remove(self) -> dict[str, Any]:
         return Transactions(self).remove(Firewall())

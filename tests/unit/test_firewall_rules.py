@@ -13,13 +13,14 @@ import yaml
 
 from documents import firewall_rules
 from hostctl import firewall_boot, iptables_rules, nftables_rules
+from hostctl.admin_access import refuse_lock_out
 from hostctl.errors import HostError
 from hostctl.firewall_rules import Policy, Rule, alike, rules_of
 from hostctl.host import Finished, Host
 from hostctl.iptables import Table
 from hostctl.nftables import NftTable
 from hostctl.rule_table import Count
-from hostctl.units.firewall import Firewall, refuse_lock_out
+from hostctl.units.firewall import Firewall
 from settings import firewall
 
 CASES = Path(__file__).parents[1] / "cases" / "firewall_rules"
@@ -160,6 +161,7 @@ def test_an_admin_is_not_locked_out(client: str) -> None:
     with pytest.raises(HostError, match="port 80"):
         refuse_lock_out(wish(ports=[80]), f"{client} 50000 10.0.0.1 80")
     refuse_lock_out(wish(ports=[80]), f"{client} 50000 10.0.0.1 22")
+    assert "as `force` says" in refuse_lock_out(wish(force=True), f"{client} 50000 10.0.0.1 22")
 
 
 @pytest.mark.parametrize("client", ["10.1.1.1", "fd00::9", "::ffff:10.1.1.1", "127.0.0.1", "::1"])
@@ -231,3 +233,8 @@ def test_a_host_without_a_program_or_the_interface_is_refused(tmp_path: Path) ->
         ask("eth7")
     with pytest.raises(HostError, match="interface eth1: is a part of br0"):
         ask("eth1")
+
+
+def test_a_policy_is_on_trial_for_half_a_minute_unless_the_wish_says_otherwise() -> None:
+    assert Firewall().confirm_seconds(wish()) == 30
+    assert Firewall().confirm_seconds(wish(confirm_seconds=60)) == 60

@@ -83,4 +83,4 @@ def test_a_bad_request_is_a_report_and_one_line(zipapp: Path, request_text: str,
 def test_an_unknown_action_shows_the_usage(zipapp: Path) -> None:
     done = run(zipapp, "destroy")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("usage: hostctl apply|remove|observe")
+    assert done.stderr.startswith("usage: hostctl apply|confirm|remove|")

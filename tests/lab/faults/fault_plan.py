@@ -312,8 +312,7 @@ def _firewall(tier: Tier) -> Request:
     host = tier.proxy.host
     rules = tier.firewall_rules(host)
     more = [*rules, Rule(ports=(5999,), allow=("10.9.0.0/16",))]
-    ssh_port, containers = tier.host(host).ssh_port, tier.firewall.containers
-    a, b = (firewall_rules.wish(each, containers, ssh_port) for each in (rules, more))
+    a, b = (firewall_rules.wish(each, tier.firewall, tier.host(host).ssh_port) for each in (rules, more))
     refusal = {"service": "http-registry-firewall", "text": "10.9.0.0", "file": "/etc/http-registry/firewall.v4"}
     faults = [*KILLS, *ROOM, ["refuses to start", refusal], *OTHERS, ["at once", 1]]
     return _request(host, "firewall", {"a": a, "b": b}, faults, stack=a)
