@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from documents import containerd_mirrors, docker_mirrors, nginx_site
+from documents import containerd_mirrors, docker_mirrors, firewall_rules, nginx_site
 from ops.configuration import tier_of
 from ops.proof import on
 from ops.stack import Stack
+from settings.firewall import Rule
 from tests.lab.hosts import HOSTCTL
 
 DOCKERS, CONTAINERDS = ("docker1", "docker2"), ("containerd1", "containerd2")
@@ -37,6 +38,14 @@ def proxy_wish(stack: Stack, passwords: Mapping[str, str] | None = None, **cache
     } | dict(passwords or {})
     users = [{"name": each.name, "role": each.role, "password": known[each.name]} for each in proxy.users]
     return {**nginx_site.render(tier.model_copy(update={"proxy": proxy})).wish(), "users": users}
+
+
+def firewall_wish(*more: Rule, **changed: Any) -> dict[str, Any]:
+    """What the lab's stack wishes for the firewall of the registry host, with `more` rules and `changed` settings."""
+    tier = tier_of("lab")
+    assert tier.firewall is not None
+    rules = [*tier.firewall_rules("registry"), *more]
+    return firewall_rules.wish(rules, tier.firewall.model_copy(update=changed), tier.host("registry").ssh_port)
 
 
 def request(host: str, unit: str, wanted: dict[str, Any] | None = None) -> str:

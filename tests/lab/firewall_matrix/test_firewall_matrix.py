@@ -1,0 +1,20 @@
+"""Decides, by real connections between the lab's hosts, that a policy holds for all that listens, whoever asks, in each
+backend. And that without a policy each of these ways was open: what is dropped, the policy has dropped.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.firewall_matrix.cells import BACKENDS, LISTENERS, NO_POLICY, WAYS, Cell, Listener
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.mark.parametrize("backend", [NO_POLICY, *BACKENDS])
+@pytest.mark.parametrize("listener", LISTENERS, ids=lambda each: each.title)
+def test_who_reaches(cells: list[Cell], backend: str, listener: Listener) -> None:
+    row = [each for each in cells if (each.backend, each.listener) == (backend, listener)]
+    assert len(row) == len(WAYS)
+    wrong = [f"{each.way.title}: {each.seen}, not {each.wanted}" for each in row if not each.right]
+    assert not wrong
