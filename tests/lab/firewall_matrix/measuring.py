@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from documents import firewall_rules
@@ -43,18 +45,37 @@ RESTART = "systemctl daemon-reload && systemctl reset-failed docker && systemctl
 PATIENTLY = "curl -s -o /dev/null --retry 20 --retry-all-errors --retry-delay 1"
 ONLY_NFT = "; ".join(f"mount --bind /dev/null /usr/sbin/xtables-{each}-multi" for each in ("nft", "legacy"))
 """In a mount namespace of its own: a program without its executable bit is not there."""
+FORGET = "; ".join(
+    [
+        "iptables -t nat -S POSTROUTING | grep -E -- '-A POSTROUTING -o br-[0-9a-f]+ .*--src-type LOCAL' | sed s/-A/-D/"
+        " | while read -r rule; do iptables -t nat $rule; done",
+        "ip6tables -P FORWARD ACCEPT",
+        *(f"ip6tables -t {each} -F; ip6tables -t {each} -X" for each in ("nat", "filter")),
+    ]
+)
+"""Docker leaves rules behind that only its flags have asked for."""
+ASKERS = list(dict.fromkeys(way.asker for way in WAYS))
 PROGRAM = {"iptables-nft": "(nft)", "iptables-legacy": "(legacy)", "nftables": "nftables "}
 
 
-def measured() -> Iterator[Cell]:
+@dataclass(frozen=True)
+class Measured:
+    """All cells, and what was on the host before and after."""
+
+    cells: list[Cell]
+    before: list[str]
+    after: list[str]
+
+
+def measured() -> Measured:
     """Every cell, backend by backend. The stack's own policy is away meanwhile."""
-    before = without_records(REGISTRY.name)
+    before = sorted(without_records(REGISTRY.name))
     outcomes: dict[tuple[str, bool], Mapping[tuple[str, str], str]] = {}
     skipped: dict[str, str] = {}
     with ExitStack() as after:
         after.callback(_hostctl_apply, firewall_wish())
-        after.enter_context(listeners())
         after.enter_context(ways_there())
+        after.enter_context(listeners())
         for proxied in (True, False):
             if not proxied:
                 after.enter_context(without_docker_proxy())
@@ -64,13 +85,12 @@ def measured() -> Iterator[Cell]:
                     skipped[backend] = why
                     if not why:
                         outcomes[backend, proxied] = asked(proxied)
-    assert without_records(REGISTRY.name) == before
-    for backend in (NO_POLICY, *BACKENDS):
-        for listener in LISTENERS:
-            for way in WAYS:
-                why = skipped[backend] or why_not(listener, way)
-                seen = "" if why else outcomes[backend, listener.proxied][listener.title, way.title]
-                yield Cell(backend, listener, way, seen, why)
+    cells = []
+    for backend, listener, way in product((NO_POLICY, *BACKENDS), LISTENERS, WAYS):
+        why = skipped[backend] or why_not(listener, way)
+        seen = "" if why else outcomes[backend, listener.proxied][listener.title, way.title]
+        cells.append(Cell(backend, listener, way, seen, why))
+    return Measured(cells, before, sorted(without_records(REGISTRY.name)))
 
 
 def asked(proxied: bool) -> dict[tuple[str, str], str]:
@@ -88,9 +108,8 @@ def asked(proxied: bool) -> dict[tuple[str, str], str]:
         seen = json.loads(must(asker.name, "python3 -", f"{ASKER}\nask_all({places!r}, {asker.address!r})"))
         return [((listener.title, way.title), each) for (listener, way), each in zip(mine, seen, strict=True)]
 
-    askers = list(dict.fromkeys(way.asker for way in WAYS))
-    with ThreadPoolExecutor(len(askers)) as pool:
-        return dict(each for found in pool.map(from_there, askers) for each in found)
+    with ThreadPoolExecutor(len(ASKERS)) as pool:
+        return dict(each for found in pool.map(from_there, ASKERS) for each in found)
 
 
 @contextmanager
@@ -124,19 +143,27 @@ def wait_for_all() -> None:
 def ways_there() -> Iterator[None]:
     """Every asker has routes to the container's own addresses and to 127.0.0.1 over the host: the latter counts for
     who leaves by the interface, so that his own 127.0.0.1 stays his."""
-    forwarding = on(REGISTRY.name, "cat /proc/sys/net/ipv6/conf/all/forwarding").stdout.strip()
-    set_forwarding = "mount -o remount,rw /proc/sys; echo {} > /proc/sys/net/ipv6/conf/all/forwarding"
-    localnet = "mount -o remount,rw /proc/sys; echo {} > /proc/sys/net/ipv4/conf/eth0/route_localnet"
-    routes = {asker.name: _routes(asker) for asker in dict.fromkeys(way.asker for way in WAYS) if asker is not REGISTRY}
-    try:
-        must(REGISTRY.name, set_forwarding.format(1))
+    routes = {asker.name: _routes(asker) for asker in ASKERS if asker is not REGISTRY}
+    with ExitStack() as after:
+        after.enter_context(kernel_setting(REGISTRY.name, "net/ipv6/conf/all/forwarding"))
         for name, wanted in routes.items():
-            must(name, " && ".join([localnet.format(1), *(f"ip route replace {each}" for each in wanted)]))
+            for setting in ("route_localnet", "accept_local"):
+                after.enter_context(kernel_setting(name, f"net/ipv4/conf/eth0/{setting}"))
+            after.callback(on, name, "; ".join(f"ip route del {each}" for each in wanted))
+            must(name, " && ".join(f"ip route replace {each}" for each in wanted))
+        yield
+
+
+@contextmanager
+def kernel_setting(name: str, setting: str) -> Iterator[None]:
+    """A kernel setting of a host is 1. Docker has mounted them read-only there; meanwhile they are not."""
+    file = f"/proc/sys/{setting}"
+    before = must(name, f"cat {file}").strip()
+    try:
+        must(name, f"mount -o remount,rw /proc/sys && echo 1 > {file}")
         yield
     finally:
-        for name, wanted in routes.items():
-            on(name, "; ".join([localnet.format(0), *(f"ip route del {each}" for each in wanted)]))
-        on(REGISTRY.name, set_forwarding.format(forwarding))
+        must(name, f"echo {before} > {file}; mount -o remount,ro /proc/sys")
 
 
 def _routes(asker: Host) -> list[str]:
@@ -159,7 +186,7 @@ def without_docker_proxy() -> Iterator[None]:
         assert not on(REGISTRY.name, "pgrep docker-proxy").stdout
         yield
     finally:
-        must(REGISTRY.name, f"rm -f {FLAG} && {RESTART}")
+        must(REGISTRY.name, f"rm -f {FLAG} && {RESTART}; {FORGET}")
 
 
 @contextmanager

@@ -18,7 +18,11 @@ TITLE = (
 def matrix(cells: Sequence[Cell]) -> RenderableType:
     """The table, and the reasons of the cells that were skipped below it."""
     reasons = list(dict.fromkeys(each.skipped for each in cells if each.skipped))
-    table = Table("rules", "what listens", *(way.title for way in WAYS), title=TITLE)
+    table = Table(title=TITLE)
+    for title in ("rules", "what listens"):
+        table.add_column(title, no_wrap=True)
+    for way in WAYS:
+        table.add_column(way.title)
     for backend in dict.fromkeys(each.backend for each in cells):
         of_backend = [each for each in cells if each.backend == backend]
         for listener in dict.fromkeys(each.listener for each in of_backend):

@@ -6,15 +6,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.firewall_matrix.cells import BACKENDS, LISTENERS, NO_POLICY, WAYS, Cell, Listener
+from tests.lab.firewall_matrix.cells import BACKENDS, LISTENERS, NO_POLICY, WAYS, Listener
+from tests.lab.firewall_matrix.measuring import Measured
 
 pytestmark = pytest.mark.lab
 
 
 @pytest.mark.parametrize("backend", [NO_POLICY, *BACKENDS])
 @pytest.mark.parametrize("listener", LISTENERS, ids=lambda each: each.title)
-def test_who_reaches(cells: list[Cell], backend: str, listener: Listener) -> None:
-    row = [each for each in cells if (each.backend, each.listener) == (backend, listener)]
+def test_who_reaches(whole: Measured, backend: str, listener: Listener) -> None:
+    row = [each for each in whole.cells if (each.backend, each.listener) == (backend, listener)]
     assert len(row) == len(WAYS)
     wrong = [f"{each.way.title}: {each.seen}, not {each.wanted}" for each in row if not each.right]
     assert not wrong
+
+
+def test_nothing_of_it_is_left_on_the_host(whole: Measured) -> None:
+    assert whole.after == whole.before
