@@ -160,10 +160,10 @@ def kernel_setting(name: str, setting: str) -> Iterator[None]:
     file = f"/proc/sys/{setting}"
     before = must(name, f"cat {file}").strip()
     try:
-        must(name, f"mount -o remount,rw /proc/sys && echo 1 > {file}")
+        must(name, f"mount -o remount,bind,rw /proc/sys && echo 1 > {file}")
         yield
     finally:
-        must(name, f"echo {before} > {file}; mount -o remount,ro /proc/sys")
+        must(name, f"echo {before} > {file}; mount -o remount,bind,ro /proc/sys")
 
 
 def _routes(asker: Host) -> list[str]:
