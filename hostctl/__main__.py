@@ -1,4 +1,4 @@
-"""`hostctl apply|remove|observe|drift|remove-all`: a JSON request on stdin, a JSON report on stdout.
+"""`hostctl apply|remove|observe|drift|remove-all|reach`: a JSON request on stdin, a JSON report on stdout.
 
 Sentences for a person go to stderr.
 """
@@ -17,7 +17,7 @@ from hostctl.transaction import Transactions
 from hostctl.unit import Wish
 from hostctl.units import UNITS, unit_named
 
-ACTIONS = ("apply", "remove", "observe", "drift", "remove-all")
+ACTIONS = ("apply", "remove", "observe", "drift", "remove-all", "reach")
 
 
 class Request(NamedTuple):
@@ -67,9 +67,13 @@ def main(arguments: List[str]) -> int:
     os.umask(0o022)
     name = ""
     try:
-        request = read_request(sys.stdin.buffer.read())
-        name = request.unit
-        report = carry_out(arguments[0], request)
+        text = sys.stdin.buffer.read()
+        if arguments[0] == "reach":
+            report = _reach(text)
+        else:
+            request = read_request(text)
+            name = request.unit
+            report = carry_out(arguments[0], request)
     except HostError as failure:
         _say_failure(name, str(failure), getattr(failure, "rolled_back", True))
         return 1
@@ -83,6 +87,12 @@ def main(arguments: List[str]) -> int:
         print(note, file=sys.stderr)
     _print(report)
     return 0
+
+
+def _reach(text: bytes) -> Dict[str, Any]:
+    from hostctl.reach import reach, read_request  # for the other actions, modules less to load
+
+    return reach(Host(), read_request(text))
 
 
 def _stop(number: int, _frame: object) -> None:
