@@ -124,8 +124,11 @@ def _bridged(walked: Walk, rules: LiveRules, routes: Routes, interface: str) -> 
     bridges = [each for each in (interface, packet.out_interface) if each and routes.is_bridge(each)]
     if bridges and rules.guards_bridges:
         return f"{bridges[0]}: nft has rules for bridges too, which are not read here"
-    if walked.end == FORWARD and packet.asked is None and interface == packet.out_interface and bridges:
-        return f"{interface}: both are on this bridge, so that the packet need not pass the host's rules"
+    if walked.end == FORWARD and interface == packet.out_interface:
+        if packet.asked is not None:
+            return f"{interface}: it is sent back there, and the answer need not come this way"
+        if bridges:
+            return f"{interface}: both are on this bridge, so that the packet need not pass the host's rules"
     return ""
 
 

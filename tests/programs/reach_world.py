@@ -25,7 +25,7 @@ while True:
 """
 ASK = """
 import errno, json, select, socket, sys, time
-NO = {errno.ECONNREFUSED: "refused", errno.EACCES: "refused", errno.EHOSTUNREACH: "refused", errno.ENETUNREACH: "refused"}
+NO = dict.fromkeys((errno.ECONNREFUSED, errno.EACCES, errno.EHOSTUNREACH, errno.ENETUNREACH), "refused")
 for line in sys.stdin:
     patience, questions = json.loads(line)
     told, waiting = {}, {}
@@ -103,8 +103,8 @@ class ReachWorld:
         for each in self.processes:
             each.terminate()
             each.communicate()
-        for each in self.all.values():
-            Host().run("ip", "netns", "delete", each.name)
+        for namespace in self.all.values():
+            Host().run("ip", "netns", "delete", namespace.name)
 
     def join(self, name: str, device: str, *pairs: tuple[str, str]) -> None:
         peer = self.all[name]

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, reject, settings
 
 from hostctl.live_rules import live_rules
 from hostctl.reach import answer, read_question, report
 from hostctl.routes import Routes
 from lab import packages
-from tests.programs.reach_world import REACHED, REFUSED, SILENT, ReachWorld
-from tests.reach_cases import case_folders, expected, text, told
+from tests.programs.reach_world import CONTAINER, REACHED, REFUSED, SILENT, ReachWorld
+from tests.programs.rule_strategies import QUESTIONS, iptables_rules, nft_rules
+from tests.reach_cases import IN_CONTAINER, case_folders, expected, text, told
 
 MEETS = {
     "reaches": REACHED,
@@ -23,6 +25,8 @@ MEETS = {
     "rejected": REFUSED,
     "nobody listens": REFUSED,
 }
+EXAMPLES = int(os.environ.get("REACH_EXAMPLES", "8"))
+"""Rule sets at random, of each kind: most take half a second, for the packets that nobody answers."""
 RESTORE = {
     "iptables.v4": "iptables-nft-restore",
     "iptables.v6": "ip6tables-nft-restore",
@@ -90,3 +94,61 @@ def test_the_program_itself_tells(empty: ReachWorld) -> None:
     found = json.loads(told)
     assert (found["verdict"], found["interface"], found["asked"]["to"]) == ("dropped", "lan1", "10.9.2.1")
     assert found["rule"]["text"] == "-A INPUT -s 10.9.2.0/24 -j DROP"
+
+
+def agrees(world: ReachWorld, rules: str) -> None:
+    """What hostctl says to the questions is what their packets meet. `unknown` is no answer, and never wrong."""
+    reports = asked(world, QUESTIONS)
+    known = [number for number, each in enumerate(reports) if each["verdict"] in MEETS]
+    real = [QUESTIONS[each] for each in known]
+    wanted = [_meets(reports[each]) for each in known]
+    met = world.meets(real, wanted)
+    for question, want, found, number in zip(real, wanted, met, known, strict=True):
+        report = reports[number]
+        assert found == want, (
+            f"{question}: {report['verdict']}: {report['why']}\n{json.dumps(report, indent=1)}\n{rules}"
+        )
+
+
+def _meets(report: dict[str, Any]) -> str:
+    """Nobody listens behind a container's other ports."""
+    if (
+        report["verdict"] == "reaches"
+        and report["arrives"]["to"] == CONTAINER
+        and report["arrives"]["port"] not in IN_CONTAINER
+    ):
+        return REFUSED
+    return MEETS[report["verdict"]]
+
+
+AT_RANDOM = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize="REACH_EXAMPLES" not in os.environ,
+    database=None,
+    phases=[Phase.generate],  # no shrinking: it would take minutes, and the report has the way of the packet
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.parametrize("program", ["iptables-nft-restore", "iptables-legacy-restore"])
+@AT_RANDOM
+@given(rules=iptables_rules())
+def test_iptables_rules_at_random(world: ReachWorld, program: str, rules: str) -> None:
+    world.host.must(program, stdin=rules)
+    try:
+        agrees(world, rules)
+    finally:
+        world.clear()
+
+
+@AT_RANDOM
+@given(rules=nft_rules())
+def test_nft_rules_at_random(world: ReachWorld, rules: str) -> None:
+    if world.host.run("nft", "-f", "-", stdin=rules).ok:
+        try:
+            agrees(world, rules)
+        finally:
+            world.clear()
+    else:
+        reject()
