@@ -145,7 +145,7 @@ class _Walker:
             self.seen.packet = replace(self.seen.packet, conntrack=NEW)
 
     def is_translatable(self) -> bool:
-        return self.seen.packet.conntrack == NEW and self.seen.packet.asked is None
+        return self.seen.packet.conntrack == NEW and not self.seen.packet.is_bound
 
     def translate(self, table: Table, chain: Chain, found: Sequence[Tuple[Table, Chain]]) -> None:
         before = self.seen.packet
@@ -168,7 +168,9 @@ class _Walker:
             if own is None:
                 raise Stopped(UNKNOWN, ending.place, f"{packet.in_interface}: has no address to redirect to")
             address = own
-        self.seen.packet = replace(packet, destination=address, port=port, asked=packet.original)
+        # Conntrack's state is DNAT only where something has changed.
+        asked = packet.original if (address, port) != (packet.destination, packet.port) else None
+        self.seen.packet = replace(packet, destination=address, port=port, asked=asked, is_bound=True)
 
     def obey(self, ending: Ending) -> None:
         ends = {"drop": DROPPED, "reject": REJECTED, "unknown": UNKNOWN}

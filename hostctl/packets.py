@@ -29,6 +29,8 @@ class Packet:
     conntrack: str = UNSEEN
     asked: Optional[Tuple[Address, int]] = None
     """Address and port before they were translated; None where they were not."""
+    is_bound: bool = False
+    """Whether a nat rule has decided where this connection goes, even if that is where it went anyway."""
 
     @property
     def original(self) -> Tuple[Address, int]:

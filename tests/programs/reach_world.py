@@ -24,8 +24,10 @@ while True:
     for ready in select.select(servers, [], [])[0]: ready.accept()[0].close()
 """
 ASK = """
-import errno, json, select, socket, sys, time
+import errno, itertools, json, select, socket, sys, time
 NO = dict.fromkeys((errno.ECONNREFUSED, errno.EACCES, errno.EHOSTUNREACH, errno.ENETUNREACH), "refused")
+NO[errno.ECONNRESET] = "reached"  # a later packet was rejected; the question is about the first
+own = itertools.cycle(range(33000, 60000))  # the kernel's conntrack still knows a port that was used before
 for line in sys.stdin:
     patience, questions = json.loads(line)
     told, waiting = {}, {}
@@ -33,7 +35,7 @@ for line in sys.stdin:
         asking = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         asking.setblocking(False)
         try:
-            if source: asking.bind((source, 0))
+            asking.bind((source, next(own)))
             error = asking.connect_ex((address, port))
         except OSError as failure:
             error = failure.errno
@@ -90,6 +92,7 @@ class ReachWorld:
             "ipv4/ip_forward": 1,
             "ipv6/conf/all/forwarding": 1,
             "ipv4/icmp_ratelimit": 0,
+            "ipv4/icmp_ratemask": 0,
             "ipv6/icmp/ratelimit": 0,
         }
         for name, value in settings.items():
@@ -165,5 +168,7 @@ class ReachWorld:
         """Take all rules away."""
         self.host.must("nft", "flush", "ruleset")
         for program in ("iptables-legacy", "ip6tables-legacy"):
-            for table in ("raw", "mangle", "nat", "filter"):
+            chains = "".join(f":{chain} ACCEPT [0:0]\n" for chain in ("INPUT", "FORWARD", "OUTPUT"))
+            self.host.must(f"{program}-restore", stdin=f"*filter\n{chains}COMMIT\n")
+            for table in ("raw", "mangle", "nat"):
                 self.host.must(f"{program}-restore", stdin=f"*{table}\nCOMMIT\n")
