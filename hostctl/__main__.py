@@ -1,4 +1,4 @@
-"""`hostctl apply|confirm|remove|observe|drift|remove-all`: a JSON request on stdin, a JSON report on stdout.
+"""`hostctl apply|confirm|remove|observe|drift|remove-all|reach`: a JSON request on stdin, a JSON report on stdout.
 
 `hostctl revert` takes no request: a timer calls it (hostctl.revert_timer).
 
@@ -19,7 +19,7 @@ from hostctl.transaction import Transactions
 from hostctl.unit import Wish
 from hostctl.units import UNITS, unit_named
 
-ACTIONS = ("apply", "confirm", "remove", "observe", "drift", "remove-all", "revert")
+ACTIONS = ("apply", "confirm", "remove", "observe", "drift", "remove-all", "reach", "revert")
 
 
 class Request(NamedTuple):
@@ -80,9 +80,12 @@ def main(arguments: List[str]) -> int:
     os.umask(0o022)
     name = ""
     try:
-        request = NOTHING if arguments[0] == "revert" else read_request(sys.stdin.buffer.read())
-        name = request.unit
-        report = carry_out(arguments[0], request)
+        if arguments[0] == "reach":
+            report = _reach(sys.stdin.buffer.read())
+        else:
+            request = NOTHING if arguments[0] == "revert" else read_request(sys.stdin.buffer.read())
+            name = request.unit
+            report = carry_out(arguments[0], request)
     except HostError as failure:
         _say_failure(name, str(failure), getattr(failure, "rolled_back", True))
         return 1
@@ -96,6 +99,12 @@ def main(arguments: List[str]) -> int:
         print(note, file=sys.stderr)
     _print(report)
     return 0
+
+
+def _reach(text: bytes) -> Dict[str, Any]:
+    from hostctl.reach import reach, read_request  # for the other actions, modules less to load
+
+    return reach(Host(), read_request(text))
 
 
 def _stop(number: int, _frame: object) -> None:

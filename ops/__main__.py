@@ -1,4 +1,4 @@
-"""`python -m ops up|preview|drift|destroy|refresh|certificates --stack NAME`; make calls it."""
+"""`python -m ops up|preview|drift|reach|destroy|refresh|certificates --stack NAME`; make calls it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
+from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
 from ops.stack import LAB, PROJECT, StackError, selected
 from toolchain.engine import restore_interrupt
@@ -98,6 +99,30 @@ def forget(host: HostName, stack: StackName = LAB) -> None:
     with selected(stack, asks_hosts=False) as chosen:
         for name in drop(chosen, host):
             print(f"forgotten: {name}", flush=True)
+
+
+@app.command()
+def reach(
+    host: HostName,
+    source: Annotated[str, typer.Option("--from", help="Who asks: an address, or a host's name in the settings.")],
+    port: Annotated[int, typer.Option(min=1, max=65535)],
+    to: Annotated[
+        str, typer.Option(help="Whom: an address of the host or a container; the host's own if absent.")
+    ] = "",
+    interface: Annotated[str, typer.Option(help="Where it comes in; by the host's route to it if absent.")] = "",
+    stack: StackName = LAB,
+) -> None:
+    """Tell whether an address reaches a TCP port of a host, and which rule of whom decides; changes nothing.
+
+    Exit status: 0 where it does, 1 where it does not, 2 where that can't be told or asked.
+    """
+    try:
+        with selected(stack) as chosen:
+            status = ask_reach(chosen, Asked(host, source, port, to, interface))
+    except (StackError, EngineError, LabError) as wrong:
+        print(f"ops: {wrong}", file=sys.stderr)
+        status = UNKNOWN
+    raise typer.Exit(status)
 
 
 @app.command()
