@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,11 @@ SLEEP = "import time; time.sleep({})"
 def started(backend: str, name: str, seconds: float) -> subprocess.Popen[bytes]:
     """A process with that name on its command line, which works on the backend."""
     environment = {**os.environ, "PULUMI_BACKEND_URL": backend}
-    return subprocess.Popen([sys.executable, "-c", SLEEP.format(seconds), name], env=environment)
+    process = subprocess.Popen([sys.executable, "-c", SLEEP.format(seconds), name], env=environment)
+    # The kernel shows a program's arguments a moment after it has begun.
+    while not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+        time.sleep(0.001)
+    return process
 
 
 @pytest.fixture
