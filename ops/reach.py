@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import subprocess
 from collections.abc import Mapping
@@ -53,14 +54,23 @@ def ask_reach(stack: Stack, asked: Asked) -> int:
 
 
 def request_of(asked: Asked, tier: Tier) -> dict[str, object]:
-    """What hostctl is asked; a host's name becomes its address."""
-    addresses = {each.name: each.address for each in tier.hosts}
-    request: dict[str, object] = {"from": addresses.get(asked.source, asked.source), "port": asked.port}
+    """What hostctl is asked; a host's name becomes its address. Raises StackError where it is neither."""
+    request: dict[str, object] = {"from": _address("FROM", asked.source, tier), "port": asked.port}
     if asked.to:
-        request["to"] = addresses.get(asked.to, asked.to)
+        request["to"] = _address("TO", asked.to, tier)
     if asked.interface:
         request["interface"] = asked.interface
     return request
+
+
+def _address(what: str, given: str, tier: Tier) -> str:
+    addresses = {each.name: each.address for each in tier.hosts}
+    found = addresses.get(given, given)
+    try:
+        return str(ipaddress.ip_address(found))
+    except ValueError:
+        known = ", ".join(addresses)
+        raise StackError(f"{what}={given}: must be an address, or a host of the settings with one ({known})") from None
 
 
 def read_report(host: str, returned: int, stdout: str, stderr: str) -> dict[str, Any]:

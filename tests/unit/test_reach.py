@@ -251,6 +251,8 @@ def test_names_of_hosts_become_addresses() -> None:
     request = request_of(Asked(host.name, host.name, 443, "192.0.2.9", "eth1"), tier)
     assert request == {"from": host.address, "port": 443, "to": "192.0.2.9", "interface": "eth1"}
     assert request_of(Asked(host.name, "192.0.2.7", 443), tier) == {"from": "192.0.2.7", "port": 443}
+    with pytest.raises(StackError, match=f"FROM=outsider: must be an address, or a host of the settings .*{host.name}"):
+        request_of(Asked(host.name, "outsider", 443), tier)
 
 
 @pytest.mark.parametrize(
