@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+from lab import docker, host, machines
 from ops.proof import on
 from ops.stack import PROJECT, Stack
 
@@ -24,7 +25,7 @@ done | sort
 ls /var/log/nginx
 for program in iptables ip6tables; do
     for table in raw mangle nat filter; do echo "$program $table"; $program -w -t $table -S 2>/dev/null; done
-done
+done | grep -vF 127.0.0.11
 for service in docker containerd buildkit nginx http-registry-firewall; do
     echo "$service $(systemctl is-enabled $service 2>/dev/null) $(systemctl is-active $service)"
 done
@@ -42,13 +43,24 @@ def must(name: str, script: str, stdin: str | None = None) -> str:
 
 
 def snapshot(name: str) -> list[str]:
-    """All on a host that this project may change, a line each: files with owner, mode and hash, rules, services."""
+    """All on a host that this project may change, a line each: files with owner, mode and hash, rules, services.
+
+    Without the rules of the resolver that the lab's own Docker puts into a host anew each time that it starts.
+    """
     return must(name, f"{SNAPSHOT}\ntrue").splitlines()
 
 
 def without_records(name: str) -> list[str]:
     """The same without hostctl's own records, which name each transaction."""
     return [line for line in snapshot(name) if "/var/lib/http-registry" not in line]
+
+
+def restart(name: str) -> None:
+    """Restart a host, and wait until it has booted: its files stay, what its kernel knew is gone."""
+    engine = docker.running()
+    assert engine is not None
+    engine("restart", host(name).container)
+    machines.wait(engine, host(name))
 
 
 def logins(name: str) -> int:

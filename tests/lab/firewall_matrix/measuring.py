@@ -33,7 +33,7 @@ from tests.lab.firewall_matrix.cells import (
     place,
     why_not,
 )
-from tests.lab.hosts import HOSTCTL, must, without_records
+from tests.lab.hosts import HOSTCTL, must, restart, without_records
 from tests.lab.unit_requests import firewall_wish, hostctl, request
 
 ASKER = (Path(__file__).parent / "asker.py").read_text()
@@ -45,15 +45,6 @@ RESTART = "systemctl daemon-reload && systemctl reset-failed docker && systemctl
 PATIENTLY = "curl -s -o /dev/null --retry 20 --retry-all-errors --retry-delay 1"
 ONLY_NFT = "; ".join(f"mount --bind /dev/null /usr/sbin/xtables-{each}-multi" for each in ("nft", "legacy"))
 """In a mount namespace of its own: a program without its executable bit is not there."""
-FORGET = "; ".join(
-    [
-        "iptables -t nat -S POSTROUTING | grep -E -- '-A POSTROUTING -o br-[0-9a-f]+ .*--src-type LOCAL' | sed s/-A/-D/"
-        " | while read -r rule; do iptables -t nat $rule; done",
-        "ip6tables -P FORWARD ACCEPT",
-        *(f"ip6tables -t {each} -F; ip6tables -t {each} -X" for each in ("nat", "filter")),
-    ]
-)
-"""Docker leaves rules behind that only its flags have asked for."""
 ASKERS = list(dict.fromkeys(way.asker for way in WAYS))
 PROGRAM = {"iptables-nft": "(nft)", "iptables-legacy": "(legacy)", "nftables": "nftables "}
 
@@ -73,6 +64,8 @@ def measured() -> Measured:
     outcomes: dict[tuple[str, bool], Mapping[tuple[str, str], str]] = {}
     skipped: dict[str, str] = {}
     with ExitStack() as after:
+        # Docker leaves behind what only its flags have asked for, the kernel the tables of iptables-legacy.
+        after.callback(restart, REGISTRY.name)
         after.callback(_hostctl_apply, firewall_wish())
         after.enter_context(ways_there())
         after.enter_context(listeners())
@@ -186,7 +179,7 @@ def without_docker_proxy() -> Iterator[None]:
         assert not on(REGISTRY.name, "pgrep docker-proxy").stdout
         yield
     finally:
-        must(REGISTRY.name, f"rm -f {FLAG} && {RESTART}; {FORGET}")
+        must(REGISTRY.name, f"rm -f {FLAG} && {RESTART}")
 
 
 @contextmanager
