@@ -138,6 +138,8 @@ def ways_there() -> Iterator[None]:
     who leaves by the interface, so that his own 127.0.0.1 stays his."""
     routes = {asker.name: _routes(asker) for asker in ASKERS if asker is not REGISTRY}
     with ExitStack() as after:
+        for name in routes:
+            after.callback(must, name, "mount -o remount,bind,ro /proc/sys")
         after.enter_context(kernel_setting(REGISTRY.name, "net/ipv6/conf/all/forwarding"))
         for name, wanted in routes.items():
             for setting in ("route_localnet", "accept_local"):
@@ -149,14 +151,18 @@ def ways_there() -> Iterator[None]:
 
 @contextmanager
 def kernel_setting(name: str, setting: str) -> Iterator[None]:
-    """A kernel setting of a host is 1. Docker has mounted them read-only there; meanwhile they are not."""
-    file = f"/proc/sys/{setting}"
-    before = must(name, f"cat {file}").strip()
+    """A kernel setting of a host is 1 meanwhile."""
+    before = must(name, f"cat /proc/sys/{setting}").strip()
     try:
-        must(name, f"mount -o remount,bind,rw /proc/sys && echo 1 > {file}")
+        set_kernel(name, setting, "1")
         yield
     finally:
-        must(name, f"echo {before} > {file}; mount -o remount,bind,ro /proc/sys")
+        set_kernel(name, setting, before)
+
+
+def set_kernel(name: str, setting: str, value: str) -> None:
+    """Docker has mounted the settings read-only there, and needs them writable for a container with IPv6."""
+    must(name, f"mount -o remount,bind,rw /proc/sys && echo {value} > /proc/sys/{setting}")
 
 
 def _routes(asker: Host) -> list[str]:
