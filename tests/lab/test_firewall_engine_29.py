@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab
 
 HOST, ALLOWED, STRANGER = "docker2", "docker1", "containerd1"
 NAME, PORT, INNER = "http-registry-engine-29", 5600, 5000
-FLAG = f"/run/systemd/system/docker.service.d/{NAME}.conf"
+FLAG = f"/run/systemd/system/docker.service.d/zz-{NAME}.conf"
 TABLES = ("ip", "ip6")
 
 
