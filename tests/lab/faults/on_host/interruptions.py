@@ -53,7 +53,7 @@ def _stopped_half_way(trial: Trial, pid: int) -> bool:
 
 def told_to_stop(trial: Trial) -> None:
     """SIGTERM in the middle: an order to go back."""
-    for _ in range(5):
+    for _ in range(15):
         trial.reach("a")
         before = trial.seen()
         process = _process(trial, "b")
