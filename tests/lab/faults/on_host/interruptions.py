@@ -22,6 +22,8 @@ from tests.lab.faults.on_host.state import STATE, in_child, runs, until
 from tests.lab.faults.on_host.trial import NotSurvived, Trial
 
 PROGRAM = "/run/http-registry-faults/hostctl.pyz"
+TRIES = 15
+"""How often a unit that is done in a moment is tried to be met half way."""
 
 
 def _process(trial: Trial, wish: str) -> subprocess.Popen[str]:
@@ -53,7 +55,7 @@ def _stopped_half_way(trial: Trial, pid: int) -> bool:
 
 def told_to_stop(trial: Trial) -> None:
     """SIGTERM in the middle: an order to go back."""
-    for _ in range(15):
+    for _ in range(TRIES):
         trial.reach("a")
         before = trial.seen()
         process = _process(trial, "b")
@@ -98,7 +100,16 @@ def connection_drops(trial: Trial, connect: Callable[[Mapping[str, Any]], None],
             if not half_way:
                 _drop(pid)
         if half_way:
-            if not _stopped_half_way(trial, pid):
+            for _ in range(TRIES):
+                if _stopped_half_way(trial, pid):
+                    break
+                if until(lambda: "runs" if runs(pid) else "", 60):
+                    raise NotSurvived("hostctl does not end")
+                trial.reach("a")
+                with locked():
+                    connect(request)
+                    pid = _hostctl_by_ssh()
+            else:
                 raise NotSurvived("never met half way")
             _drop(pid)
             os.kill(pid, signal.SIGCONT)
