@@ -103,8 +103,7 @@ def connection_drops(trial: Trial, connect: Callable[[Mapping[str, Any]], None],
             for _ in range(TRIES):
                 if _stopped_half_way(trial, pid):
                     break
-                if until(lambda: "runs" if runs(pid) else "", 60):
-                    raise NotSurvived("hostctl does not end")
+                _await_end(pid)
                 trial.reach("a")
                 with locked():
                     connect(request)
@@ -113,11 +112,15 @@ def connection_drops(trial: Trial, connect: Callable[[Mapping[str, Any]], None],
                 raise NotSurvived("never met half way")
             _drop(pid)
             os.kill(pid, signal.SIGCONT)
-        if until(lambda: "runs" if runs(pid) else "", 60):
-            raise NotSurvived("hostctl does not end")
+        _await_end(pid)
         trial.expect(trial.ends["b"], "without its connection", exact=False)
     trial.reach("b")
     trial.reach("a")
+
+
+def _await_end(pid: int) -> None:
+    if until(lambda: "runs" if runs(pid) else "", 60):
+        raise NotSurvived("hostctl does not end")
 
 
 def _hostctl_by_ssh() -> int:
