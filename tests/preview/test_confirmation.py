@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import pytest
 
 from hostctl.systemd import WANTS
 from ops.drift_marks import with_drift
+from tests.preview.ssh_server import ssh_server
 from tests.pulumi_stack import Stack, new_stack
 
 pytestmark = pytest.mark.engine
@@ -112,9 +112,6 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     for folder in ("etc/app", f".{WANTS}", "run", "var/lib/http-registry"):
         (root / folder).mkdir(parents=True)
     made = Machine(root)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
 
     class Server(asyncssh.SSHServer):
         def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -137,24 +134,10 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
     key = asyncssh.generate_private_key("ssh-ed25519")
 
-    async def listen() -> asyncssh.SSHAcceptor:
-        return await asyncssh.listen(
-            "127.0.0.1", 0, server_factory=Server, server_host_keys=[key], process_factory=run, sftp_factory=files,
-            encoding=None,
-        )  # fmt: skip
-
-    server = asyncio.run_coroutine_threadsafe(listen(), loop).result()
-    made.port, made.key = server.get_port(), " ".join(key.export_public_key().decode().split()[:2])
-    yield made
-
-    async def end() -> None:
-        server.close()
-        await server.wait_closed()
-
-    asyncio.run_coroutine_threadsafe(end(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    options = {"server_factory": Server, "process_factory": run, "sftp_factory": files}
+    with ssh_server(server_host_keys=[key], **options) as made.port:
+        made.key = " ".join(key.export_public_key().decode().split()[:2])
+        yield made
 
 
 @pytest.fixture

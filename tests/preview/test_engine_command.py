@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import asyncssh
 import pytest
 
+from tests.preview.ssh_server import ssh_server
 from tests.pulumi_stack import Stack, new_stack
 from toolchain.engine import ensure_engine
 
@@ -73,34 +73,10 @@ def host() -> Iterator[tuple[int, str, str]]:
     """A host's port, its public key and the private key that logs in."""
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     user_key = asyncssh.generate_private_key("ssh-ed25519")
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    async def listen() -> asyncssh.SSHAcceptor:
-        return await asyncssh.listen(
-            "127.0.0.1",
-            0,
-            server_factory=_Host,
-            server_host_keys=[host_key],
-            authorized_client_keys=asyncssh.import_authorized_keys(user_key.export_public_key().decode()),
-            process_factory=_run,
-            sftp_factory=True,
-            encoding=None,
-        )
-
-    server = asyncio.run_coroutine_threadsafe(listen(), loop).result()
-    port = server.get_port()
-    yield port, host_key.export_public_key().decode().strip(), user_key.export_private_key().decode()
-
-    async def end() -> None:
-        server.close()
-        await server.wait_closed()
-
-    asyncio.run_coroutine_threadsafe(end(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    options = {"server_factory": _Host, "process_factory": _run, "sftp_factory": True}
+    authorized = asyncssh.import_authorized_keys(user_key.export_public_key().decode())
+    with ssh_server(server_host_keys=[host_key], authorized_client_keys=authorized, **options) as port:
+        yield port, host_key.export_public_key().decode().strip(), user_key.export_private_key().decode()
 
 
 @pytest.fixture
