@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,27 +29,11 @@ from tests.programs.guarded_host import (
     Managed,
     World,
     everything,
-    managed,
     rule,
-    world,
 )
 from tests.programs.namespaces import backends, install
 
 IPTABLES = [each for each in backends() if each != "nft"]
-
-
-@pytest.fixture(scope="module", name="world", params=backends())
-def world_(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world") / "programs"
-    with world(f"c{os.getpid()}", request.param, folder) as built:
-        yield built
-
-
-@pytest.fixture
-def host(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Managed]:
-    monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    with managed(world, tmp_path) as host:
-        yield host
 
 
 def in_use(host: Managed) -> list[RuleTable]:

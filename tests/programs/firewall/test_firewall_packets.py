@@ -5,10 +5,6 @@ Real hosts, with Docker's own rules and a reboot, are decided in tests/lab.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.programs.guarded_host import (
@@ -32,25 +28,9 @@ from tests.programs.guarded_host import (
     STRANGERS_GATEWAY6,
     Managed,
     World,
-    managed,
     rule,
-    world,
 )
-from tests.programs.namespaces import backends, said
-
-
-@pytest.fixture(scope="module", name="world", params=backends())
-def world_(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world") / "programs"
-    with world(f"p{os.getpid()}", request.param, folder) as built:
-        yield built
-
-
-@pytest.fixture
-def host(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Managed]:
-    monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    with managed(world, tmp_path) as host:
-        yield host
+from tests.programs.namespaces import said
 
 
 @pytest.fixture
