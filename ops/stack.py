@@ -17,7 +17,8 @@ from ops import ssh_agent
 from ops.checkpoint import mend
 from toolchain.engine import engine_environment, ensure_engine
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).absolute().parent.parent
+"""Not resolved: a folder of links to this checkout's code, with stacks of its own, is a project of its own."""
 LAB = "lab"
 LAB_STATE = PROJECT / ".work" / "state"
 LAB_PASSPHRASE = PROJECT / "lab" / "passphrase"
