@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview drift destroy refresh reach certificates gc forget test unit bench lint lab-down clean
+.PHONY: help up preview drift destroy refresh reach certificates gc forget policy test unit bench lint lab-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,8 @@ reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FR
 	@$(PYTHON) -m ops reach --stack $(STACK) --host $(HOST) --from $(FROM) --port $(PORT) \
 	  $(if $(TO),--to $(TO)) $(if $(INTERFACE),--interface $(INTERFACE))
 
+policy: policy/$(VENV)/ready ## make the policy pack ready to run (docs/policy.md)
+
 test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts (the lab is made anew)
 	@$(PYTHON) -m ops.tiers
 
@@ -54,10 +56,16 @@ lab-down: $(VENV)/ready ## stop the lab and leave nothing behind
 	@lab/down
 
 clean: ## forget what was made here (the lab's Pulumi state too)
-	rm -rf .work $(VENV)
+	rm -rf .work $(VENV) policy/$(VENV)
 
 $(VENV)/ready: requirements.txt constraints.txt
 	@echo "venv: installing requirements.txt"
 	@python3 -m venv $(VENV) 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv $(VENV); }
 	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+policy/$(VENV)/ready: policy/requirements.txt policy/constraints.txt | $(VENV)/ready
+	@echo "policy: installing policy/requirements.txt"
+	@$(PYTHON) -m venv policy/$(VENV)
+	@policy/$(VENV)/bin/pip install -q --disable-pip-version-check -r policy/requirements.txt
 	@touch $@

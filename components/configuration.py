@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pulumi
 from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
@@ -23,11 +21,9 @@ from settings.registries import CacheRegistry, Registry
 from settings.registry_files import RegistryFiles, registry_files
 from settings.runtimes import Runtime
 from settings.server_certificates import ServerCertificate
+from settings.stack_config import NAMESPACE, split
 from settings.tier import Tier
 
-NAMESPACE = "http-registry"
-ABSENT: tuple[object, ...] = ("", [], {})
-"""What Pulumi.yaml gives a key that the stack does not set; without it the engine would stop at the first such key."""
 WORK = Path(".work")
 """What the program makes for itself, below the project folder; paths in the state stay relative to it."""
 
@@ -86,9 +82,14 @@ class Loaded:
 
 def load(project: Path) -> Loaded:
     """Read and check the stack's configuration. Raises pulumi.RunError that lists everything that is wrong."""
-    data, secrets = _split()
-    tier, errors = settings.check(data, secrets)
-    keys: dict[str, str] = {}
+    config = split(get_config_env(), set(get_config_secret_keys_env()))
+    missing: list[str] = []
+    known = None
+    with _listed(missing):
+        known = _text(project, "known_hosts", config.settings.get("known_hosts"))
+    given = settings.Given(config.settings, pulumi.get_stack(), known, config.others)
+    tier, errors = settings.check(given, config.secrets)
+    errors += missing
     archive = None
     certificates: list[Certificate] = []
     servers: dict[str, ServerCertificate] = {}
@@ -98,8 +99,6 @@ def load(project: Path) -> Loaded:
         def read(name: str) -> str:
             return (project / name).read_text()
 
-        with _listed(errors):
-            keys = host_keys(tier, _text(project, "known_hosts", tier.known_hosts))
         with _listed(errors):
             archive = _archive(project, tier.image.archive)
         with _listed(errors):
@@ -115,6 +114,7 @@ def load(project: Path) -> Loaded:
     work = project / WORK
     work.mkdir(exist_ok=True)
     program = WORK / "hostctl.pyz"
+    keys = host_keys(tier, known or "")
     known_hosts = WORK / f"known_hosts.{pulumi.get_stack()}"
     (project / known_hosts).write_text(render(tier, keys))
     return Loaded(tier, keys, (program, build(project / program)), archive, known_hosts, certificates, servers, texts)
@@ -134,33 +134,8 @@ def _secret(key: str) -> str | None:
     return get_config_env().get(f"{NAMESPACE}:{key}")
 
 
-def _split() -> tuple[dict[str, Any], set[str]]:
-    """The settings, and the names of the secrets among them; a secret's value is not looked at."""
-    names = get_config_env()
-    secret_names = set(get_config_secret_keys_env())
-    data: dict[str, Any] = {}
-    secrets = set()
-    for full_name, value in names.items():
-        namespace, _, key = full_name.partition(":")
-        if namespace != NAMESPACE:
-            continue
-        if full_name in secret_names:
-            secrets.add(key)
-        elif (decoded := _decoded(value)) not in ABSENT or key not in Tier.model_fields:
-            data[key] = decoded
-    return data, secrets
-
-
-def _decoded(value: str) -> Any:
-    """Pulumi hands objects and numbers over as JSON, and strings as they are."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
-def _text(project: Path, key: str, name: str | None) -> str:
-    if name is None:
+def _text(project: Path, key: str, name: object) -> str:
+    if not isinstance(name, str):
         return ""
     try:
         return (project / name).read_text()

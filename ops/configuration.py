@@ -22,7 +22,7 @@ def tier_of(stack: str) -> Tier:
         if key.startswith(f"{PROJECT_NAME}:") and not (isinstance(value, dict) and "secure" in value)
     }
     try:
-        return parse(plain)
+        return parse(plain, stack=stack)
     except SettingsError as wrong:
         raise StackError(str(wrong)) from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -12,6 +12,8 @@ from settings.proxy import Proxy
 from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
 from settings.values import Address, HostKey, Name, Port, Settings, distinct
+
+TierName = Literal["lab", "dev", "staging", "prod"]
 
 
 class Ssh(Settings):
@@ -41,6 +43,8 @@ class Host(Settings):
 class Tier(Settings):
     """All settings of one stack."""
 
+    tier: TierName = "dev"
+    """What the stack must keep: settings/tier_rules.py."""
     hosts: tuple[Host, ...] = Field(min_length=1)
     known_hosts: str | None = None
     """A file in known_hosts format, below the project folder, for hosts without an `ssh.host_key`."""

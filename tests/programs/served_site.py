@@ -248,7 +248,7 @@ def serving(
     tier = parse(
         {
             "hosts": [{"name": "h", "address": "192.0.2.1"}],
-            "image": {"reference": "registry:3"},
+            "image": {"reference": "registry:3.1.2"},
             "registries": [
                 {
                     "kind": "hosted",

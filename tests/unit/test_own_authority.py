@@ -80,7 +80,7 @@ def tier(web: str = "web.test", **tls: Any) -> Tier:
     return parse(
         {
             "hosts": [{"name": "h", "address": "10.0.0.1"}],
-            "image": {"reference": "registry:3"},
+            "image": {"reference": "registry:3.1.2"},
             "registries": [
                 {"kind": "hosted", "name": "own", "host": "h"},
                 {"kind": "cache", "name": "hub", "host": "h", "serves": "docker.io", "upstream": "https://x"},
