@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -41,6 +41,8 @@ class Host(Settings):
 class Tier(Settings):
     """All settings of one stack."""
 
+    tier: Literal["lab", "dev", "staging", "prod"] = "dev"
+    """What the stack must keep."""
     hosts: tuple[Host, ...] = Field(min_length=1)
     known_hosts: str | None = None
     """A file in known_hosts format, below the project folder, for hosts without an `ssh.host_key`."""
