@@ -1,5 +1,6 @@
-"""`make secret`: `pulumi config set --secret` in a stack that is made if it isn't there, with whatever pulumi the project
-has; and which secrets a stack still needs.
+"""`make secret`: `pulumi config set --secret` by the project's own pulumi, in a stack that is made if it isn't there.
+
+Without a key it tells which secrets the stack still needs.
 """
 
 from __future__ import annotations
