@@ -16,7 +16,7 @@ from ops.drift import refresh_drift
 from ops.forget import forget as drop
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
-from ops.secret import missing_secrets, set_secret, told
+from ops.secret import missing_secrets, set_secret, telling_what_is_missing, told
 from ops.stack import LAB, PROJECT, StackError, selected
 from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
@@ -32,7 +32,7 @@ def up(stack: StackName = LAB) -> None:
     """Make the hosts as the stack says; the lab is started first and the result is proved."""
     if stack == LAB:
         _run_lab("up")
-    with selected(stack) as chosen:
+    with selected(stack) as chosen, telling_what_is_missing(chosen):
         recover(chosen)
         if tier_of(stack).observe:
             refresh_drift(chosen)
@@ -52,7 +52,7 @@ def up(stack: StackName = LAB) -> None:
 @app.command()
 def preview(stack: StackName = LAB) -> None:
     """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
-    with selected(stack, asks_hosts=False) as chosen:
+    with selected(stack, asks_hosts=False) as chosen, telling_what_is_missing(chosen):
         if tier_of(stack).observe:
             refresh_drift(chosen)
         chosen.pulumi("preview", "--diff")

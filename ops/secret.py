@@ -8,7 +8,8 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ops.checkpoint import PROJECT_NAME
 from ops.configuration import plain_settings
@@ -37,6 +38,17 @@ def missing_secrets(stack: Stack) -> list[str]:
     """The secrets that the stack's settings need and that are not set."""
     listed = json.loads(stack.pulumi("config", "--json", quiet=True))
     return [key for key in _needed(stack) if f"{PROJECT_NAME}:{key}" not in listed]
+
+
+@contextmanager
+def telling_what_is_missing(stack: Stack) -> Iterator[None]:
+    """Where the block fails and secrets are missing, tell how to set them: the program can't know the stack's commands."""
+    try:
+        yield
+    except StackError:
+        if missing := missing_secrets(stack):
+            print("\n".join(told(stack.name, missing)), flush=True)
+        raise
 
 
 def told(stack: str, missing: Sequence[str]) -> list[str]:

@@ -89,11 +89,13 @@ def test_a_copy_under_another_name_is_a_tier_of_its_own(tmp_path: Path, tier: st
 
 
 def test_what_a_tier_still_needs_is_told_with_the_command_that_sets_it(tmp_path: Path) -> None:
-    """Each of the lines is typed, and then nothing is missing. A name that no setting could need is refused."""
+    """A preview that fails for it says so too. Each line is typed, and then nothing is missing. A name that no setting could need is refused."""
     mine = checkout(tmp_path)
     mine.write("prod", text_of("prod"))
     told = re.findall(r"still to set: (make secret \S+ KEY=(\S+))", mine.make("secret", STACK="prod"))
     assert len(told) == 6
+    failed = mine.make("preview", STACK="prod", status=1)
+    assert [f"make secret STACK=prod KEY={key}" in failed for _, key in told] == [True] * len(told)
     for command, key in told:
         if key.startswith("tls-key-"):
             mine.make("certificates", STACK="prod")
