@@ -42,7 +42,7 @@ def missing_secrets(stack: Stack) -> list[str]:
 
 @contextmanager
 def telling_what_is_missing(stack: Stack) -> Iterator[None]:
-    """Where the block fails and secrets are missing, tell how to set them: the program can't know the stack's commands."""
+    """Where the block fails and secrets are missing, tell the commands that set them."""
     try:
         yield
     except StackError:

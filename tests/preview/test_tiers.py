@@ -89,7 +89,9 @@ def test_a_copy_under_another_name_is_a_tier_of_its_own(tmp_path: Path, tier: st
 
 
 def test_what_a_tier_still_needs_is_told_with_the_command_that_sets_it(tmp_path: Path) -> None:
-    """A preview that fails for it says so too. Each line is typed, and then nothing is missing. A name that no setting could need is refused."""
+    """A preview that fails for it tells so too. Once each line is typed, nothing is missing. A name that no setting could
+    need is refused.
+    """
     mine = checkout(tmp_path)
     mine.write("prod", text_of("prod"))
     told = re.findall(r"still to set: (make secret \S+ KEY=(\S+))", mine.make("secret", STACK="prod"))
