@@ -89,8 +89,8 @@ def test_a_copy_under_another_name_is_a_tier_of_its_own(tmp_path: Path, tier: st
 
 
 def test_what_a_tier_still_needs_is_told_with_the_command_that_sets_it(tmp_path: Path) -> None:
-    """A preview that fails for it tells so too. Once each line is typed, nothing is missing. A name that no setting could
-    need is refused.
+    """A preview that fails for it tells so too. Once each line is typed, nothing is missing. A name that is no secret's
+    is refused.
     """
     mine = checkout(tmp_path)
     mine.write("prod", text_of("prod"))
