@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview drift destroy refresh reach certificates gc forget policy test unit bench lint lab-down clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ destroy: $(VENV)/ready ## take everything back: each host as it was before
 
 certificates: $(VENV)/ready ## sign the endpoints' certificates with an authority of the stack's own (RENEW=--renew: anew)
 	@$(PYTHON) -m ops certificates --stack $(STACK) $(RENEW)
+
+secret: $(VENV)/ready ## set a secret of the stack, asked for or from a pipe (KEY=name; without it: which are missing)
+	@$(PYTHON) -m ops secret --stack $(STACK) $(if $(KEY),--key $(KEY))
 
 gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collection)
 	@$(PYTHON) -m ops gc --stack $(STACK)

@@ -1,4 +1,4 @@
-"""`python -m ops up|preview|drift|reach|destroy|refresh|certificates --stack NAME`; make calls it."""
+"""`python -m ops up|preview|drift|reach|destroy|refresh|certificates|secret --stack NAME`; make calls it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ops.drift import refresh_drift
 from ops.forget import forget as drop
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
+from ops.secret import missing_secrets, set_secret, telling_what_is_missing, told
 from ops.stack import LAB, PROJECT, StackError, selected
 from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
@@ -31,7 +32,7 @@ def up(stack: StackName = LAB) -> None:
     """Make the hosts as the stack says; the lab is started first and the result is proved."""
     if stack == LAB:
         _run_lab("up")
-    with selected(stack) as chosen:
+    with selected(stack) as chosen, telling_what_is_missing(chosen):
         recover(chosen)
         if tier_of(stack).observe:
             refresh_drift(chosen)
@@ -51,7 +52,7 @@ def up(stack: StackName = LAB) -> None:
 @app.command()
 def preview(stack: StackName = LAB) -> None:
     """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
-    with selected(stack, asks_hosts=False) as chosen:
+    with selected(stack, asks_hosts=False) as chosen, telling_what_is_missing(chosen):
         if tier_of(stack).observe:
             refresh_drift(chosen)
         chosen.pulumi("preview", "--diff")
@@ -133,6 +134,19 @@ def certificates(stack: StackName = LAB, renew: Renew = False) -> None:
     """
     with selected(stack, asks_hosts=False) as chosen:
         for line in certify(chosen, tier_of(stack), PROJECT, renew=renew):
+            print(line, flush=True)
+
+
+@app.command()
+def secret(
+    key: Annotated[str, typer.Option(help="The secret's name; without it only what is missing is told.")] = "",
+    stack: StackName = LAB,
+) -> None:
+    """Set a secret of a stack: asked for on the terminal, else read from standard input. Reaches no host."""
+    with selected(stack, asks_hosts=False) as chosen:
+        if key:
+            set_secret(chosen, key)
+        for line in told(stack, missing_secrets(chosen)):
             print(line, flush=True)
 
 
