@@ -40,6 +40,17 @@ class RegistryOutputs:
         passphrase or key that it runs with, and stay secret here."""
         return cls(**{each.name: _output(stack, each.name) for each in fields(cls)})
 
+    def image(self, name: str) -> pulumi.Output[str]:
+        """The reference of an image of the registry; `name` has its tag or digest, such as team/app:1.4.2. It ends the
+        program with an error where the stack has no registry to push to."""
+
+        def reference(prefix: str | None) -> str:
+            if prefix is None:
+                raise pulumi.RunError(f"image {name}: the registry's stack has caches only, and none that holds it")
+            return f"{prefix}/{name}"
+
+        return self.pull_prefix.apply(reference)
+
 
 def _output(stack: pulumi.StackReference, name: str) -> pulumi.Output[Any]:
     def read(known: Mapping[str, Any]) -> Any:

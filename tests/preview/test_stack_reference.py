@@ -42,7 +42,7 @@ from registry_outputs.reader import RegistryOutputs
 registry = RegistryOutputs.of(pulumi.StackReference(pulumi.Config().require("stack")))
 for field in dataclasses.fields(registry):
     pulumi.export(field.name, getattr(registry, field.name))
-pulumi.export("image", pulumi.Output.concat(registry.pull_prefix, "/team/app:1"))
+pulumi.export("image", registry.image("team/app:1"))
 pulumi.export("login", registry.pull_credentials.apply(lambda found: found and found["password"]))
 """
 TLS = {"certificate": "stacks/server.pem", "key": "own"}
