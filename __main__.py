@@ -106,7 +106,7 @@ def declare(loaded: Loaded) -> None:
             documents.add(name, collection.documents)
 
     runtimes(set(hosts) - registry_hosts, after=served)
-    export(tier, documents)
+    export(loaded, documents)
 
 
 declare(load(Path.cwd()))

@@ -1,13 +1,16 @@
-"""The stack's outputs: few, stable, typed; other stacks read them."""
+"""The stack's outputs: those that other stacks read (registry_outputs), and `documents`, which people read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 
-from settings.registries import HostedRegistry
-from settings.tier import Tier
+from components.configuration import Loaded
+from documents import outputs
+from hostctl.masking import MASK
+from registry_outputs.contract import OUTPUTS_VERSION, SECRET, VERSION
 
 
 class Documents:
@@ -25,11 +28,15 @@ class Documents:
         return self._by_host
 
 
-def export(tier: Tier, documents: Documents) -> None:
-    """Export `mirrors` (URL by registry name), `registries` (URL by name, to push to) and `documents`."""
-    pulumi.export("mirrors", tier.mirrors())
-    pulumi.export(
-        "registries",
-        {each.name: tier.url(each) for each in tier.registries if isinstance(each, HostedRegistry)},
-    )
+def export(loaded: Loaded, documents: Documents) -> None:
+    """Export what the contract says, and `documents`, which is no part of it."""
+    passwords = loaded.passwords()
+
+    def rendered(known: Mapping[str, str]) -> Mapping[str, Any]:
+        return outputs.render(loaded.tier, loaded.authorities, known)
+
+    secrets: pulumi.Output[Any] = pulumi.Output.secret(pulumi.Output.all(**passwords).apply(rendered))
+    pulumi.export(OUTPUTS_VERSION, VERSION)
+    for name, value in rendered(dict.fromkeys(passwords, MASK)).items():
+        pulumi.export(name, secrets[name] if name in SECRET and value is not None else value)
     pulumi.export("documents", documents.as_output())

@@ -39,7 +39,7 @@ def up(stack: StackName = LAB) -> None:
         # Without the outputs: `documents` has every file of every host.
         chosen.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
         outputs = chosen.outputs()
-        for kind in ("mirrors", "registries"):
+        for kind in ("endpoints", "mirrors"):
             for name, url in outputs.get(kind, {}).items():
                 print(f"{kind}: {name} {url}", flush=True)
         if stack == LAB:

@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from hostctl import docker_engine, nginx_conf, wishes
+from hostctl import docker_engine, nginx_conf, nginx_workers, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
@@ -95,7 +95,9 @@ class DockerRelay(Unit):
         if change.text(UNIT_FILE) is None:
             forget(host, f"{SERVICE}.service")
         elif level == RELOAD:
-            host.must("systemctl", "reload", f"{SERVICE}.service")
+            # The marker does not tell two logins apart, since anybody on the host can ask for it.
+            main = service(host, SERVICE).pid
+            nginx_workers.reload(main, lambda: host.must("systemctl", "reload", f"{SERVICE}.service"))
         else:
             enable(host, f"{SERVICE}.service")
             restart(host, SERVICE)

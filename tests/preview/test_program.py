@@ -19,7 +19,7 @@ WRONG = PROJECT / "tests" / "cases" / "settings" / "everything-at-once.yaml"
 
 def preview(folder: Path, config: str, fails: bool = False) -> str:
     """A preview of the program with these settings, as the stack `dev` of a project that is the test's own."""
-    packages = ("components", "documents", "garbage_collection", "hostctl", "origin", "settings")
+    packages = ("components", "documents", "garbage_collection", "hostctl", "origin", "registry_outputs", "settings")
     for each in ("Pulumi.yaml", "__main__.py", ".venv", *packages):
         (folder / each).symlink_to(PROJECT / each)
     (folder / "stacks").mkdir()

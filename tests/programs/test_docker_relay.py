@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
+import re
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +18,11 @@ import pytest
 
 from documents import docker_relay
 from documents.access import Access, basic
-from hostctl.units.docker_relay import CONFIG, MARKER, SERVICE
+from hostctl import nginx_workers
+from hostctl.errors import HostError
+from hostctl.host import Host
+from hostctl.unit import Change
+from hostctl.units.docker_relay import CONFIG, MARKER, SERVICE, DockerRelay
 from tests.programs.nginx import running
 from tests.programs.served_site import POLL, free_port
 
@@ -29,6 +36,7 @@ class Mirror:
     """What it was asked; its answer without the right login is 401."""
 
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    login: str = LOGIN
 
     def handler(mirror) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
@@ -39,7 +47,7 @@ class Mirror:
 
             def do_GET(self) -> None:
                 mirror.asked.append((self.command, self.path, self.headers["Host"]))
-                known = self.headers.get_all("Authorization") == [LOGIN]
+                known = self.headers.get_all("Authorization") == [mirror.login]
                 self.send_response(200 if known else 401)
                 self.send_header("Content-Length", str(len(BODY)))
                 self.end_headers()
@@ -58,6 +66,14 @@ class Relay:
     mirror: Mirror
     mirror_port: int
     generation: str
+    config: Path
+
+    def change_login(self, login: str) -> None:
+        """As hostctl does: another configuration, and the signal to read it."""
+        text = self.config.read_text()
+        self.config.write_text(re.sub(r"Authorization .*;", f'Authorization "{login}";', text))
+        main = int((self.config.parent / "pid").read_text())
+        nginx_workers.reload(main, lambda: os.kill(main, signal.SIGHUP))
 
     def ask(self, method: str, path: str, source: str = "127.0.0.1", **headers: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10, source_address=(source, 0))
@@ -81,7 +97,7 @@ def relay(tmp_path: Path) -> Iterator[Relay]:
     temporary = "".join(f"{kind}_temp_path {tmp_path}/{kind}; " for kind in TEMPORARY)
     text = text.replace(f"/run/{SERVICE}.pid", f"{tmp_path}/pid").replace("http {", f"http {{ {temporary}", 1)
     config.write_text(text.replace("error_log stderr warn", f"error_log {tmp_path}/error.log warn"))
-    live = Relay(port, mirror, mirror_port, rendered.generation)
+    live = Relay(port, mirror, mirror_port, rendered.generation, config)
     try:
         with running(config, lambda: live.ask("GET", MARKER)):
             yield live
@@ -130,3 +146,15 @@ def test_a_mirror_over_https_is_asked_by_its_name_and_its_authority() -> None:
     assert "proxy_ssl_verify on;" in text
     assert "proxy_ssl_name m.lan;" in text
     assert "proxy_ssl_trusted_certificate /etc/ca.pem;" in text
+
+
+@pytest.mark.parametrize("word", ["one", "two", "three"])
+def test_a_changed_login_is_proved_and_a_wrong_one_refused(relay: Relay, word: str) -> None:
+    """No worker of before may answer for the new ones: it has the other login."""
+    change = Change({}, {}, facts={"port": relay.port})
+    relay.mirror.login = basic("puller", word)
+    relay.change_login(relay.mirror.login)
+    DockerRelay().prove(Host(), change)
+    relay.change_login(basic("puller", "wrong"))
+    with pytest.raises(HostError, match="the mirror refuses the login"):
+        DockerRelay().prove(Host(), change)

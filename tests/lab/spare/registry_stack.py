@@ -1,0 +1,124 @@
+"""A small registry of a test's own on spare1, which spare2 may use, and images in it that run a web server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.services import HUB_URL, PUSH_PORT
+from ops.proof import PROXY_LOG
+from tests.checkout import Checkout, on_the_lab
+from tests.lab.hosts import must, without_records
+
+STACK = "apps"
+PREFIX = "192.168.1.31"
+MIRROR = f"{PREFIX}:5080"
+HTTP_PORT = 8080
+CLIENT = (Path(__file__).parents[2] / "registry_client.py").read_text()
+SETTINGS: dict[str, Any] = {
+    "known_hosts": ".work/lab/known_hosts",
+    "hosts": [
+        {"name": "spare1", "address": PREFIX, "ssh": {"host": "127.0.1.31", "port": 2222}},
+        {"name": "spare2", "address": "192.168.1.32", "ssh": {"host": "127.0.1.32", "port": 2222}},
+    ],
+    "image": {"reference": "registry:3", "archive": ".work/lab/registry.tar"},
+    "registries": [
+        {"kind": "hosted", "name": "hosted", "host": "spare1", "keep_data": False},
+        {"kind": "cache", "name": "hub-cache", "host": "spare1", "serves": "docker.io", "upstream": HUB_URL},
+    ],
+    "proxy": {
+        "host": "spare1",
+        "endpoints": [
+            {"registry": "hosted", "port": 80, "server_name": PREFIX},
+            {"registry": "hub-cache", "port": 5080, "server_name": PREFIX, "login": True},
+        ],
+        "users": [{"name": "pusher", "role": "push"}, {"name": "puller", "role": "pull"}],
+    },
+    # All that spare2 needs is to know that the registry speaks HTTP.
+    "runtimes": [{"host": "spare2", "docker": {"logins": [{"registry": MIRROR, "user": "puller"}]}}],
+    "firewall": {"allow": ["192.168.1.0/24"]},
+}
+
+
+@dataclass
+class Registry:
+    """The stack when it is up."""
+
+    checkout: Checkout
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def configure(self, **changed: Any) -> None:
+        """The settings, some of them others; secrets stay."""
+        whole = yaml.safe_load(self.checkout.read(STACK))
+        secrets = {key: each for key, each in whole.get("config", {}).items() if "secure" in each}
+        plain = {f"http-registry:{key}": each for key, each in {**SETTINGS, **changed}.items()}
+        self.checkout.write(STACK, yaml.safe_dump({**whole, "config": {**plain, **secrets}}))
+
+    def set_password(self, user: str, password: str) -> None:
+        self.passwords[user] = password
+        self.checkout.secret(STACK, f"password-{user}", password)
+
+    def up(self) -> str:
+        return self.checkout.make("up", STACK=STACK)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs as `pulumi stack output --json --show-secrets` prints them."""
+        found: dict[str, Any] = json.loads(
+            self.checkout.pulumi("stack", "output", "--json", "--show-secrets", "--stack", STACK)
+        )
+        return found
+
+    def push(self, repository: str, tag: str) -> None:
+        """Push, as pusher, the hub's library/app with a web server as its command; another image for each tag."""
+        login = f"pusher:{self.passwords['pusher']}"
+        must("hub", "python3 -", f"{CLIENT}\n{PUSH}\npush({login!r}, {repository!r}, {tag!r})\n")
+
+    def log(self) -> list[dict[str, str]]:
+        """What the proxy has logged."""
+        return [json.loads(line) for line in must("spare1", f"cat {PROXY_LOG}").splitlines()]
+
+
+PUSH = f"""
+from base64 import b64encode
+
+def push(login, repository, tag):
+    source = Client("http://127.0.0.1:{PUSH_PORT}")
+    target = Client("http://{PREFIX}", {{"Authorization": "Basic " + b64encode(login.encode()).decode()}})
+    accept = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = source.ask("GET", "/v2/library/app/manifests/1", Accept=accept).data
+    blob = lambda each: source.ask("GET", "/v2/library/app/blobs/" + each["digest"]).body
+    config = json.loads(blob(manifest["config"]))
+    config["config"]["Cmd"] = ["httpd", "-f", "-p", "{HTTP_PORT}", "-h", "/"]
+    config["config"]["Labels"] = {{"tag": tag}}
+    parts = {{"config": json.dumps(config).encode(), "layer": blob(manifest["layers"][0])}}
+    for each in parts.values():
+        target.upload(repository, each)
+    manifest["config"].update(size=len(parts["config"]), digest=digest(parts["config"]))
+    answer = target.put(repository, tag, json.dumps(manifest).encode())
+    assert answer.status == 201, answer.body
+"""
+
+
+@contextmanager
+def registry_stack(folder: Path) -> Iterator[Registry]:
+    """Bring it up; afterwards both hosts are as they were before."""
+    before = {name: without_records(name) for name in ("spare1", "spare2")}
+    with on_the_lab(folder) as checkout:
+        registry = Registry(checkout)
+        checkout.write(STACK, "config: {}\n")
+        checkout.pulumi("stack", "init", STACK)
+        registry.configure()
+        for user in ("pusher", "puller"):
+            registry.set_password(user, f"first-of-{user}")
+        try:
+            registry.up()
+            yield registry
+        finally:
+            checkout.make("destroy", STACK=STACK)
+    assert {name: without_records(name) for name in before} == before
