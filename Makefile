@@ -10,11 +10,11 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab)
-	@$(PYTHON) -m ops up --stack $(STACK)
+up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab; HOST=name: that host alone)
+	@$(PYTHON) -m ops up --stack $(STACK) $(if $(HOST),--host $(HOST))
 
-preview: $(VENV)/ready ## show what up would change, line by line; reaches no host (but see observe)
-	@$(PYTHON) -m ops preview --stack $(STACK)
+preview: $(VENV)/ready ## show what up would change, line by line; reaches no host (but see observe; HOST=name: of that host)
+	@$(PYTHON) -m ops preview --stack $(STACK) $(if $(HOST),--host $(HOST))
 
 refresh: $(VENV)/ready ## read what is there into the state
 	@$(PYTHON) -m ops refresh --stack $(STACK)

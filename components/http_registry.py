@@ -95,17 +95,18 @@ class HttpRegistry(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
         """`after`: what must be in place before the port opens, such as the firewall."""
-        super().__init__("http-registry:index:HttpRegistry", name, None, opts)
+        earlier = pulumi.ResourceOptions(aliases=[pulumi.Alias(name=args.registry.name)])  # its name had no host
+        super().__init__("http-registry:index:HttpRegistry", name, None, pulumi.ResourceOptions.merge(opts, earlier))
         self._args = args
         registry, host = args.registry, args.host
         masked = registry_config.render(registry, args.files)
-        self.documents = {f"{name}:{each.path}": each.text for each in masked}
+        self.documents = {f"{registry.name}:{each.path}": each.text for each in masked}
         volumes = []
         if registry_config.in_volume(registry):
             keep = isinstance(registry, HostedRegistry) and registry.keep_data
             volume = docker.Volume(
                 f"{name}-data",
-                name=f"http-registry-{name}",
+                name=f"http-registry-{registry.name}",
                 labels=[docker.VolumeLabelArgs(label=key, value=value) for key, value in host.labels.items()],
                 opts=pulumi.ResourceOptions(parent=self, provider=host.docker, retain_on_delete=keep),
             )
@@ -146,7 +147,7 @@ class HttpRegistry(pulumi.ComponentResource):
         suffix = "" if index == 1 else f"-{index}"
         return docker.Container(
             f"{name}-container{suffix}",
-            name=f"http-registry-{name}{suffix}",
+            name=f"http-registry-{self._args.registry.name}{suffix}",
             image=base.image_id,
             restart="unless-stopped",
             must_run=True,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lab.process import LabError
+from ops import one_host
 from ops.certificates import certify
 from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
@@ -22,12 +23,13 @@ from toolchain.errors import EngineError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 HostName = Annotated[str, typer.Option("--host", help="A host's name in the settings.")]
+OneHost = Annotated[str, typer.Option("--host", help="Only what is on this host; all hosts if absent.")]
 Renew = Annotated[bool, typer.Option("--renew", help="Every server's certificate, with a new key.")]
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
 
 
 @app.command()
-def up(stack: StackName = LAB) -> None:
+def up(stack: StackName = LAB, host: OneHost = "") -> None:
     """Make the hosts as the stack says; the lab is started first and the result is proved."""
     if stack == LAB:
         _run_lab("up")
@@ -36,7 +38,11 @@ def up(stack: StackName = LAB) -> None:
         if tier_of(stack).observe:
             refresh_drift(chosen)
         # Without the outputs: `documents` has every file of every host.
-        chosen.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
+        options = ("--yes", "--skip-preview", "--suppress-outputs")
+        if host:
+            one_host.up(chosen, host, *options)
+        else:
+            chosen.pulumi("up", *options)
         outputs = chosen.outputs()
         for kind in ("mirrors", "registries"):
             for name, url in outputs.get(kind, {}).items():
@@ -49,12 +55,12 @@ def up(stack: StackName = LAB) -> None:
 
 
 @app.command()
-def preview(stack: StackName = LAB) -> None:
+def preview(stack: StackName = LAB, host: OneHost = "") -> None:
     """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
     with selected(stack, asks_hosts=False) as chosen:
         if tier_of(stack).observe:
             refresh_drift(chosen)
-        chosen.pulumi("preview", "--diff")
+        chosen.pulumi("preview", "--diff", *one_host.arguments(stack, host))
 
 
 @app.command()
