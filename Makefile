@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview drift destroy refresh reach certificates gc forget test unit bench lint lab-down clean
+.PHONY: help up preview drift destroy refresh reach certificates gc forget move reinstalled test unit bench lint lab-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collec
 
 forget: $(VENV)/ready ## drop a host that is gone for good from the state (HOST=name)
 	@$(PYTHON) -m ops forget --stack $(STACK) --host $(HOST)
+
+reinstalled: $(VENV)/ready ## drop from the state what was on a host that was installed from scratch; up makes it anew (HOST=name)
+	@$(PYTHON) -m ops reinstalled --stack $(STACK) --host $(HOST)
+
+move: $(VENV)/ready ## copy a registry's images to another host, pushes held off at the end (REGISTRY=name TO=host; BACK=--back: stay)
+	@$(PYTHON) -m ops move --stack $(STACK) --registry $(REGISTRY) $(if $(TO),--to $(TO)) $(BACK)
 
 reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FROM=address PORT=number, TO=, INTERFACE=)
 	@$(PYTHON) -m ops reach --stack $(STACK) --host $(HOST) --from $(FROM) --port $(PORT) \

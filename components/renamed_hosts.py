@@ -16,9 +16,7 @@ def keep_renamed_hosts(tier: Tier) -> None:
         for name, was in renamed.items():
             if (old := before_renaming(args.type_, args.name, name, was)) is not None:
                 aliases = pulumi.ResourceOptions(aliases=[pulumi.Alias(name=old)])
-                return pulumi.ResourceTransformationResult(
-                    args.props, pulumi.ResourceOptions.merge(args.opts, aliases)
-                )
+                return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, aliases))
         return None
 
     if renamed:

@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 
 from lab.process import LabError
+from ops import move as moving
 from ops import one_host
 from ops.certificates import certify
 from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
+from ops.diagnosis import explained
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
+from ops.reinstalled import reinstalled as drop_reinstalled
 from ops.stack import LAB, PROJECT, StackError, selected
 from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
@@ -39,10 +42,11 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
             refresh_drift(chosen)
         # Without the outputs: `documents` has every file of every host.
         options = ("--yes", "--skip-preview", "--suppress-outputs")
-        if host:
-            one_host.up(chosen, host, *options)
-        else:
-            chosen.pulumi("up", *options)
+        with explained(chosen):
+            if host:
+                one_host.up(chosen, host, *options)
+            else:
+                chosen.pulumi("up", *options)
         outputs = chosen.outputs()
         for kind in ("mirrors", "registries"):
             for name, url in outputs.get(kind, {}).items():
@@ -80,7 +84,8 @@ def refresh(stack: StackName = LAB) -> None:
     with selected(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
-        chosen.pulumi("refresh", "--yes", "--skip-preview")
+        with explained(chosen):
+            chosen.pulumi("refresh", "--yes", "--skip-preview")
 
 
 @app.command()
@@ -89,7 +94,8 @@ def destroy(stack: StackName = LAB) -> None:
     with selected(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
-        chosen.pulumi("destroy", "--yes", "--skip-preview")
+        with explained(chosen):
+            chosen.pulumi("destroy", "--yes", "--skip-preview")
 
 
 @app.command()
@@ -105,6 +111,29 @@ def forget(host: HostName, stack: StackName = LAB) -> None:
     with selected(stack, asks_hosts=False) as chosen:
         for name in drop(chosen, host):
             print(f"forgotten: {name}", flush=True)
+
+
+@app.command()
+def reinstalled(host: HostName, stack: StackName = LAB) -> None:
+    """Drop from the state what was on a host that has been installed from scratch, for `up` to make it anew."""
+    with selected(stack) as chosen:
+        for line in drop_reinstalled(chosen, host):
+            print(line, flush=True)
+
+
+@app.command()
+def move(
+    registry: Annotated[str, typer.Option(help="A hosted registry's name.")],
+    to: Annotated[str, typer.Option(help="A host's name.")] = "",
+    stack: StackName = LAB,
+    back: Annotated[bool, typer.Option("--back", help="It stays where it is: let pushes in again.")] = False,
+) -> None:
+    """Copy a hosted registry's images to another host and hold pushes off, for `up` to bring the registry up there."""
+    with selected(stack) as chosen:
+        if back:
+            moving.let_in(chosen, registry)
+        else:
+            moving.move(chosen, registry, to)
 
 
 @app.command()

@@ -47,9 +47,9 @@ def up(stack: Stack, host: str, *options: str) -> None:
 
 def never_up(deployment: Mapping[str, Any], tier: Tier, host: str) -> list[str]:
     """Hosts with registries that the state does not know; pulumi can bring no other one up before them."""
-    known = {
-        each["urn"].rpartition("::")[2] for each in deployment.get("resources") or [] if each["type"] == HOST
-    } | {each.name for each in tier.hosts if each.was}
+    known = {each["urn"].rpartition("::")[2] for each in deployment.get("resources") or [] if each["type"] == HOST} | {
+        each.name for each in tier.hosts if each.was
+    }
     return sorted({each.host for each in tier.registries} - known - {host})
 
 
