@@ -1,4 +1,4 @@
-"""A host that was installed from scratch under its old name: the state forgets what was there, and `up` makes it anew."""
+"""A host that was installed from scratch under its old name: the state forgets what was there; `up` makes it anew."""
 
 from __future__ import annotations
 
