@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ def move(stack: Stack, name: str, to: str) -> None:
     try:
         time.sleep(SETTLE)
         _copy(source, target)
-        if source.listing() != target.listing():
+        if len({json.dumps(each, sort_keys=True) for each in _listings(source, target)}) > 1:
             raise StackError(f"{to}: has not the same images as {registry.host}; try again")
     except BaseException:
         let_in(stack, name)
@@ -138,9 +139,15 @@ def _hold(source: Place, name: str) -> None:
     source.run(f"{stop}; mkdir -p {folder} && touch {gate(name)}")
 
 
+def _listings(source: Place, target: Place) -> tuple[dict[str, str], dict[str, str]]:
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(Place.listing, (source, target))
+    return one, other
+
+
 def _copy(source: Place, target: Place) -> int:
     """Make the target's files the source's; returns how many bytes of blobs went over."""
-    difference = Difference.between(source.listing(), target.listing())
+    difference = Difference.between(*_listings(source, target))
     if difference.missing:
         _send(source, target, difference.missing)
     if difference.surplus:
