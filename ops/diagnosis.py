@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from ops.configuration import tier_of, write_known_hosts
+from ops.drift_marks import places
 from ops.ssh import on_host
 from ops.stack import Stack, StackError
 from settings.resource_names import HOST
+from settings.tier import Host
 
 SSH_FAILED = 255
 """ssh's own exit status, whatever the command's would be (ssh(1))."""
@@ -56,12 +59,22 @@ def _troubles(stack: Stack) -> list[str]:
         state = stack.state()["deployment"].get("resources") or []
     except StackError:
         return []
+    programs = {each.host: each.program for each in places({"resources": state})}
+
+    def ask(host: Host) -> subprocess.CompletedProcess[str]:
+        program = programs.get(host.name) or programs.get(host.was or "")
+        return on_host(stack, host, known_hosts, f"[ -e {program} ]" if program else "true")
+
     with ThreadPoolExecutor(len(tier.hosts)) as pool:
-        asked = list(pool.map(lambda each: on_host(stack, each, known_hosts, "true"), tier.hosts))
+        asked = dict(zip(tier.hosts, pool.map(ask, tier.hosts), strict=True))
     found = [
-        remedy(stack.name, host.name, done.stderr)
-        for host, done in zip(tier.hosts, asked, strict=True)
-        if done.returncode == SSH_FAILED
+        remedy(stack.name, host.name, done.stderr) for host, done in asked.items() if done.returncode == SSH_FAILED
+    ]
+    found += [
+        f"{host.name}: hostctl is not there any more, though the state says so. Where the host was reinstalled: 'make "
+        f"reinstalled STACK={stack.name} HOST={host.name}', and do this again"
+        for host, done in asked.items()
+        if done.returncode not in (0, SSH_FAILED)
     ]
     known = {name for each in tier.hosts for name in (each.name, each.was)}
     names = [each["urn"].rpartition("::")[2] for each in state if each["type"] == HOST]
