@@ -11,19 +11,19 @@ from hostctl.units import UNITS
 HOST = "http-registry:index:Host"
 """The type of the component that a host is."""
 
-PARTS = (
-    "python",
-    "hostctl",
-    "docker",
-    "firewall-confirmed",
-    "runtimes",
-    "nginx",
-    "registries",
-    "registries-image",
-    "registries-archive",
-    "registries-network",
-    *UNITS,
-)
+PARTS = {
+    "docker": ["docker"],
+    "Command": ["python", "firewall-confirmed", *UNITS],
+    "CopyToRemote": ["hostctl", "registries-archive"],
+    "RemoteImage": ["registries-image"],
+    "Network": ["registries-network"],
+    "RegistryBase": ["registries"],
+    "RuntimeMirrorConfig": ["runtimes"],
+    "NginxAuthProxy": ["nginx"],
+    "FirewallPolicy": ["firewall"],
+    "GarbageCollection": ["garbage-collection"],
+}
+"""The parts by the last word of their type. Without the type, `a-docker` may be a part of `a` or another host."""
 
 
 def of_registry(host: str, registry: str) -> str:
@@ -35,7 +35,8 @@ def is_on(kind: str, name: str, host: str) -> bool:
     """Whether a resource of that type and name is on the host."""
     if kind == HOST:
         return name == host
-    return name.startswith(f"{host}.") or name in {f"{host}-{part}" for part in PARTS}
+    parts = PARTS.get(kind.rpartition(":")[2], [])
+    return name.startswith(f"{host}.") or name in [f"{host}-{part}" for part in parts]
 
 
 def before_renaming(kind: str, name: str, host: str, was: str) -> str | None:
@@ -45,4 +46,5 @@ def before_renaming(kind: str, name: str, host: str, was: str) -> str | None:
 
 def targets(host: str) -> list[str]:
     """Patterns for `pulumi --target` that find all on the host, also what is not there yet."""
-    return [f"**:{HOST}::{host}", f"**::{host}.**", *(f"**::{host}-{part}" for part in PARTS)]
+    parts = [f"**:{kind}::{host}-{part}" for kind, names in PARTS.items() for part in names]
+    return [f"**:{HOST}::{host}", f"**::{host}.**", *parts]

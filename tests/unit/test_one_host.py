@@ -48,5 +48,5 @@ def test_a_host_that_others_need_comes_first() -> None:
 
 def test_an_unknown_host_is_told_with_those_that_there_are() -> None:
     assert arguments("lab", "") == []
-    with pytest.raises(StackError, match="HOST=docker9: .* there are: registry, docker1"):
+    with pytest.raises(StackError, match=r"HOST=docker9: .* there are: registry, docker1"):
         arguments("lab", "docker9")
