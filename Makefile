@@ -10,11 +10,11 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab)
-	@$(PYTHON) -m ops up --stack $(STACK)
+up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab; HOST=name: that host alone)
+	@$(PYTHON) -m ops up --stack $(STACK) $(if $(HOST),--host $(HOST))
 
-preview: $(VENV)/ready ## show what up would change, line by line; reaches no host (but see observe)
-	@$(PYTHON) -m ops preview --stack $(STACK)
+preview: $(VENV)/ready ## show what up would change, line by line; reaches no host (but see observe; HOST=name: of that host)
+	@$(PYTHON) -m ops preview --stack $(STACK) $(if $(HOST),--host $(HOST))
 
 refresh: $(VENV)/ready ## read what is there into the state
 	@$(PYTHON) -m ops refresh --stack $(STACK)
@@ -36,6 +36,12 @@ gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collec
 
 forget: $(VENV)/ready ## drop a host that is gone for good from the state (HOST=name)
 	@$(PYTHON) -m ops forget --stack $(STACK) --host $(HOST)
+
+reinstalled: $(VENV)/ready ## drop from the state what was on a host that was installed from scratch; up makes it anew (HOST=name)
+	@$(PYTHON) -m ops reinstalled --stack $(STACK) --host $(HOST)
+
+move: $(VENV)/ready ## copy a registry's images to another host, pushes held off at the end (REGISTRY=name TO=host; BACK=--back: stay)
+	@$(PYTHON) -m ops move --stack $(STACK) --registry $(REGISTRY) $(if $(TO),--to $(TO)) $(BACK)
 
 reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FROM=address PORT=number, TO=, INTERFACE=)
 	@$(PYTHON) -m ops reach --stack $(STACK) --host $(HOST) --from $(FROM) --port $(PORT) \

@@ -11,14 +11,17 @@ from components.garbage_collection import GarbageCollection, GarbageCollectionAr
 from components.http_registry import HttpRegistryArgs, RegistryBase
 from components.nginx_auth_proxy import NginxAuthProxyArgs
 from components.outputs import Documents, export
+from components.renamed_hosts import keep_renamed_hosts
 from components.runtime_mirror_config import RuntimeMirrorConfigArgs
 from documents import canary, garbage_collection
 from settings.registries import HostedRegistry
+from settings.resource_names import of_registry
 
 
 def declare(loaded: Loaded) -> None:
     """Declare every resource of the tier."""
     tier = loaded.tier
+    keep_renamed_hosts(tier)
     documents = Documents()
     hosts = {each.name: Host(each.name, loaded.host_args(each)) for each in tier.hosts}
 
@@ -63,7 +66,7 @@ def declare(loaded: Loaded) -> None:
     registries: list[pulumi.Resource] = []
     for each in containers:
         registry = HttpRegistry(
-            each.name,
+            of_registry(each.host, each.name),
             HttpRegistryArgs(
                 each,
                 hosts[each.host],
@@ -80,7 +83,7 @@ def declare(loaded: Loaded) -> None:
     served = list(registries)
     if tier.proxy:
         proxy = NginxAuthProxy(
-            "proxy",
+            f"{tier.proxy.host}-nginx",
             NginxAuthProxyArgs(
                 hosts[tier.proxy.host],
                 tier,

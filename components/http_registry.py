@@ -23,6 +23,10 @@ class RegistryBase(pulumi.ComponentResource):
 
     image_id: pulumi.Output[str]
     """The image by its content, `sha256:…`."""
+    source: str
+    """Where the image comes from: its reference, or the archive's SHA-256."""
+    loaded: bool
+    """Whether hostctl loads it from an archive."""
     network: pulumi.Output[str]
     """The network's name."""
 
@@ -42,6 +46,8 @@ class RegistryBase(pulumi.ComponentResource):
         """
         super().__init__("http-registry:index:RegistryBase", name, None, opts)
         docker_opts = pulumi.ResourceOptions(parent=self, provider=host.docker, depends_on=list(after))
+        self.loaded = archive is not None
+        self.source = archive[1] if archive else image.reference
         if archive is None:
             pulled = docker.RemoteImage(f"{name}-image", name=image.reference, keep_locally=True, opts=docker_opts)
             self.image_id = pulled.image_id
@@ -95,17 +101,18 @@ class HttpRegistry(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
         """`after`: what must be in place before the port opens, such as the firewall."""
-        super().__init__("http-registry:index:HttpRegistry", name, None, opts)
+        earlier = pulumi.ResourceOptions(aliases=[pulumi.Alias(name=args.registry.name)])  # its name had no host
+        super().__init__("http-registry:index:HttpRegistry", name, None, pulumi.ResourceOptions.merge(opts, earlier))
         self._args = args
         registry, host = args.registry, args.host
         masked = registry_config.render(registry, args.files)
-        self.documents = {f"{name}:{each.path}": each.text for each in masked}
+        self.documents = {f"{registry.name}:{each.path}": each.text for each in masked}
         volumes = []
         if registry_config.in_volume(registry):
             keep = isinstance(registry, HostedRegistry) and registry.keep_data
             volume = docker.Volume(
                 f"{name}-data",
-                name=f"http-registry-{name}",
+                name=f"http-registry-{registry.name}",
                 labels=[docker.VolumeLabelArgs(label=key, value=value) for key, value in host.labels.items()],
                 opts=pulumi.ResourceOptions(parent=self, provider=host.docker, retain_on_delete=keep),
             )
@@ -144,9 +151,10 @@ class HttpRegistry(pulumi.ComponentResource):
         """The first has no number in its name, so that it stays when replicas are added."""
         host, base = self._args.host, self._args.base
         suffix = "" if index == 1 else f"-{index}"
+        labels = {**host.labels, "http-registry.image": base.source}
         return docker.Container(
             f"{name}-container{suffix}",
-            name=f"http-registry-{name}{suffix}",
+            name=f"http-registry-{self._args.registry.name}{suffix}",
             image=base.image_id,
             restart="unless-stopped",
             must_run=True,
@@ -161,7 +169,7 @@ class HttpRegistry(pulumi.ComponentResource):
             uploads=uploads,
             volumes=volumes,
             networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=base.network)],
-            labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in host.labels.items()],
+            labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in labels.items()],
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
             opts=pulumi.ResourceOptions(
@@ -169,6 +177,9 @@ class HttpRegistry(pulumi.ComponentResource):
                 provider=host.docker,
                 depends_on=list(after),
                 replace_on_changes=["healthcheck", "tmpfs", "init"],
+                # A preview does not know what hostctl will say once it is asked anew, for whatever reason; the label
+                # tells there whether the image is another one.
+                ignore_changes=["image"] if base.loaded and pulumi.runtime.is_dry_run() else None,
                 delete_before_replace=True,
             ),
         )

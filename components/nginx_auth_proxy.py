@@ -47,7 +47,8 @@ class NginxAuthProxy(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
         """`after`: what must be in place before its ports open: the firewall, and the registries behind it."""
-        super().__init__("http-registry:index:NginxAuthProxy", name, None, opts)
+        earlier = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="proxy")])  # its name had no host
+        super().__init__("http-registry:index:NginxAuthProxy", name, None, pulumi.ResourceOptions.merge(opts, earlier))
         site = nginx_site.render(args.tier, args.certificates, args.registry_files)
         users = [{"name": user.name, "role": user.role} for user in site.users]
         self.documents = {

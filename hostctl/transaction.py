@@ -106,7 +106,8 @@ class Transactions:
         if record is not None and not same_owner(_stack(self.owner), _stack(record.owner)):
             raise HostError(
                 f"{unit.name}: this host is managed by the stack {_stack(record.owner)}; take it out of that stack "
-                f"or of {_stack(self.owner)}"
+                f"or of {_stack(self.owner)}. Where that stack is gone, 'hostctl remove-all' as {record.owner} takes "
+                "back what it has left here (docs/day-two.md)"
             )
 
     def _shows(self, unit: Unit, change: Change) -> bool:

@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 
 from lab.process import LabError
+from ops import move as moving
+from ops import one_host
 from ops.certificates import certify
 from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
+from ops.diagnosis import explained
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
+from ops.reinstalled import reinstalled as drop_reinstalled
 from ops.secret import missing_secrets, set_secret, telling_what_is_missing, told
 from ops.stack import LAB, PROJECT, StackError, selected
 from toolchain.engine import restore_interrupt
@@ -23,12 +27,13 @@ from toolchain.errors import EngineError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 HostName = Annotated[str, typer.Option("--host", help="A host's name in the settings.")]
+OneHost = Annotated[str, typer.Option("--host", help="Only what is on this host; all hosts if absent.")]
 Renew = Annotated[bool, typer.Option("--renew", help="Every server's certificate, with a new key.")]
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
 
 
 @app.command()
-def up(stack: StackName = LAB) -> None:
+def up(stack: StackName = LAB, host: OneHost = "") -> None:
     """Make the hosts as the stack says; the lab is started first and the result is proved."""
     if stack == LAB:
         _run_lab("up")
@@ -37,7 +42,12 @@ def up(stack: StackName = LAB) -> None:
         if tier_of(stack).observe:
             refresh_drift(chosen)
         # Without the outputs: `documents` has every file of every host.
-        chosen.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
+        options = ("--yes", "--skip-preview", "--suppress-outputs")
+        with explained(chosen):
+            if host:
+                one_host.up(chosen, host, *options)
+            else:
+                chosen.pulumi("up", *options)
         outputs = chosen.outputs()
         for kind in ("endpoints", "mirrors"):
             for name, url in outputs.get(kind, {}).items():
@@ -50,12 +60,12 @@ def up(stack: StackName = LAB) -> None:
 
 
 @app.command()
-def preview(stack: StackName = LAB) -> None:
+def preview(stack: StackName = LAB, host: OneHost = "") -> None:
     """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
     with selected(stack, asks_hosts=False) as chosen, telling_what_is_missing(chosen):
         if tier_of(stack).observe:
             refresh_drift(chosen)
-        chosen.pulumi("preview", "--diff")
+        chosen.pulumi("preview", "--diff", *one_host.arguments(stack, host))
 
 
 @app.command()
@@ -75,7 +85,8 @@ def refresh(stack: StackName = LAB) -> None:
     with selected(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
-        chosen.pulumi("refresh", "--yes", "--skip-preview")
+        with explained(chosen):
+            chosen.pulumi("refresh", "--yes", "--skip-preview")
 
 
 @app.command()
@@ -84,7 +95,8 @@ def destroy(stack: StackName = LAB) -> None:
     with selected(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
-        chosen.pulumi("destroy", "--yes", "--skip-preview")
+        with explained(chosen):
+            chosen.pulumi("destroy", "--yes", "--skip-preview")
 
 
 @app.command()
@@ -100,6 +112,29 @@ def forget(host: HostName, stack: StackName = LAB) -> None:
     with selected(stack, asks_hosts=False) as chosen:
         for name in drop(chosen, host):
             print(f"forgotten: {name}", flush=True)
+
+
+@app.command()
+def reinstalled(host: HostName, stack: StackName = LAB) -> None:
+    """Drop from the state what was on a host that has been installed from scratch, for `up` to make it anew."""
+    with selected(stack) as chosen:
+        for line in drop_reinstalled(chosen, host):
+            print(line, flush=True)
+
+
+@app.command()
+def move(
+    registry: Annotated[str, typer.Option(help="A hosted registry's name.")],
+    to: Annotated[str, typer.Option(help="A host's name.")] = "",
+    stack: StackName = LAB,
+    back: Annotated[bool, typer.Option("--back", help="It stays where it is: let pushes in again.")] = False,
+) -> None:
+    """Copy a hosted registry's images to another host and hold pushes off, for `up` to bring the registry up there."""
+    with selected(stack) as chosen:
+        if back:
+            moving.let_in(chosen, registry)
+        else:
+            moving.move(chosen, registry, to)
 
 
 @app.command()

@@ -33,6 +33,8 @@ class Host(Settings):
     """A machine of the tier."""
 
     name: Name
+    was: Name | None = None
+    """What it was called at the last `up`, where it gets another name; it can go after the next."""
     address: Address
     """Where other hosts reach its services."""
     ssh: Ssh = Ssh()

@@ -178,6 +178,10 @@ class NginxProxy(Unit):
             for each in path.parent.glob(f"{path.name}*"):
                 each.unlink()
         shutil.rmtree(host.path(RUN), ignore_errors=True)
+        from hostctl.units.garbage_collection import PREFIX  # for other calls, a module less to load
+
+        for gate in host.path("/run").glob(f"{PREFIX}*"):  # left closed by a registry that has moved away
+            shutil.rmtree(gate)
         files.remove_empty_folders(str(host.path(each)) for each in facts.get("made", []))
 
     def shown(self, path: str, content: bytes) -> str:
