@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from hostctl import docker_api, wishes
 from hostctl.errors import HostError
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.unit import NONE, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
@@ -42,6 +43,10 @@ class DockerImage(Unit):
     def activation(self, host: Host, change: Change) -> str:
         """Nothing is restarted."""
         return NONE
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """NONE."""
+        return Foresight((NONE,), "the image's archive is loaded into Docker; nothing is restarted")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Load the archive, or give the tag back its old meaning and remove what we loaded."""
