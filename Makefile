@@ -13,8 +13,8 @@ help: ## list the targets
 up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab)
 	@$(PYTHON) -m ops up --stack $(STACK)
 
-preview: $(VENV)/ready ## show what up would change, line by line; reaches no host (but see observe)
-	@$(PYTHON) -m ops preview --stack $(STACK)
+preview: $(VENV)/ready ## show what up would change, line by line; reaches no host (but see observe) (MARKDOWN=file: too)
+	@$(PYTHON) -m ops preview --stack $(STACK) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
 refresh: $(VENV)/ready ## read what is there into the state
 	@$(PYTHON) -m ops refresh --stack $(STACK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,11 @@ class Host(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *depends_on]),
         )
+
+    def shows(self, *resources: tuple[str, Iterable[str]], **more: int) -> dict[str, Any]:
+        """Outputs of a component, for a preview: the names of its resources, each with the `documents` that it writes,
+        by their paths; `more`: what else it needs to know of them."""
+        return {"host": self.name, "files": {name: sorted(paths) for name, paths in resources}, **more}
 
     def confirm_unit(
         self,

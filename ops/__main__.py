@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
+from ops.preview import show_preview
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
 from ops.stack import LAB, PROJECT, StackError, selected
@@ -21,6 +23,7 @@ from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+MarkdownFile = Annotated[Path | None, typer.Option(help="A file for the preview as a pull request's comment.")]
 HostName = Annotated[str, typer.Option("--host", help="A host's name in the settings.")]
 Renew = Annotated[bool, typer.Option("--renew", help="Every server's certificate, with a new key.")]
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
@@ -49,12 +52,12 @@ def up(stack: StackName = LAB) -> None:
 
 
 @app.command()
-def preview(stack: StackName = LAB) -> None:
+def preview(stack: StackName = LAB, markdown: MarkdownFile = None) -> None:
     """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
     with selected(stack, asks_hosts=False) as chosen:
         if tier_of(stack).observe:
             refresh_drift(chosen)
-        chosen.pulumi("preview", "--diff")
+        show_preview(chosen, markdown)
 
 
 @app.command()

@@ -1,0 +1,60 @@
+"""`make preview`: what `up` would change, without any host being reached."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ops.preview_plan import Plan, plan
+from ops.preview_report import failure, markdown, text
+from ops.stack import PROJECT, Stack, StackError
+
+WITHOUT_HOSTS = PROJECT / "ops" / "without_hosts"
+"""A folder for the front of PATH: an `ssh` that reaches nobody."""
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def show_preview(stack: Stack, comment: Path | None = None) -> Plan:
+    """Print what `up` would do. `comment`: a file for the same in Markdown, also where the preview fails.
+
+    Raises StackError where it fails, behind what pulumi says about it.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="preview-") as folder:
+        log = Path(folder, "events")
+        status, said, errors = stack.run(
+            "preview", "--event-log", str(log), "--color", "never", environment=preview_environment(stack.environment)
+        )
+        found = plan(_events(log)) if status == 0 else Plan()
+    if status != 0:
+        if comment:
+            comment.write_text(failure(stack.name, said + errors))
+        print(said + errors, end="", flush=True)
+        raise StackError(f"the preview failed; its output above says why (exit status {status})")
+    console = Console(highlight=False, soft_wrap=True)
+    for line in text(found, stack.name):
+        console.print(Text(line, COLOURS.get(line[:1], "")))
+    print(f"in {time.monotonic() - began:.1f} s; no host was asked", flush=True)
+    if comment:
+        comment.write_text(markdown(found, stack.name))
+    return found
+
+
+def preview_environment(environment: dict[str, str]) -> dict[str, str]:
+    """What a preview adds: an `ssh` that reaches nobody, and the switch for pulumi's --event-log."""
+    path = os.pathsep.join((str(WITHOUT_HOSTS), environment.get("PATH", "")))
+    return {"PATH": path, "PULUMI_DEBUG_COMMANDS": "true"}
+
+
+def _events(log: Path) -> Iterator[dict[str, Any]]:
+    with log.open() as lines:
+        for line in lines:
+            yield json.loads(line)
