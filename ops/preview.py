@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
+import typer
 
 from ops.preview_plan import Plan, plan
 from ops.preview_report import failure, markdown, text
@@ -39,10 +38,9 @@ def show_preview(stack: Stack, comment: Path | None = None) -> Plan:
             comment.write_text(failure(stack.name, said + errors))
         print(said + errors, end="", flush=True)
         raise StackError(f"the preview failed; its output above says why (exit status {status})")
-    console = Console(highlight=False, soft_wrap=True)
     for line in text(found, stack.name):
-        console.print(Text(line, COLOURS.get(line[:1], "")))
-    print(f"in {time.monotonic() - began:.1f} s; no host was asked", flush=True)
+        typer.secho(line, fg=COLOURS.get(line[:1]))
+    typer.echo(f"in {time.monotonic() - began:.1f} s; no host was asked")
     if comment:
         comment.write_text(markdown(found, stack.name))
     return found

@@ -29,7 +29,8 @@ WHY = {
 def counted(plan: Plan) -> str:
     """The counts of resources in a line, as the engine has them."""
     changes = [f"{count} {WORDS.get(kind, kind)}" for kind, count in plan.counts.items() if kind != "same"]
-    return ", ".join([*changes, f"{plan.counts.get('same', 0)} unchanged"])
+    same = plan.counts.get("same", 0)
+    return ", ".join([*changes, *([f"{same} unchanged"] if same or not changes else [])])
 
 
 def changes(plan: Plan) -> bool:
