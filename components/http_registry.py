@@ -130,6 +130,7 @@ class HttpRegistry(pulumi.ComponentResource):
             self._container(name, index, port, volumes, uploads, after)
             for index, port in enumerate(registry.ports, start=1)
         ]
+        host.done += [each.id for each in containers]
         shown = ((f"{name}-container{_suffix(index)}", self.documents) for index in range(1, len(containers) + 1))
         self.register_outputs({"container": containers[0].name, **host.shows(*shown)})
 

@@ -71,7 +71,9 @@ class NginxAuthProxy(pulumi.ComponentResource):
             passwords=pulumi.Output.all(**args.passwords), tls=pulumi.Output.all(**args.tls_secrets)
         )
         self.site = args.host.run_unit("nginx-proxy", secrets.apply(with_secrets), self, depends_on=before)
-        self.register_outputs(args.host.shows(*((f"{args.host.name}-{unit}", texts) for unit, texts in by_unit.items())))
+        self.register_outputs(
+            args.host.shows(*((f"{args.host.name}-{unit}", texts) for unit, texts in by_unit.items()))
+        )
 
     def _origin(
         self, args: NginxAuthProxyArgs, after: Sequence[pulumi.Resource], by_unit: dict[str, Mapping[str, str]]

@@ -20,7 +20,7 @@ def tagged(image: str) -> str:
 
 
 def ids_in(file: Path, archive: str, image: str) -> Set[str]:
-    """The ids that an engine may give the image, by its store. `archive`: what errors call the file. Raises HostError."""
+    """The ids that an engine may give the image. `archive`: what errors call the file. Raises HostError."""
     try:
         with tarfile.open(file) as opened:
             names = set(opened.getnames())

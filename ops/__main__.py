@@ -15,7 +15,7 @@ from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
-from ops.preview import show_preview
+from ops.preview import commented, show_preview
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
 from ops.stack import LAB, PROJECT, StackError, selected
@@ -54,7 +54,7 @@ def up(stack: StackName = LAB) -> None:
 @app.command()
 def preview(stack: StackName = LAB, markdown: MarkdownFile = None) -> None:
     """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
-    with selected(stack, asks_hosts=False) as chosen:
+    with commented(stack, markdown), selected(stack, asks_hosts=False) as chosen:
         if tier_of(stack).observe:
             refresh_drift(chosen)
         show_preview(chosen, markdown)

@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,19 @@ from ops.stack import PROJECT, Stack, StackError
 WITHOUT_HOSTS = PROJECT / "ops" / "without_hosts"
 """A folder for the front of PATH: an `ssh` that reaches nobody."""
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@contextmanager
+def commented(stack: str, comment: Path | None) -> Iterator[None]:
+    """Write what is wrong into the comment as well, where that is told before pulumi could."""
+    if comment:
+        comment.unlink(missing_ok=True)
+    try:
+        yield
+    except StackError as wrong:
+        if comment and not comment.exists():
+            comment.write_text(failure(stack, str(wrong)))
+        raise
 
 
 def show_preview(stack: Stack, comment: Path | None = None) -> Plan:

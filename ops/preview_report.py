@@ -16,7 +16,7 @@ COMMENT_LIMIT = 65_536
 """Characters that GitHub takes for a comment."""
 WORDS = {"create": "to create", "update": "to update", "replace": "to replace", "delete": "to delete"}
 UNCHANGED = "nothing changes"
-FENCE = "```"
+FENCE, FOLD_END = "```", "</details>"
 SHORT = 40
 """Lines of a diff that stands open in a comment."""
 WHY = {
@@ -92,19 +92,30 @@ def cut(whole: str, limit: int) -> str:
             break
         room -= len(line) + 1
         kept.append(line)
-    fences = [line for line in kept if line.startswith(FENCE)]
-    if len(fences) % 2:
-        kept.append(fences[-1].removesuffix("diff"))
-    left = len(lines) - len(kept)
     return "\n".join(
         [
             *kept,
+            *_ends(kept),
             "",
-            f"**Cut: {left} more lines.** A comment holds {COMMENT_LIMIT:,} characters; the whole preview is in "
-            "the job's log.",
+            f"**Cut: {len(lines) - len(kept)} more lines.** A comment holds {COMMENT_LIMIT:,} characters; the whole "
+            "preview is in the job's log.",
             "",
         ]
     )
+
+
+def _ends(lines: Iterable[str]) -> Iterator[str]:
+    """What closes the fence and the fold that are open after these lines."""
+    fence, folded = "", False
+    for line in lines:
+        if not fence and line.startswith(FENCE):
+            fence = "`" * (len(line) - len(line.lstrip("`")))
+        elif fence and line == fence:
+            fence = ""
+        elif not fence:
+            folded = line.startswith("<details") or (folded and line != FOLD_END)
+    yield from [fence] if fence else []
+    yield from [FOLD_END] if folded else []
 
 
 def _markdown(plan: Plan, stack: str) -> Iterator[str]:
@@ -146,7 +157,7 @@ def _folded(diff: FileDiff, label: str) -> Iterator[str]:
     yield f"{fence}diff"
     yield from diff.lines
     yield fence
-    yield "</details>"
+    yield FOLD_END
     yield ""
 
 
