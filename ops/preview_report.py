@@ -181,16 +181,17 @@ def _columns(plan: Plan) -> Iterator[str]:
 def _rows(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
     """Change, host, resource, and the inputs that differ."""
     for each in plan.steps:
-        if not _groups(each):
+        if not groups(each):
             yield each.change, each.host, each.name, ", ".join(dict.fromkeys(WHY.get(why, why) for why in each.why))
 
 
 def _rest(plan: Plan) -> str:
-    count = sum(map(_groups, plan.steps))
+    count = sum(map(groups, plan.steps))
     return f"and {count} that only group or reach these" if count else ""
 
 
-def _groups(step: Step) -> bool:
+def groups(step: Step) -> bool:
+    """Whether a resource is nothing on a host: a component, or a connection."""
     return step.kind.startswith((OURS, "pulumi:providers:")) or step.kind == STACK
 
 
