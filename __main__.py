@@ -109,6 +109,7 @@ def declare(loaded: Loaded) -> None:
             documents.add(name, collection.documents)
 
     runtimes(set(hosts) - registry_hosts, after=served)
+    documents.wait_for(hosts.values())
     export(loaded, documents)
 
 

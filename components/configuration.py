@@ -13,11 +13,14 @@ from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
 
 import settings
 from components.host import HostArgs
+from components.http_registry import Archive
+from hostctl.errors import HostError
+from hostctl.image_archive import ids_in, tagged
 from hostctl.package import build
 from settings import server_certificates
 from settings.certificates import Certificate, authorities, notices
 from settings.known_hosts import host_keys, render
-from settings.registries import CacheRegistry, Registry
+from settings.registries import CacheRegistry, Image, Registry
 from settings.registry_files import RegistryFiles, registry_files
 from settings.runtimes import Runtime
 from settings.server_certificates import ServerCertificate
@@ -35,7 +38,7 @@ class Loaded:
     tier: Tier
     keys: dict[str, str]
     hostctl: tuple[Path, str]
-    archive: tuple[Path, str] | None
+    archive: Archive | None
     known_hosts: Path
     authorities: list[Certificate]
     servers: dict[str, ServerCertificate]
@@ -100,7 +103,7 @@ def load(project: Path) -> Loaded:
             return (project / name).read_text()
 
         with _listed(errors):
-            archive = _archive(project, tier.image.archive)
+            archive = _archive(project, tier.image)
         with _listed(errors):
             certificates = authorities(tier, read)
         with _listed(errors):
@@ -143,14 +146,19 @@ def _text(project: Path, key: str, name: object) -> str:
         raise _no_file(key, name, missing) from None
 
 
-def _archive(project: Path, name: str | None) -> tuple[Path, str] | None:
+def _archive(project: Path, image: Image) -> Archive | None:
+    name = image.archive
     if name is None:
         return None
     try:
         with (project / name).open("rb") as file:
-            return Path(name), hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        held = ids_in(project / name, name, tagged(image.reference))
     except OSError as missing:
         raise _no_file("image.archive", name, missing) from None
+    except HostError as wrong:
+        raise settings.SettingsError([f"image.archive = {name!r}: {wrong}"]) from None
+    return Archive(Path(name), digest, " ".join(sorted(held)))
 
 
 def _no_file(key: str, name: str, missing: OSError) -> settings.SettingsError:

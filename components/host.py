@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Host(pulumi.ComponentResource):
         self.labels = args.labels
         self._args = args
         self._docker: docker.Provider | None = None
+        self.done: list[pulumi.Output[Any]] = []
+        """What is known once what was declared for this host is done."""
         self.connection = self._connection(DIALS)
         self._owner = f"{pulumi.get_project()}/{pulumi.get_stack()}/{self.name}"
         self._program = f"{FOLDER}/hostctl-{args.digest[:16]}.pyz"
@@ -97,7 +99,7 @@ class Host(pulumi.ComponentResource):
 
         The wish travels in stdin as a secret; the command's stdout is hostctl's report, free of secrets.
         """
-        return remote.Command(
+        applied = remote.Command(
             f"{self.name}-{unit}",
             connection=self.connection,
             create=f"python3 {self._program} apply",
@@ -107,6 +109,13 @@ class Host(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *depends_on]),
         )
+        self.done.append(applied.stdout)
+        return applied
+
+    def shows(self, *resources: tuple[str, Iterable[str]], **more: int) -> dict[str, Any]:
+        """Outputs of a component, for a preview: the names of its resources, each with the `documents` that it writes,
+        by their paths; `more`: what else it needs to know of them."""
+        return {"host": self.name, "files": {name: sorted(paths) for name, paths in resources}, **more}
 
     def confirm_unit(
         self,
@@ -122,7 +131,7 @@ class Host(pulumi.ComponentResource):
         (`seconds`): who was shut out is let in again after it, and then hears why. Nothing to do at a delete.
         """
         trial = applied.stdout.apply(lambda report: str(json.loads(report).get("trial", "")))
-        return remote.Command(
+        confirmed = remote.Command(
             f"{self.name}-{unit}-confirmed",
             connection=self._connection(DIALS + seconds // DIAL_TIMEOUT),
             create=f"python3 {self._program} confirm",
@@ -137,6 +146,8 @@ class Host(pulumi.ComponentResource):
                 ),
             ),
         )
+        self.done.append(confirmed.stdout)
+        return confirmed
 
     def _connection(self, dials: int) -> remote.ConnectionArgs:
         ssh = self._args.host.ssh

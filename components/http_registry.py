@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,20 @@ from settings.registries import HostedRegistry, Image, Registry
 from settings.registry_files import RegistryFiles
 
 
+@dataclass(frozen=True)
+class Archive:
+    """A file that holds the registry's image. `digest`: the file's SHA-256; `image`: what names the image in it."""
+
+    path: Path
+    digest: str
+    image: str
+
+
 class RegistryBase(pulumi.ComponentResource):
     """What the registries of one host share: their image and their network."""
 
     image_id: pulumi.Output[str]
     """The image by its content, `sha256:…`."""
-    source: str
-    """Where the image comes from: its reference, or the archive's SHA-256."""
-    loaded: bool
-    """Whether hostctl loads it from an archive."""
     network: pulumi.Output[str]
     """The network's name."""
 
@@ -35,30 +39,35 @@ class RegistryBase(pulumi.ComponentResource):
         name: str,
         host: Host,
         image: Image,
-        archive: tuple[Path, str] | None,
+        archive: Archive | None,
         opts: pulumi.ResourceOptions | None = None,
         *,
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """`archive`: the file that holds the image and its SHA-256, or None to pull `image.reference`.
+        """`archive`: the file that holds the image, or None to pull `image.reference`.
 
         `after`: what must be done with the host's Docker before.
         """
         super().__init__("http-registry:index:RegistryBase", name, None, opts)
         docker_opts = pulumi.ResourceOptions(parent=self, provider=host.docker, depends_on=list(after))
-        self.loaded = archive is not None
-        self.source = archive[1] if archive else image.reference
         if archive is None:
             pulled = docker.RemoteImage(f"{name}-image", name=image.reference, keep_locally=True, opts=docker_opts)
             self.image_id = pulled.image_id
         else:
-            source, digest = archive
-            target = f"{FOLDER}/registry-{digest[:16]}.tar"
-            copied = host.copy(f"{name}-archive", source, target, parent=self)
+            target = f"{FOLDER}/registry-{archive.digest[:16]}.tar"
+            copied = host.copy(f"{name}-archive", archive.path, target, parent=self)
             loaded = host.run_unit(
                 "docker-image", {"archive": target, "image": image.reference}, self, depends_on=[copied, *after]
             )
-            self.image_id = loaded.stdout.apply(lambda report: str(json.loads(report)["image_id"]))
+            # Not from the report: it is unknown in a preview in which hostctl loads again what it had loaded.
+            named = docker.RemoteImage(
+                f"{name}-image",
+                name=image.reference,
+                triggers={"image": archive.image},
+                keep_locally=True,
+                opts=pulumi.ResourceOptions.merge(docker_opts, pulumi.ResourceOptions(depends_on=[loaded])),
+            )
+            self.image_id = named.image_id
         network = docker.Network(
             f"{name}-network",
             name="http-registry",
@@ -122,7 +131,9 @@ class HttpRegistry(pulumi.ComponentResource):
             self._container(name, index, port, volumes, uploads, after)
             for index, port in enumerate(registry.ports, start=1)
         ]
-        self.register_outputs({"container": containers[0].name})
+        host.done += [each.id for each in containers]
+        shown = ((f"{name}-container{_suffix(index)}", self.documents) for index in range(1, len(containers) + 1))
+        self.register_outputs({"container": containers[0].name, **host.shows(*shown)})
 
     def _uploads(self, masked: Sequence[ContainerFile]) -> list[docker.ContainerUploadArgs]:
         registry, files = self._args.registry, self._args.files
@@ -150,8 +161,7 @@ class HttpRegistry(pulumi.ComponentResource):
     ) -> docker.Container:
         """The first has no number in its name, so that it stays when replicas are added."""
         host, base = self._args.host, self._args.base
-        suffix = "" if index == 1 else f"-{index}"
-        labels = {**host.labels, "http-registry.image": base.source}
+        suffix = _suffix(index)
         return docker.Container(
             f"{name}-container{suffix}",
             name=f"http-registry-{self._args.registry.name}{suffix}",
@@ -169,7 +179,7 @@ class HttpRegistry(pulumi.ComponentResource):
             uploads=uploads,
             volumes=volumes,
             networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=base.network)],
-            labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in labels.items()],
+            labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in host.labels.items()],
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
             opts=pulumi.ResourceOptions(
@@ -177,9 +187,11 @@ class HttpRegistry(pulumi.ComponentResource):
                 provider=host.docker,
                 depends_on=list(after),
                 replace_on_changes=["healthcheck", "tmpfs", "init"],
-                # A preview does not know what hostctl will say once it is asked anew, for whatever reason; the label
-                # tells there whether the image is another one.
-                ignore_changes=["image"] if base.loaded and pulumi.runtime.is_dry_run() else None,
                 delete_before_replace=True,
             ),
         )
+
+
+def _suffix(index: int) -> str:
+    """What the name of a registry's nth container ends with."""
+    return "" if index == 1 else f"-{index}"

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked
 
@@ -134,6 +135,14 @@ class Unit(ABC):
     @abstractmethod
     def activation(self, host: Host, change: Change) -> str:
         """The gentlest way that makes this change live: NONE, RELOAD or RESTART."""
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """What `activation` will say, and what that means, for a preview. Pure: no host is asked.
+
+        `change`: its files are the texts that people see, secrets masked; where none differs, the wish differs in
+        what they don't see. `known`: what the state has of the unit, its last report first of all; empty before that.
+        """
+        return Foresight((NONE, RELOAD, RESTART), "what is reloaded or restarted, the host decides")
 
     def stages(self, host: Host, change: Change, level: str) -> List[Change]:
         """Changes that are made live and verified, in order, before `change` is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from ops.configuration import tier_of, write_known_hosts
 from ops.diagnosis import explained
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
+from ops.preview import commented, show_preview
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
 from ops.reinstalled import reinstalled as drop_reinstalled
@@ -26,6 +28,7 @@ from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+MarkdownFile = Annotated[Path | None, typer.Option(help="A file for the preview as a pull request's comment.")]
 HostName = Annotated[str, typer.Option("--host", help="A host's name in the settings.")]
 OneHost = Annotated[str, typer.Option("--host", help="Only what is on this host; all hosts if absent.")]
 Renew = Annotated[bool, typer.Option("--renew", help="Every server's certificate, with a new key.")]
@@ -60,12 +63,16 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
 
 
 @app.command()
-def preview(stack: StackName = LAB, host: OneHost = "") -> None:
+def preview(stack: StackName = LAB, host: OneHost = "", markdown: MarkdownFile = None) -> None:
     """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
-    with selected(stack, asks_hosts=False) as chosen, telling_what_is_missing(chosen):
+    with (
+        commented(stack, markdown),
+        selected(stack, asks_hosts=False) as chosen,
+        telling_what_is_missing(chosen),
+    ):
         if tier_of(stack).observe:
             refresh_drift(chosen)
-        chosen.pulumi("preview", "--diff", *one_host.arguments(stack, host))
+        show_preview(chosen, markdown, one_host.arguments(stack, host))
 
 
 @app.command()

@@ -15,7 +15,7 @@ from ops.diagnosis import SSH_FAILED, remedy
 from ops.drift_marks import Drift, Place, is_drift, places, wanted, with_drift
 from ops.drift_table import show
 from ops.ssh import on_host
-from ops.stack import Stack
+from ops.stack import Stack, StackError
 from settings.tier import Host
 
 LIMIT = 10.0
@@ -51,6 +51,8 @@ def refresh_drift(stack: Stack) -> Seen:
         show(seen.found, wanted(deployment))
     marked = with_drift(deployment, seen.found, f"{PROJECT_NAME}/{stack.name}")
     if marked != deployment:
+        if stack.state() != state:
+            raise StackError(f"{stack.name}: its state has changed while the hosts were asked; do it again")
         stack.import_state({**state, "deployment": marked})
     asked = f"{len(seen.found)} host{'' if len(seen.found) == 1 else 's'} asked"
     if seen.drifted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from toolchain.engine import engine_environment, ensure_engine
 
 PROJECT = Path(__file__).absolute().parent.parent
 """Not resolved: a folder of links to this checkout's code, with stacks of its own, is a project of its own."""
+NOTHING: Mapping[str, str] = {}
 LAB = "lab"
 LAB_STATE = PROJECT / ".work" / "state"
 LAB_PASSPHRASE = PROJECT / "lab" / "passphrase"
@@ -49,6 +50,11 @@ class Stack:
             raise StackError(f"pulumi {arguments[0]} failed{detail}")
         return output
 
+    def run(self, *arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
+        """Run pulumi on this stack with more in its environment; returns exit status, output and errors."""
+        whole = (*arguments, "--stack", self.name, "--non-interactive")
+        return self._run(*whole, quiet=True, environment=environment)
+
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets masked."""
         loaded: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", quiet=True))
@@ -75,7 +81,9 @@ class Stack:
         if not any(each["name"] == self.name for each in json.loads(listed)):
             self.pulumi("stack", "init", "--no-select", quiet=True)
 
-    def _run(self, *arguments: str, quiet: bool, stdin: str | None = None) -> tuple[int, str, str]:
+    def _run(
+        self, *arguments: str, quiet: bool, stdin: str | None = None, environment: Mapping[str, str] = NOTHING
+    ) -> tuple[int, str, str]:
         """Exit status, output and errors; the last two are empty unless `quiet`.
 
         Ctrl-C reaches pulumi as well, which then ends in order; so we wait for it.
@@ -84,7 +92,7 @@ class Stack:
         process = subprocess.Popen(
             ["pulumi", *arguments],
             cwd=PROJECT,
-            env=self.environment,
+            env={**self.environment, **environment},
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=pipe,
             stderr=pipe,

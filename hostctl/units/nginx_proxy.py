@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 from hostctl import files, htpasswd, ktls, nginx_conf, nginx_service, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import refuse_taken
 from hostctl.masking import MASK
@@ -139,6 +140,16 @@ class NginxProxy(Unit):
             return NONE
         runs = service(host, SERVICE).runs
         return RESTART if (change.facts and not runs) or (runs and nginx_service.needs_restart(change)) else RELOAD
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """As `activation` does; whether nginx runs before the first change, only the host knows."""
+        if not any(change.after.values()):
+            return Foresight((RELOAD, RESTART), "nginx is reloaded without the site, or stopped where it was so before")
+        if not any(change.before.values()):
+            return Foresight((RELOAD, RESTART), "nginx is reloaded, or started where it does not run")
+        if nginx_service.needs_restart(change):
+            return Foresight((RESTART,), "nginx is restarted, since it reads OpenSSL's configuration at its start only")
+        return Foresight((RELOAD,), "nginx is reloaded; connections go on")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Reload; start nginx where it does not run, or stop it again where we had started it."""
