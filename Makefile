@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview drift destroy refresh reach certificates gc forget test unit bench lint lab-down clean
+.PHONY: help up preview drift destroy refresh reach certificates ssh-key gc forget test unit bench lint lab-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ destroy: $(VENV)/ready ## take everything back: each host as it was before
 
 certificates: $(VENV)/ready ## sign the endpoints' certificates with an authority of the stack's own (RENEW=--renew: anew)
 	@$(PYTHON) -m ops certificates --stack $(STACK) $(RENEW)
+
+ssh-key: $(VENV)/ready ## a new SSH key of the stack's own, for its hosts to take at the next up; prints its public half
+	@$(PYTHON) -m ops ssh-key --stack $(STACK)
 
 gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collection)
 	@$(PYTHON) -m ops gc --stack $(STACK)

@@ -22,6 +22,10 @@ def declare(loaded: Loaded) -> None:
     documents = Documents()
     hosts = {each.name: Host(each.name, loaded.host_args(each)) for each in tier.hosts}
 
+    for name, host in hosts.items():
+        if host.documents:
+            documents.add(name, host.documents)
+
     canaries = {registry: each.digest for registry, each in canary.canaries(tier).items()}
 
     guards: dict[str, list[pulumi.Resource]] = {name: [] for name in hosts}

@@ -1,9 +1,11 @@
-"""`python -m ops up|preview|drift|reach|destroy|refresh|certificates --stack NAME`; make calls it."""
+"""`python -m ops up|preview|drift|reach|destroy|refresh|certificates|ssh-key --stack NAME`; make calls it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -16,7 +18,8 @@ from ops.drift import refresh_drift
 from ops.forget import forget as drop
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
-from ops.stack import LAB, PROJECT, StackError, selected
+from ops.ssh_key import renew, told_when_before_is_over, usable
+from ops.stack import LAB, PROJECT, Stack, StackError, selected
 from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
 
@@ -26,12 +29,19 @@ Renew = Annotated[bool, typer.Option("--renew", help="Every server's certificate
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
 
 
+@contextmanager
+def reached(stack: str) -> Iterator[Stack]:
+    """The stack, with the keys that open its hosts at hand."""
+    with selected(stack) as chosen, usable(chosen):
+        yield chosen
+
+
 @app.command()
 def up(stack: StackName = LAB) -> None:
     """Make the hosts as the stack says; the lab is started first and the result is proved."""
     if stack == LAB:
         _run_lab("up")
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         recover(chosen)
         if tier_of(stack).observe:
             refresh_drift(chosen)
@@ -41,6 +51,8 @@ def up(stack: StackName = LAB) -> None:
         for kind in ("mirrors", "registries"):
             for name, url in outputs.get(kind, {}).items():
                 print(f"{kind}: {name} {url}", flush=True)
+        if line := told_when_before_is_over(chosen):
+            print(line, flush=True)
         if stack == LAB:
             from ops.proof import prove
 
@@ -53,7 +65,8 @@ def preview(stack: StackName = LAB) -> None:
     """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
     with selected(stack, asks_hosts=False) as chosen:
         if tier_of(stack).observe:
-            refresh_drift(chosen)
+            with usable(chosen):
+                refresh_drift(chosen)
         chosen.pulumi("preview", "--diff")
 
 
@@ -63,7 +76,7 @@ def drift(stack: StackName = LAB) -> None:
 
     Exit status: 0 where nothing has drifted, 2 where something has, 1 where a host could not be asked.
     """
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         seen = refresh_drift(chosen)
     raise typer.Exit(1 if seen.silent else 2 if seen.drifted else 0)
 
@@ -71,7 +84,7 @@ def drift(stack: StackName = LAB) -> None:
 @app.command()
 def refresh(stack: StackName = LAB) -> None:
     """Read what is there into the state."""
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
         chosen.pulumi("refresh", "--yes", "--skip-preview")
@@ -80,7 +93,7 @@ def refresh(stack: StackName = LAB) -> None:
 @app.command()
 def destroy(stack: StackName = LAB) -> None:
     """Take everything back: each host as it was before."""
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
         chosen.pulumi("destroy", "--yes", "--skip-preview")
@@ -89,7 +102,7 @@ def destroy(stack: StackName = LAB) -> None:
 @app.command()
 def gc(stack: StackName = LAB) -> None:
     """Remove now what no image uses, for each registry with a garbage_collection."""
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         collect_garbage(chosen)
 
 
@@ -117,7 +130,7 @@ def reach(
     Exit status: 0 where it does, 1 where it does not, 2 where that can't be told or asked.
     """
     try:
-        with selected(stack) as chosen:
+        with reached(stack) as chosen:
             status = ask_reach(chosen, Asked(host, source, port, to, interface))
     except (StackError, EngineError, LabError) as wrong:
         print(f"ops: {wrong}", file=sys.stderr)
@@ -133,6 +146,14 @@ def certificates(stack: StackName = LAB, renew: Renew = False) -> None:
     """
     with selected(stack, asks_hosts=False) as chosen:
         for line in certify(chosen, tier_of(stack), PROJECT, renew=renew):
+            print(line, flush=True)
+
+
+@app.command(name="ssh-key")
+def ssh_key(stack: StackName = LAB) -> None:
+    """Make a new SSH key for the stack, and print its public half; `up` takes it to the hosts. Reaches none."""
+    with selected(stack, asks_hosts=False) as chosen:
+        for line in renew(chosen):
             print(line, flush=True)
 
 

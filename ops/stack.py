@@ -14,7 +14,7 @@ from typing import Any
 import lab
 from lab.paths import work_dir
 from ops import ssh_agent
-from ops.checkpoint import mend
+from ops.checkpoint import PROJECT_NAME, mend
 from toolchain.engine import engine_environment, ensure_engine
 
 PROJECT = Path(__file__).absolute().parent.parent
@@ -62,6 +62,16 @@ class Stack:
     def import_state(self, state: dict[str, Any]) -> None:
         """Replace the state by one in the form that `state` gives."""
         self.pulumi("stack", "import", quiet=True, stdin=json.dumps(state))
+
+    def secrets(self) -> dict[str, str]:
+        """What is set in the stack's configuration and is text, by key, secrets in clear."""
+        listed = json.loads(self.pulumi("config", "--json", "--show-secrets", quiet=True))
+        prefix = f"{PROJECT_NAME}:"
+        return {key.removeprefix(prefix): each["value"] for key, each in listed.items() if "value" in each}
+
+    def set_secret(self, key: str, value: str) -> None:
+        """Set a secret, on pulumi's standard input."""
+        self.pulumi("config", "set", "--secret", f"{PROJECT_NAME}:{key}", quiet=True, stdin=value)
 
     def make(self) -> None:
         """Make the stack in its backend if it isn't there, and readable if a crash has left it otherwise.

@@ -17,7 +17,7 @@ from settings.values import Address, HostKey, Name, Port, Settings, distinct
 class Ssh(Settings):
     """How the controller reaches a host, as root, since every change to a host needs it.
 
-    Authentication is the SSH agent's ($SSH_AUTH_SOCK): no key enters the state.
+    Authentication is the SSH agent's ($SSH_AUTH_SOCK), to which ops adds the secret `ssh-key`: no key enters the state.
     """
 
     host: Address | None = None
