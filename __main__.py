@@ -82,6 +82,7 @@ def declare(loaded: Loaded) -> None:
         documents.add(each.host, registry.documents)
 
     served = list(registries)
+    proxy = None
     if tier.proxy:
         proxy = NginxAuthProxy(
             "proxy",
@@ -109,7 +110,9 @@ def declare(loaded: Loaded) -> None:
             )
             documents.add(name, collection.documents)
 
-    runtimes(set(hosts) - registry_hosts, after=served)
+    pointed = runtimes(set(hosts) - registry_hosts, after=served)
+    if proxy:
+        proxy.settle(after=[each for some in (*ready.values(), *pointed.values()) for each in some])
     export(tier, documents)
 
 

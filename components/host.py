@@ -108,16 +108,19 @@ class Host(pulumi.ComponentResource):
         wish: pulumi.Input[Mapping[str, Any]],
         parent: pulumi.Resource,
         depends_on: Sequence[pulumi.Resource] = (),
+        *,
+        step: str = "",
     ) -> remote.Command:
         """Have hostctl make `wish` so, now and whenever it changes; taken back when the resource is deleted.
 
-        The wish travels in stdin as a secret; the command's stdout is hostctl's report, free of secrets.
+        `step`: names a further step of what another resource has begun, which takes it back. The wish travels in stdin
+        as a secret; the command's stdout is hostctl's report, free of secrets.
         """
         return remote.Command(
-            f"{self.name}-{unit}",
+            f"{self.name}-{unit}{step}",
             connection=self.connection,
             create=f"python3 {self._program} apply",
-            delete=f"python3 {self._program} remove",
+            delete=None if step else f"python3 {self._program} remove",
             stdin=self._request(unit, wish),
             logging=remote.Logging.STDERR,  # hostctl's notes, never a secret
             add_previous_output_in_env=False,

@@ -62,15 +62,24 @@ class NginxAuthProxy(pulumi.ComponentResource):
                 **wish,
                 "files": [*wish["files"], *site.secrets(known["tls"])],
                 "users": [{**user, "password": known["passwords"][user["name"]]} for user in users],
+                "passwords_before": self._runtimes_users,
             }
+
+        self._host = args.host
+        self._runtimes_users = args.tier.runtimes_users()
 
         secrets = pulumi.Output.all(
             passwords=pulumi.Output.all(**args.passwords), tls=pulumi.Output.all(**args.tls_secrets)
         )
-        self.site = args.host.run_unit(
-            "nginx-proxy", secrets.apply(with_secrets), self, depends_on=[*after, *self._origin(args, after)]
-        )
+        self._wish = secrets.apply(with_secrets)
+        self.site = args.host.run_unit("nginx-proxy", self._wish, self, depends_on=[*after, *self._origin(args, after)])
         self.register_outputs({})
+
+    def settle(self, after: Sequence[pulumi.Resource]) -> None:
+        """Take only the new passwords from then on. `after`: the runtimes that have been given them."""
+        if self._runtimes_users:
+            wish = self._wish.apply(lambda whole: {**whole, "passwords_before": []})
+            self._host.run_unit("nginx-proxy", wish, self, depends_on=[self.site, *after], step="-settled")
 
     def _origin(self, args: NginxAuthProxyArgs, after: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
         """The service that fetches what the cache lacks, where there is anything to fetch."""

@@ -89,6 +89,11 @@ class Tier(Settings):
         """The hosted registries' URLs."""
         return [url for each in self.registries if isinstance(each, HostedRegistry) for url in self.urls(each)]
 
+    def runtimes_users(self) -> list[str]:
+        """The proxy's users as whom this tier's own runtimes log in."""
+        secrets = {login.secret for runtime in self.runtimes for login in runtime.logins}
+        return [each.name for each in (self.proxy.users if self.proxy else ()) if f"password-{each.name}" in secrets]
+
     def open_ports(self, host: str) -> list[int]:
         """The ports of a host that this tier opens to others."""
         reached = [each for each in self.registries if each.host == host and not self.behind_proxy(each)]
