@@ -79,7 +79,8 @@ class NginxAuthProxy(pulumi.ComponentResource):
         """Take only the new passwords from then on. `after`: the runtimes that have been given them."""
         if self._runtimes_users:
             wish = self._wish.apply(lambda whole: {**whole, "passwords_before": []})
-            self._host.run_unit("nginx-proxy", wish, self, depends_on=[self.site, *after], step="-settled")
+            # Not a part of this component: the runtimes come after that as a whole.
+            self._host.run_unit("nginx-proxy", wish, self._host, depends_on=[self.site, *after], step="-settled")
 
     def _origin(self, args: NginxAuthProxyArgs, after: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
         """The service that fetches what the cache lacks, where there is anything to fetch."""

@@ -24,6 +24,10 @@ LAB_STATE = PROJECT / ".work" / "state"
 LAB_PASSPHRASE = PROJECT / "lab" / "passphrase"
 
 
+CHANGING = ("up", "destroy", "refresh")
+"""The commands that hold the stack's lock."""
+
+
 class StackError(Exception):
     """A command can't go on; the text says why and what to do."""
 
@@ -48,6 +52,22 @@ class Stack:
             detail = f":\n{errors}" if quiet else f"; its output above says why (exit status {status})"
             raise StackError(f"pulumi {arguments[0]} failed{detail}")
         return output
+
+    def refused(self, *arguments: str) -> str:
+        """Why pulumi refuses to do this on the stack; empty where it does it."""
+        status, _, errors = self._run(*arguments, "--stack", self.name, "--non-interactive", quiet=True)
+        return errors if status else ""
+
+    def started(self) -> int | None:
+        """The process number of the pulumi that this checkout has last started to change the stack, until it ends."""
+        try:
+            return int(self._trace.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    @property
+    def _trace(self) -> Path:
+        return PROJECT / ".work" / f"pulumi.{self.name}.pid"
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets masked."""
@@ -100,11 +120,16 @@ class Stack:
             stderr=pipe,
             text=True,
         )
+        if changes := arguments[0] in CHANGING or arguments[:2] == ("stack", "import"):
+            self._trace.parent.mkdir(exist_ok=True)
+            self._trace.write_text(str(process.pid))
         while True:
             try:
                 output, errors = process.communicate(stdin)
             except KeyboardInterrupt:
                 continue
+            if changes and process.returncode >= 0:  # else it was killed, and its lock stays
+                self._trace.unlink(missing_ok=True)
             return process.returncode, output or "", errors or ""
 
 
