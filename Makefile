@@ -31,6 +31,9 @@ certificates: $(VENV)/ready ## sign the endpoints' certificates with an authorit
 secret: $(VENV)/ready ## set a secret of the stack, asked for or from a pipe (KEY=name; without it: which are missing)
 	@$(PYTHON) -m ops secret --stack $(STACK) $(if $(KEY),--key $(KEY))
 
+ssh-key: $(VENV)/ready ## a new SSH key of the stack's own, for its hosts to take at the next up; prints its public half
+	@$(PYTHON) -m ops ssh-key --stack $(STACK)
+
 gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collection)
 	@$(PYTHON) -m ops gc --stack $(STACK)
 

@@ -25,6 +25,10 @@ def declare(loaded: Loaded) -> None:
     documents = Documents()
     hosts = {each.name: Host(each.name, loaded.host_args(each)) for each in tier.hosts}
 
+    for name, host in hosts.items():
+        if host.documents:
+            documents.add(name, host.documents)
+
     canaries = {registry: each.digest for registry, each in canary.canaries(tier).items()}
 
     guards: dict[str, list[pulumi.Resource]] = {name: [] for name in hosts}
@@ -81,6 +85,7 @@ def declare(loaded: Loaded) -> None:
         documents.add(each.host, registry.documents)
 
     served = list(registries)
+    proxy = None
     if tier.proxy:
         proxy = NginxAuthProxy(
             f"{tier.proxy.host}-nginx",
@@ -108,7 +113,9 @@ def declare(loaded: Loaded) -> None:
             )
             documents.add(name, collection.documents)
 
-    runtimes(set(hosts) - registry_hosts, after=served)
+    pointed = runtimes(set(hosts) - registry_hosts, after=served)
+    if proxy:
+        proxy.settle(after=[each for some in (*ready.values(), *pointed.values()) for each in some])
     documents.wait_for(hosts.values())
     export(loaded, documents)
 

@@ -14,10 +14,11 @@ from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
 import settings
 from components.host import HostArgs
 from components.http_registry import Archive
+from documents.ssh_access import SshAccess
 from hostctl.errors import HostError
 from hostctl.image_archive import ids_in, tagged
 from hostctl.package import build
-from settings import server_certificates
+from settings import server_certificates, ssh_key
 from settings.certificates import Certificate, authorities, notices
 from settings.known_hosts import host_keys, render
 from settings.registries import CacheRegistry, Image, Registry
@@ -45,12 +46,16 @@ class Loaded:
     """The certificates of the proxy's endpoints, by the name of their key."""
     registry_files: dict[str, RegistryFiles]
     """The files that the registries name, by the registries' names."""
+    ssh_key: str | None
+    """The public half of the stack's own SSH key; the private one is for ops alone."""
 
     def host_args(self, host: settings.tier.Host) -> HostArgs:
         """The arguments of the component for one host."""
         program, digest = self.hostctl
-        labels = {"http-registry.stack": f"{pulumi.get_project()}/{pulumi.get_stack()}"}
-        return HostArgs(host, self.keys[host.name], program, digest, self.known_hosts, labels)
+        stack = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+        access = SshAccess(self.ssh_key, stack, self.tier.firewall.confirm_seconds) if self.ssh_key else None
+        labels = {"http-registry.stack": stack}
+        return HostArgs(host, self.keys[host.name], program, digest, self.known_hosts, labels, access)
 
     def passwords(self) -> dict[str, pulumi.Output[str]]:
         """Each proxy user's password."""
@@ -97,6 +102,9 @@ def load(project: Path) -> Loaded:
     certificates: list[Certificate] = []
     servers: dict[str, ServerCertificate] = {}
     texts: dict[str, RegistryFiles] = {}
+    public_key = None
+    with _listed(errors):
+        public_key = ssh_key.public_key(_secret)
     if tier is not None:
 
         def read(name: str) -> str:
@@ -120,7 +128,17 @@ def load(project: Path) -> Loaded:
     keys = host_keys(tier, known or "")
     known_hosts = WORK / f"known_hosts.{pulumi.get_stack()}"
     (project / known_hosts).write_text(render(tier, keys))
-    return Loaded(tier, keys, (program, build(project / program)), archive, known_hosts, certificates, servers, texts)
+    return Loaded(
+        tier,
+        keys,
+        (program, build(project / program)),
+        archive,
+        known_hosts,
+        certificates,
+        servers,
+        texts,
+        public_key,
+    )
 
 
 @contextmanager

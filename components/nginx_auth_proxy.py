@@ -64,17 +64,29 @@ class NginxAuthProxy(pulumi.ComponentResource):
                 **wish,
                 "files": [*wish["files"], *site.secrets(known["tls"])],
                 "users": [{**user, "password": known["passwords"][user["name"]]} for user in users],
+                "passwords_before": self._runtimes_users,
             }
+
+        self._host = args.host
+        self._runtimes_users = args.tier.runtimes_users()
 
         before = [*after, *self._origin(args, after, by_unit)]
         self.documents = {path: text for texts in by_unit.values() for path, text in texts.items()}
         secrets = pulumi.Output.all(
             passwords=pulumi.Output.all(**args.passwords), tls=pulumi.Output.all(**args.tls_secrets)
         )
-        self.site = args.host.run_unit("nginx-proxy", secrets.apply(with_secrets), self, depends_on=before)
+        self._wish = secrets.apply(with_secrets)
+        self.site = args.host.run_unit("nginx-proxy", self._wish, self, depends_on=before)
         self.register_outputs(
             args.host.shows(*((f"{args.host.name}-{unit}", texts) for unit, texts in by_unit.items()))
         )
+
+    def settle(self, after: Sequence[pulumi.Resource]) -> None:
+        """Take only the new passwords from then on. `after`: the runtimes that have been given them."""
+        if self._runtimes_users:
+            wish = self._wish.apply(lambda whole: {**whole, "passwords_before": []})
+            # Not a part of this component: the runtimes come after that as a whole.
+            self._host.run_unit("nginx-proxy", wish, self._host, depends_on=[self.site, *after], step="-settled")
 
     def _origin(
         self, args: NginxAuthProxyArgs, after: Sequence[pulumi.Resource], by_unit: dict[str, Mapping[str, str]]

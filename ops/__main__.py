@@ -1,9 +1,11 @@
-"""`python -m ops up|preview|drift|reach|destroy|refresh|certificates|secret --stack NAME`; make calls it."""
+"""`python -m ops COMMAND --stack NAME`, where `--help` lists the commands; make calls it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +25,8 @@ from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
 from ops.reinstalled import reinstalled as drop_reinstalled
 from ops.secret import missing_secrets, set_secret, telling_what_is_missing, told
-from ops.stack import LAB, PROJECT, StackError, selected
+from ops.ssh_key import renew, told_when_before_is_over, usable
+from ops.stack import LAB, PROJECT, Stack, StackError, selected
 from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
 
@@ -35,12 +38,19 @@ Renew = Annotated[bool, typer.Option("--renew", help="Every server's certificate
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
 
 
+@contextmanager
+def reached(stack: str) -> Iterator[Stack]:
+    """The stack, with the keys that open its hosts at hand."""
+    with selected(stack) as chosen, usable(chosen):
+        yield chosen
+
+
 @app.command()
 def up(stack: StackName = LAB, host: OneHost = "") -> None:
     """Make the hosts as the stack says; the lab is started first and the result is proved."""
     if stack == LAB:
         _run_lab("up")
-    with selected(stack) as chosen, telling_what_is_missing(chosen):
+    with reached(stack) as chosen, telling_what_is_missing(chosen):
         recover(chosen)
         if tier_of(stack).observe:
             refresh_drift(chosen)
@@ -55,6 +65,8 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
         for kind in ("endpoints", "mirrors"):
             for name, url in outputs.get(kind, {}).items():
                 print(f"{kind}: {name} {url}", flush=True)
+        if line := told_when_before_is_over(chosen):
+            print(line, flush=True)
         if stack == LAB:
             from ops.proof import prove
 
@@ -71,7 +83,8 @@ def preview(stack: StackName = LAB, host: OneHost = "", markdown: MarkdownFile =
         telling_what_is_missing(chosen),
     ):
         if tier_of(stack).observe:
-            refresh_drift(chosen)
+            with usable(chosen):
+                refresh_drift(chosen)
         show_preview(chosen, markdown, one_host.arguments(stack, host))
 
 
@@ -81,7 +94,7 @@ def drift(stack: StackName = LAB) -> None:
 
     Exit status: 0 where nothing has drifted, 2 where something has, 1 where a host could not be asked.
     """
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         seen = refresh_drift(chosen)
     raise typer.Exit(1 if seen.silent else 2 if seen.drifted else 0)
 
@@ -89,7 +102,7 @@ def drift(stack: StackName = LAB) -> None:
 @app.command()
 def refresh(stack: StackName = LAB) -> None:
     """Read what is there into the state."""
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
         with explained(chosen):
@@ -99,7 +112,7 @@ def refresh(stack: StackName = LAB) -> None:
 @app.command()
 def destroy(stack: StackName = LAB) -> None:
     """Take everything back: each host as it was before."""
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
         with explained(chosen):
@@ -109,7 +122,7 @@ def destroy(stack: StackName = LAB) -> None:
 @app.command()
 def gc(stack: StackName = LAB) -> None:
     """Remove now what no image uses, for each registry with a garbage_collection."""
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         collect_garbage(chosen)
 
 
@@ -160,7 +173,7 @@ def reach(
     Exit status: 0 where it does, 1 where it does not, 2 where that can't be told or asked.
     """
     try:
-        with selected(stack) as chosen:
+        with reached(stack) as chosen:
             status = ask_reach(chosen, Asked(host, source, port, to, interface))
     except (StackError, EngineError, LabError) as wrong:
         print(f"ops: {wrong}", file=sys.stderr)
@@ -189,6 +202,14 @@ def secret(
         if key:
             set_secret(chosen, key)
         for line in told(stack, missing_secrets(chosen)):
+            print(line, flush=True)
+
+
+@app.command(name="ssh-key")
+def ssh_key(stack: StackName = LAB) -> None:
+    """Make a new SSH key for the stack, and print its public half; `up` takes it to the hosts. Reaches none."""
+    with selected(stack, asks_hosts=False) as chosen:
+        for line in renew(chosen):
             print(line, flush=True)
 
 

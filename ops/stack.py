@@ -14,7 +14,7 @@ from typing import Any
 import lab
 from lab.paths import work_dir
 from ops import ssh_agent
-from ops.checkpoint import mend
+from ops.checkpoint import PROJECT_NAME, mend
 from toolchain.engine import engine_environment, ensure_engine
 
 PROJECT = Path(__file__).absolute().parent.parent
@@ -23,6 +23,10 @@ NOTHING: Mapping[str, str] = {}
 LAB = "lab"
 LAB_STATE = PROJECT / ".work" / "state"
 LAB_PASSPHRASE = PROJECT / "lab" / "passphrase"
+
+
+CHANGING = ("up", "destroy", "refresh")
+"""The commands that hold the stack's lock."""
 
 
 class StackError(Exception):
@@ -55,6 +59,22 @@ class Stack:
         whole = (*arguments, "--stack", self.name, "--non-interactive")
         return self._run(*whole, quiet=True, environment=environment)
 
+    def refused(self, *arguments: str) -> str:
+        """Why pulumi refuses to do this on the stack; empty where it does it."""
+        status, _, errors = self._run(*arguments, "--stack", self.name, "--non-interactive", quiet=True)
+        return errors if status else ""
+
+    def started(self) -> int | None:
+        """The process number of the pulumi that this checkout has last started to change the stack, until it ends."""
+        try:
+            return int(self._trace.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    @property
+    def _trace(self) -> Path:
+        return PROJECT / ".work" / f"pulumi.{self.name}.pid"
+
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets masked."""
         loaded: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", quiet=True))
@@ -68,6 +88,16 @@ class Stack:
     def import_state(self, state: dict[str, Any]) -> None:
         """Replace the state by one in the form that `state` gives."""
         self.pulumi("stack", "import", quiet=True, stdin=json.dumps(state))
+
+    def secrets(self) -> dict[str, str]:
+        """What is set in the stack's configuration and is text, by key, secrets in clear."""
+        listed = json.loads(self.pulumi("config", "--json", "--show-secrets", quiet=True))
+        prefix = f"{PROJECT_NAME}:"
+        return {key.removeprefix(prefix): each["value"] for key, each in listed.items() if "value" in each}
+
+    def set_secret(self, key: str, value: str) -> None:
+        """Set a secret, on pulumi's standard input."""
+        self.pulumi("config", "set", "--secret", f"{PROJECT_NAME}:{key}", quiet=True, stdin=value)
 
     def make(self) -> None:
         """Make the stack in its backend if it isn't there, and readable if a crash has left it otherwise.
@@ -98,11 +128,16 @@ class Stack:
             stderr=pipe,
             text=True,
         )
+        if changes := arguments[0] in CHANGING or arguments[:2] == ("stack", "import"):
+            self._trace.parent.mkdir(exist_ok=True)
+            self._trace.write_text(str(process.pid))
         while True:
             try:
                 output, errors = process.communicate(stdin)
             except KeyboardInterrupt:
                 continue
+            if changes and process.returncode >= 0:  # else it was killed, and its lock stays
+                self._trace.unlink(missing_ok=True)
             return process.returncode, output or "", errors or ""
 
 

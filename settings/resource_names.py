@@ -13,7 +13,7 @@ HOST = "http-registry:index:Host"
 
 PARTS = {
     "docker": ["docker"],
-    "Command": ["python", "firewall-confirmed", *UNITS],
+    "Command": ["python", "firewall-confirmed", "ssh-access-confirmed", "nginx-proxy-settled", *UNITS],
     "CopyToRemote": ["hostctl", "registries-archive"],
     "RemoteImage": ["registries-image"],
     "Network": ["registries-network"],

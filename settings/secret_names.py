@@ -3,5 +3,6 @@
 import re
 
 SECRET = re.compile(
-    r"((upstream-)?password|(backend-)?tls-key|hsm-pin|s3-access-key|s3-secret-key|http-secret)-[^.]+$|ca-key$"
+    r"((upstream-)?password|(backend-)?tls-key|hsm-pin|s3-access-key|s3-secret-key|http-secret)-[^.]+$"
+    r"|(ca-key|ssh-key|ssh-key-before)$"
 )

@@ -19,7 +19,7 @@ TierName = Literal["lab", "dev", "staging", "prod"]
 class Ssh(Settings):
     """How the controller reaches a host, as root, since every change to a host needs it.
 
-    Authentication is the SSH agent's ($SSH_AUTH_SOCK): no key enters the state.
+    Authentication is the SSH agent's ($SSH_AUTH_SOCK), to which ops adds the secret `ssh-key`: no key enters the state.
     """
 
     host: Address | None = None
@@ -94,6 +94,11 @@ class Tier(Settings):
     def hosted(self) -> list[str]:
         """The hosted registries' URLs."""
         return [url for each in self.registries if isinstance(each, HostedRegistry) for url in self.urls(each)]
+
+    def runtimes_users(self) -> list[str]:
+        """The proxy's users as whom this tier's own runtimes log in."""
+        secrets = {login.secret for runtime in self.runtimes for login in runtime.logins}
+        return [each.name for each in (self.proxy.users if self.proxy else ()) if f"password-{each.name}" in secrets]
 
     def open_ports(self, host: str) -> list[int]:
         """The ports of a host that this tier opens to others."""

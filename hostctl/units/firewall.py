@@ -44,6 +44,10 @@ class Firewall(Unit):
         """A policy can shut out whoever would have to repair it."""
         return wishes.count(wish, "confirm_seconds") or CONFIRM_SECONDS
 
+    def unconfirmed(self, host: Host, client: str, since: float, until: float) -> str:
+        """The allowlist may lack the admin."""
+        return f"{super().unconfirmed(host, client, since, until)} (firewall.allow)"
+
     def preflight(self, host: Host, wish: Wish) -> None:
         """A program is there that guards, so are the interfaces, and the admin who asks for this stays in."""
         firewall_programs.uses_iptables(host)
