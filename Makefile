@@ -59,7 +59,7 @@ bench: $(VENV)/ready ## measure the proxy beside what people use instead, on the
 	@$(PYTHON) -m bench
 
 lint: $(VENV)/ready ## format, lint and types
-	@ruff format --check . && ruff check . && mypy
+	@ruff format --check . && ruff check . && mypy && mypy examples/app-infra
 
 unit: $(VENV)/ready ## the tests that need neither root nor the engine
 	@$(PYTHON) -m pytest -q

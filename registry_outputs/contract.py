@@ -87,6 +87,14 @@ def checked(stack: str, name: str, version: object, value: object) -> Any:
         ) from None
 
 
+def parsed(stack: str, outputs: Mapping[str, Any]) -> Outputs:
+    """All outputs, as `pulumi stack output --json --show-secrets` prints them. Raises ContractError."""
+    version = outputs.get(OUTPUTS_VERSION)
+    found: Any = {name: checked(stack, name, version, outputs.get(name)) for name in _adapters()}
+    typed: Outputs = found
+    return typed
+
+
 @cache
 def _adapters() -> Mapping[str, TypeAdapter[Any]]:
     types = get_type_hints(Outputs)

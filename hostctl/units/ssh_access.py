@@ -15,6 +15,7 @@ from hostctl.authorized_keys import fingerprint, key_of
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.store import Store
 from hostctl.unit import NONE, Change, OwnFile, SharedFile, Unit, Wish
@@ -100,6 +101,14 @@ class SshAccess(Unit):
     def activation(self, host: Host, change: Change) -> str:
         """NONE: sshd reads the file at each login."""
         return NONE
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """NONE."""
+        return Foresight(
+            (NONE,),
+            "the stack's line in root's authorized_keys is exchanged on trial: it goes back by itself unless a new SSH "
+            "connection confirms it",
+        )
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Nothing to do."""

@@ -40,6 +40,7 @@ CASES: tuple[tuple[str, Texts, Texts, dict[str, Any], tuple[str, ...]], ...] = (
     ("containerd-mirrors", {CONFIG: "a"}, {CONFIG: "a"}, {}, (NONE, RESTART)),
     ("buildkit-mirrors", {"/etc/buildkit/buildkitd.toml": "a"}, {}, {}, (RESTART,)),
     ("docker-cli", {"~root/.docker/config.json": "a"}, {"~root/.docker/config.json": "b"}, {}, (NONE,)),
+    ("ssh-access", {"~root/.ssh/authorized_keys": "a"}, {"~root/.ssh/authorized_keys": "b"}, {}, (NONE,)),
     ("docker-relay", {RELAY: "a", RELAY_UNIT: "a"}, {RELAY: "b", RELAY_UNIT: "a"}, {}, (NONE, RELOAD)),
     ("docker-relay", {RELAY: "a", RELAY_UNIT: "a"}, {RELAY: "b", RELAY_UNIT: "a"}, {"needed": True}, (RELOAD,)),
     ("docker-relay", {RELAY: "a", RELAY_UNIT: "a"}, {RELAY: "a", RELAY_UNIT: "b"}, {"needed": True}, (RESTART,)),

@@ -1,22 +1,28 @@
-"""Decides that another stack's application runs from the registry, with no more than the registry's outputs.
+"""Decides that a registry's outputs are all that an application, or a cluster, needs to run from it.
 
-examples/app-infra is installed as its README says and reads them by StackReference.
+examples/app-infra is installed as its README says and reads them by StackReference; what examples/kubernetes makes of
+them is used by skopeo and by containerd, which gets the login as the kubelet hands it over.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import sysconfig
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
+from ops.proof import on
 from tests.checkout import REAL, Checkout
 from tests.lab.hosts import must
+from tests.lab.spare.kubernetes_node import CRICTL, node
 from tests.lab.spare.registry_stack import HTTP_PORT, PREFIX, SETTINGS, STACK, Registry, registry_stack
 
 pytestmark = pytest.mark.lab
@@ -101,12 +107,12 @@ def running() -> str:
     return must("spare2", "docker inspect -f '{{index .Config.Labels \"tag\"}}' app-infra").strip()
 
 
-def pulled_by(registry: Registry, tag: str) -> set[str]:
-    """As whom spare2 has got a manifest."""
-    wanted = f"/v2/team/app/manifests/{tag}"
+def pulled_by(registry: Registry, tag: str, image: str = "team/app", since: int = 0) -> set[str]:
+    """As whom spare2 has got a manifest. `since`: so many lines of the log are from before."""
+    wanted = f"/v2/{image}/manifests/{tag}"
     return {
         each["user"]
-        for each in registry.log()
+        for each in registry.log()[since:]
         if each["client"] == "192.168.1.32" and wanted in each["request"] and each["status"] == "200"
     }
 
@@ -118,6 +124,26 @@ def test_it_runs_and_nothing_changes_the_second_time(registry: Registry, applica
     assert running() == "1"
     assert pulled_by(registry, "1") == {"puller"}
     assert "4 unchanged" in application.up("1")
+
+
+def test_a_cluster_pulls_with_the_secret_and_through_the_mirror(registry: Registry, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "examples.kubernetes", str(tmp_path)]
+    subprocess.run(command, input=json.dumps(registry.outputs()), cwd=REAL, text=True, check=True)
+    secret = yaml.safe_load((tmp_path / "manifests" / "secret.yaml").read_text())
+    config = b64decode(secret["data"][".dockerconfigjson"]).decode()
+    image, before = f"{PREFIX}/team/app:1", len(registry.log())
+
+    asked = f"""umask 077; file=$(mktemp); cat > $file
+        skopeo inspect --tls-verify=false --authfile $file docker://{image}; status=$?; rm $file; exit $status"""
+    assert '"tag": "1"' in must("spare2", asked, config)
+    assert "unauthorized" in on("spare2", asked, '{"auths": {}}').stdout
+    with node(tmp_path / "nodes"):
+        assert "401 Unauthorized" in on("spare2", f"{CRICTL} pull {image}").stdout
+        auth = json.loads(config)["auths"][PREFIX]["auth"]
+        must("spare2", f"read -r CRICTL_AUTH; export CRICTL_AUTH; {CRICTL} pull {image}", f"{auth}\n")
+        must("spare2", f"{CRICTL} pull docker.io/library/app:1")
+    assert pulled_by(registry, "1", since=before) == {"puller"}
+    assert pulled_by(registry, "1", "library/app", before) == {"puller"}
 
 
 def test_a_password_that_was_changed_counts_at_the_next_up(registry: Registry, application: Application) -> None:

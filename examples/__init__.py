@@ -1,0 +1,1 @@
+"""Projects that build on a registry's outputs."""
