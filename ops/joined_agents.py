@@ -46,10 +46,13 @@ def _serve(client: socket.socket, sockets: Sequence[str]) -> None:
         while message := _received(client):
             if message[0] == LIST:
                 _sent(client, _listed(agents, owners))
-            elif message[0] == SIGN and (owner := owners.get(_text(message, 1)[0])):
-                _sent(client, _answer(owner, message))
-            else:
-                _sent(client, bytes([FAILURE]))
+                continue
+            owner = None
+            if message[0] == SIGN:
+                if not owners:
+                    _listed(agents, owners)
+                owner = owners.get(_text(message, 1)[0])
+            _sent(client, _answer(owner, message) if owner else bytes([FAILURE]))
 
 
 def _connected(path: str) -> socket.socket | None:

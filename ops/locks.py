@@ -66,7 +66,7 @@ class Locks:
             if _is_dead(host, pid):
                 self._dead.append(lock)
             else:
-                self.held = f"{LOCKED} pid {pid} on {host}"
+                self.held = f"{LOCKED} pid {pid} on {host}; wait for it, or 'pulumi cancel' once you know it is dead"
 
     def _ask(self, suspect: bool) -> None:
         """A host's name and a process's number alone say little of a lock that others can take too, such as CI's
