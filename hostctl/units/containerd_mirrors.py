@@ -39,6 +39,8 @@ from hostctl.waiting import wait_until
 SERVICE = "containerd"
 MERGE = 1
 """To be raised when a merge for the same gives another text: files on hosts are then merged anew."""
+LOGIN = ".auth: "
+"""What people read of a login in config.toml, before its user."""
 DEFAULT_CONFIG_PATH = "/etc/containerd/certs.d"
 
 
@@ -193,9 +195,9 @@ class ContainerdMirrors(Unit):
         restarted = "containerd is restarted; running containers are kept"
         if _read_at_start(change):
             return Foresight((RESTART,), restarted)
-        if change.changed:
+        if change.changed or LOGIN.encode() not in (change.text(PATH) or b""):
             return Foresight((NONE,), "nothing is restarted: containerd reads hosts.toml at each pull")
-        return Foresight((NONE, RESTART), f"{restarted}; not where it is in hosts.toml alone")
+        return Foresight((NONE, RESTART), f"where the secret is one of config.toml, {restarted}")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """`systemctl restart`, which returns when containerd is ready."""
