@@ -244,7 +244,9 @@ def test_drift_is_our_line_only(around: Around) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", f"{FIRST}", f"{FIRST} other", f"{FIRST} http-registry a/b\n{THEIRS} http-registry a/b"]
+    "line",
+    ["", f"{FIRST}", f"{FIRST} other", f"{FIRST} http-registry a/b\n{THEIRS} http-registry a/b"],
+    ids=("empty", "no comment", "another comment", "two lines"),
 )
 def test_only_a_marked_line_is_taken(around: Around, line: str) -> None:
     with pytest.raises(HostError, match="wish, line"):
