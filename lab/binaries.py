@@ -95,7 +95,7 @@ CONFORMANCE = Program(
 ACTIONLINT = Program(
     "actionlint",
     ("github.com/rhysd/actionlint/cmd/actionlint",),
-    ("github.com/rhysd/actionlint.version=1.7.12",),
+    ("github.com/rhysd/actionlint.version=v1.7.12",),
 )
 """On no host; a test of the workflows builds it."""
 PROGRAMS = {
