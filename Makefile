@@ -5,16 +5,16 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview drift destroy refresh reach certificates gc forget test unit bench lint lab-down clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab)
-	@$(PYTHON) -m ops up --stack $(STACK)
+up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab; HOST=name: that host alone)
+	@$(PYTHON) -m ops up --stack $(STACK) $(if $(HOST),--host $(HOST))
 
-preview: $(VENV)/ready ## show what up would change, line by line; reaches no host (but see observe)
-	@$(PYTHON) -m ops preview --stack $(STACK)
+preview: $(VENV)/ready ## show what up would change, line by line; no host is asked (HOST=name: of one; MARKDOWN=file: too)
+	@$(PYTHON) -m ops preview --stack $(STACK) $(if $(HOST),--host $(HOST)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
 refresh: $(VENV)/ready ## read what is there into the state
 	@$(PYTHON) -m ops refresh --stack $(STACK)
@@ -28,15 +28,29 @@ destroy: $(VENV)/ready ## take everything back: each host as it was before
 certificates: $(VENV)/ready ## sign the endpoints' certificates with an authority of the stack's own (RENEW=--renew: anew)
 	@$(PYTHON) -m ops certificates --stack $(STACK) $(RENEW)
 
+secret: $(VENV)/ready ## set a secret of the stack, asked for or from a pipe (KEY=name; without it: which are missing)
+	@$(PYTHON) -m ops secret --stack $(STACK) $(if $(KEY),--key $(KEY))
+
+ssh-key: $(VENV)/ready ## a new SSH key of the stack's own, for its hosts to take at the next up; prints its public half
+	@$(PYTHON) -m ops ssh-key --stack $(STACK)
+
 gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collection)
 	@$(PYTHON) -m ops gc --stack $(STACK)
 
 forget: $(VENV)/ready ## drop a host that is gone for good from the state (HOST=name)
 	@$(PYTHON) -m ops forget --stack $(STACK) --host $(HOST)
 
+reinstalled: $(VENV)/ready ## drop from the state what was on a host that was installed from scratch; up makes it anew (HOST=name)
+	@$(PYTHON) -m ops reinstalled --stack $(STACK) --host $(HOST)
+
+move: $(VENV)/ready ## copy a registry's images to another host, pushes held off at the end (REGISTRY=name TO=host; BACK=--back: stay)
+	@$(PYTHON) -m ops move --stack $(STACK) --registry $(REGISTRY) $(if $(TO),--to $(TO)) $(BACK)
+
 reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FROM=address PORT=number, TO=, INTERFACE=)
 	@$(PYTHON) -m ops reach --stack $(STACK) --host $(HOST) --from $(FROM) --port $(PORT) \
 	  $(if $(TO),--to $(TO)) $(if $(INTERFACE),--interface $(INTERFACE))
+
+policy: policy/$(VENV)/ready ## make the policy pack ready to run (docs/policy.md)
 
 test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts (the lab is made anew)
 	@$(PYTHON) -m ops.tiers
@@ -54,10 +68,16 @@ lab-down: $(VENV)/ready ## stop the lab and leave nothing behind
 	@lab/down
 
 clean: ## forget what was made here (the lab's Pulumi state too)
-	rm -rf .work $(VENV)
+	rm -rf .work $(VENV) policy/$(VENV)
 
 $(VENV)/ready: requirements.txt constraints.txt
 	@echo "venv: installing requirements.txt"
 	@python3 -m venv $(VENV) 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv $(VENV); }
 	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+policy/$(VENV)/ready: policy/requirements.txt policy/constraints.txt | $(VENV)/ready
+	@echo "policy: installing policy/requirements.txt"
+	@$(PYTHON) -m venv policy/$(VENV)
+	@policy/$(VENV)/bin/pip install -q --disable-pip-version-check -r policy/requirements.txt
 	@touch $@

@@ -11,16 +11,23 @@ from components.garbage_collection import GarbageCollection, GarbageCollectionAr
 from components.http_registry import HttpRegistryArgs, RegistryBase
 from components.nginx_auth_proxy import NginxAuthProxyArgs
 from components.outputs import Documents, export
+from components.renamed_hosts import keep_renamed_hosts
 from components.runtime_mirror_config import RuntimeMirrorConfigArgs
 from documents import canary, garbage_collection
 from settings.registries import HostedRegistry
+from settings.resource_names import of_registry
 
 
 def declare(loaded: Loaded) -> None:
     """Declare every resource of the tier."""
     tier = loaded.tier
+    keep_renamed_hosts(tier)
     documents = Documents()
     hosts = {each.name: Host(each.name, loaded.host_args(each)) for each in tier.hosts}
+
+    for name, host in hosts.items():
+        if host.documents:
+            documents.add(name, host.documents)
 
     canaries = {registry: each.digest for registry, each in canary.canaries(tier).items()}
 
@@ -63,7 +70,7 @@ def declare(loaded: Loaded) -> None:
     registries: list[pulumi.Resource] = []
     for each in containers:
         registry = HttpRegistry(
-            each.name,
+            of_registry(each.host, each.name),
             HttpRegistryArgs(
                 each,
                 hosts[each.host],
@@ -78,9 +85,10 @@ def declare(loaded: Loaded) -> None:
         documents.add(each.host, registry.documents)
 
     served = list(registries)
+    proxy = None
     if tier.proxy:
         proxy = NginxAuthProxy(
-            "proxy",
+            f"{tier.proxy.host}-nginx",
             NginxAuthProxyArgs(
                 hosts[tier.proxy.host],
                 tier,
@@ -105,7 +113,10 @@ def declare(loaded: Loaded) -> None:
             )
             documents.add(name, collection.documents)
 
-    runtimes(set(hosts) - registry_hosts, after=served)
+    pointed = runtimes(set(hosts) - registry_hosts, after=served)
+    if proxy:
+        proxy.settle(after=[each for some in (*ready.values(), *pointed.values()) for each in some])
+    documents.wait_for(hosts.values())
     export(loaded, documents)
 
 

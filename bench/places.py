@@ -56,7 +56,7 @@ def tier(certificate: str) -> Tier:
     return parse(
         {
             "hosts": [{"name": HOST, "address": ADDRESS}],
-            "image": {"reference": "registry:3"},
+            "image": {"reference": "registry:3.1.2"},
             "registries": registries,
             "proxy": {
                 "host": HOST,

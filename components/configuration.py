@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pulumi
 from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
 
 import settings
 from components.host import HostArgs
+from components.http_registry import Archive
+from documents.ssh_access import SshAccess
+from hostctl.errors import HostError
+from hostctl.image_archive import ids_in, tagged
 from hostctl.package import build
-from settings import server_certificates
+from settings import server_certificates, ssh_key
 from settings.certificates import Certificate, authorities, notices
 from settings.known_hosts import host_keys, render
-from settings.registries import CacheRegistry, Registry
+from settings.registries import CacheRegistry, Image, Registry
 from settings.registry_files import RegistryFiles, registry_files
 from settings.runtimes import Runtime
 from settings.server_certificates import ServerCertificate
+from settings.stack_config import NAMESPACE, split
 from settings.tier import Tier
 
-NAMESPACE = "http-registry"
-ABSENT: tuple[object, ...] = ("", [], {})
-"""What Pulumi.yaml gives a key that the stack does not set; without it the engine would stop at the first such key."""
 WORK = Path(".work")
 """What the program makes for itself, below the project folder; paths in the state stay relative to it."""
 
@@ -39,19 +39,23 @@ class Loaded:
     tier: Tier
     keys: dict[str, str]
     hostctl: tuple[Path, str]
-    archive: tuple[Path, str] | None
+    archive: Archive | None
     known_hosts: Path
     authorities: list[Certificate]
     servers: dict[str, ServerCertificate]
     """The certificates of the proxy's endpoints, by the name of their key."""
     registry_files: dict[str, RegistryFiles]
     """The files that the registries name, by the registries' names."""
+    ssh_key: str | None
+    """The public half of the stack's own SSH key; the private one is for ops alone."""
 
     def host_args(self, host: settings.tier.Host) -> HostArgs:
         """The arguments of the component for one host."""
         program, digest = self.hostctl
-        labels = {"http-registry.stack": f"{pulumi.get_project()}/{pulumi.get_stack()}"}
-        return HostArgs(host, self.keys[host.name], program, digest, self.known_hosts, labels)
+        stack = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+        access = SshAccess(self.ssh_key, stack, self.tier.firewall.confirm_seconds) if self.ssh_key else None
+        labels = {"http-registry.stack": stack}
+        return HostArgs(host, self.keys[host.name], program, digest, self.known_hosts, labels, access)
 
     def passwords(self) -> dict[str, pulumi.Output[str]]:
         """Each proxy user's password."""
@@ -86,22 +90,28 @@ class Loaded:
 
 def load(project: Path) -> Loaded:
     """Read and check the stack's configuration. Raises pulumi.RunError that lists everything that is wrong."""
-    data, secrets = _split()
-    tier, errors = settings.check(data, secrets)
-    keys: dict[str, str] = {}
+    config = split(get_config_env(), set(get_config_secret_keys_env()))
+    missing: list[str] = []
+    known = None
+    with _listed(missing):
+        known = _text(project, "known_hosts", config.settings.get("known_hosts"))
+    given = settings.Given(config.settings, pulumi.get_stack(), known, config.others)
+    tier, errors = settings.check(given, config.secrets)
+    errors += missing
     archive = None
     certificates: list[Certificate] = []
     servers: dict[str, ServerCertificate] = {}
     texts: dict[str, RegistryFiles] = {}
+    public_key = None
+    with _listed(errors):
+        public_key = ssh_key.public_key(_secret)
     if tier is not None:
 
         def read(name: str) -> str:
             return (project / name).read_text()
 
         with _listed(errors):
-            keys = host_keys(tier, _text(project, "known_hosts", tier.known_hosts))
-        with _listed(errors):
-            archive = _archive(project, tier.image.archive)
+            archive = _archive(project, tier.image)
         with _listed(errors):
             certificates = authorities(tier, read)
         with _listed(errors):
@@ -115,9 +125,20 @@ def load(project: Path) -> Loaded:
     work = project / WORK
     work.mkdir(exist_ok=True)
     program = WORK / "hostctl.pyz"
+    keys = host_keys(tier, known or "")
     known_hosts = WORK / f"known_hosts.{pulumi.get_stack()}"
     (project / known_hosts).write_text(render(tier, keys))
-    return Loaded(tier, keys, (program, build(project / program)), archive, known_hosts, certificates, servers, texts)
+    return Loaded(
+        tier,
+        keys,
+        (program, build(project / program)),
+        archive,
+        known_hosts,
+        certificates,
+        servers,
+        texts,
+        public_key,
+    )
 
 
 @contextmanager
@@ -134,33 +155,8 @@ def _secret(key: str) -> str | None:
     return get_config_env().get(f"{NAMESPACE}:{key}")
 
 
-def _split() -> tuple[dict[str, Any], set[str]]:
-    """The settings, and the names of the secrets among them; a secret's value is not looked at."""
-    names = get_config_env()
-    secret_names = set(get_config_secret_keys_env())
-    data: dict[str, Any] = {}
-    secrets = set()
-    for full_name, value in names.items():
-        namespace, _, key = full_name.partition(":")
-        if namespace != NAMESPACE:
-            continue
-        if full_name in secret_names:
-            secrets.add(key)
-        elif (decoded := _decoded(value)) not in ABSENT or key not in Tier.model_fields:
-            data[key] = decoded
-    return data, secrets
-
-
-def _decoded(value: str) -> Any:
-    """Pulumi hands objects and numbers over as JSON, and strings as they are."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
-def _text(project: Path, key: str, name: str | None) -> str:
-    if name is None:
+def _text(project: Path, key: str, name: object) -> str:
+    if not isinstance(name, str):
         return ""
     try:
         return (project / name).read_text()
@@ -168,14 +164,19 @@ def _text(project: Path, key: str, name: str | None) -> str:
         raise _no_file(key, name, missing) from None
 
 
-def _archive(project: Path, name: str | None) -> tuple[Path, str] | None:
+def _archive(project: Path, image: Image) -> Archive | None:
+    name = image.archive
     if name is None:
         return None
     try:
         with (project / name).open("rb") as file:
-            return Path(name), hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        held = ids_in(project / name, name, tagged(image.reference))
     except OSError as missing:
         raise _no_file("image.archive", name, missing) from None
+    except HostError as wrong:
+        raise settings.SettingsError([f"image.archive = {name!r}: {wrong}"]) from None
+    return Archive(Path(name), digest, " ".join(sorted(held)))
 
 
 def _no_file(key: str, name: str, missing: OSError) -> settings.SettingsError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
+from documents.ssh_access import SshAccess
 from hostctl.commit_confirmed import APPLIED_AGAIN
 from settings.tier import bracketed
 
@@ -27,6 +28,9 @@ NEEDS_PYTHON = (
 
 DIALS, DIAL_TIMEOUT = 4, 10
 """How often a host is dialled in vain before that is an error, and the seconds that each time takes at most."""
+REFUSED_DIALS, REFUSED_WAIT, PENALTY = 10, 5, 60
+"""A dial that is refused takes no time: so many, of growing waits, until the wait between two is `REFUSED_WAIT`
+seconds; and the seconds for which sshd may drop who was refused (PerSourcePenalties)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class HostArgs:
 
     `host_key`: its public key, `type base64`. `hostctl`: the zipapp on the controller. `digest`: its SHA-256, which
     names the file on the host, so that a changed hostctl is another file. `known_hosts`: a file with the host's key,
-    for the ssh program that carries Docker's connection. `labels`: put on every Docker object.
+    for the ssh program that carries Docker's connection. `labels`: put on every Docker object. `access`: the line that
+    lets the stack's own SSH key in; None where it has none.
     """
 
     host: settings.tier.Host
@@ -44,10 +49,14 @@ class HostArgs:
     digest: str
     known_hosts: Path
     labels: Mapping[str, str]
+    access: SshAccess | None = None
 
 
 class Host(pulumi.ComponentResource):
-    """A machine with hostctl on it. `run_unit` makes one thing so on it, `docker` reaches its Docker daemon."""
+    """A machine with hostctl on it. `run_unit` makes one thing so on it, `docker` reaches its Docker daemon.
+
+    The stack's own SSH key comes first there, so that nothing else dials while a new one is on trial.
+    """
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("http-registry:index:Host", name, None, opts)
@@ -55,6 +64,8 @@ class Host(pulumi.ComponentResource):
         self.labels = args.labels
         self._args = args
         self._docker: docker.Provider | None = None
+        self.done: list[pulumi.Output[Any]] = []
+        """What is known once what was declared for this host is done."""
         self.connection = self._connection(DIALS)
         self._owner = f"{pulumi.get_project()}/{pulumi.get_stack()}/{self.name}"
         self._program = f"{FOLDER}/hostctl-{args.digest[:16]}.pyz"
@@ -71,7 +82,14 @@ class Host(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self._access: list[pulumi.Resource] = []
         self._hostctl = self.copy(f"{name}-hostctl", args.hostctl, self._program)
+        self.documents = args.access.documents if args.access else {}
+        if args.access:
+            wish, seconds = args.access.wish(), args.access.confirm_seconds
+            applied = self.run_unit("ssh-access", wish, self)
+            dials = REFUSED_DIALS + (seconds + PENALTY) // REFUSED_WAIT
+            self._access.append(self.confirm_unit("ssh-access", wish, applied, seconds, self, dials=dials))
         self.register_outputs({"address": args.host.address})
 
     def copy(self, name: str, source: Path, target: str, parent: pulumi.Resource | None = None) -> remote.CopyToRemote:
@@ -83,7 +101,7 @@ class Host(pulumi.ComponentResource):
             remote_path=target,
             # Another machine has none of it; the plugin itself does not copy again when only the connection changes.
             triggers=[self.connection.host, self.connection.port, self.connection.host_key],
-            opts=pulumi.ResourceOptions(parent=parent or self, depends_on=[self._probe]),
+            opts=pulumi.ResourceOptions(parent=parent or self, depends_on=[self._probe, *self._access]),
         )
 
     def run_unit(
@@ -92,21 +110,31 @@ class Host(pulumi.ComponentResource):
         wish: pulumi.Input[Mapping[str, Any]],
         parent: pulumi.Resource,
         depends_on: Sequence[pulumi.Resource] = (),
+        *,
+        step: str = "",
     ) -> remote.Command:
         """Have hostctl make `wish` so, now and whenever it changes; taken back when the resource is deleted.
 
-        The wish travels in stdin as a secret; the command's stdout is hostctl's report, free of secrets.
+        `step`: names a further step of what another resource has begun, which takes it back. The wish travels in stdin
+        as a secret; the command's stdout is hostctl's report, free of secrets.
         """
-        return remote.Command(
-            f"{self.name}-{unit}",
+        applied = remote.Command(
+            f"{self.name}-{unit}{step}",
             connection=self.connection,
             create=f"python3 {self._program} apply",
-            delete=f"python3 {self._program} remove",
+            delete=None if step else f"python3 {self._program} remove",
             stdin=self._request(unit, wish),
             logging=remote.Logging.STDERR,  # hostctl's notes, never a secret
             add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *depends_on]),
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *self._access, *depends_on]),
         )
+        self.done.append(applied.stdout)
+        return applied
+
+    def shows(self, *resources: tuple[str, Iterable[str]], **more: int) -> dict[str, Any]:
+        """Outputs of a component, for a preview: the names of its resources, each with the `documents` that it writes,
+        by their paths; `more`: what else it needs to know of them."""
+        return {"host": self.name, "files": {name: sorted(paths) for name, paths in resources}, **more}
 
     def confirm_unit(
         self,
@@ -115,16 +143,19 @@ class Host(pulumi.ComponentResource):
         applied: remote.Command,
         seconds: int,
         parent: pulumi.Resource,
+        *,
+        dials: int | None = None,
     ) -> remote.Command:
         """Confirm over a connection of its own what `applied`, the resource of `run_unit`, has put on trial.
 
         Done again whenever the wish changes or `applied` has begun another trial. Dials for longer than a trial lasts
-        (`seconds`): who was shut out is let in again after it, and then hears why. Nothing to do at a delete.
+        (`seconds`): who was shut out is let in again after it, and then hears why. Nothing to do at a delete. `dials`:
+        how often, where one in vain takes no time.
         """
         trial = applied.stdout.apply(lambda report: str(json.loads(report).get("trial", "")))
-        return remote.Command(
+        confirmed = remote.Command(
             f"{self.name}-{unit}-confirmed",
-            connection=self._connection(DIALS + seconds // DIAL_TIMEOUT),
+            connection=self._connection(dials or DIALS + seconds // DIAL_TIMEOUT),
             create=f"python3 {self._program} confirm",
             stdin=self._request(unit, wish, trial=trial),
             logging=remote.Logging.STDERR,
@@ -137,6 +168,8 @@ class Host(pulumi.ComponentResource):
                 ),
             ),
         )
+        self.done.append(confirmed.stdout)
+        return confirmed
 
     def _connection(self, dials: int) -> remote.ConnectionArgs:
         ssh = self._args.host.ssh
@@ -175,7 +208,7 @@ class Host(pulumi.ComponentResource):
                     "-o",
                     f"UserKnownHostsFile={self._args.known_hosts}",
                 ],
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[self._probe]),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[self._probe, *self._access]),
             )
         return self._docker
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,15 @@ from settings.registries import HostedRegistry, Image, Registry
 from settings.registry_files import RegistryFiles
 
 
+@dataclass(frozen=True)
+class Archive:
+    """A file that holds the registry's image. `digest`: the file's SHA-256; `image`: what names the image in it."""
+
+    path: Path
+    digest: str
+    image: str
+
+
 class RegistryBase(pulumi.ComponentResource):
     """What the registries of one host share: their image and their network."""
 
@@ -31,12 +39,12 @@ class RegistryBase(pulumi.ComponentResource):
         name: str,
         host: Host,
         image: Image,
-        archive: tuple[Path, str] | None,
+        archive: Archive | None,
         opts: pulumi.ResourceOptions | None = None,
         *,
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """`archive`: the file that holds the image and its SHA-256, or None to pull `image.reference`.
+        """`archive`: the file that holds the image, or None to pull `image.reference`.
 
         `after`: what must be done with the host's Docker before.
         """
@@ -46,13 +54,20 @@ class RegistryBase(pulumi.ComponentResource):
             pulled = docker.RemoteImage(f"{name}-image", name=image.reference, keep_locally=True, opts=docker_opts)
             self.image_id = pulled.image_id
         else:
-            source, digest = archive
-            target = f"{FOLDER}/registry-{digest[:16]}.tar"
-            copied = host.copy(f"{name}-archive", source, target, parent=self)
+            target = f"{FOLDER}/registry-{archive.digest[:16]}.tar"
+            copied = host.copy(f"{name}-archive", archive.path, target, parent=self)
             loaded = host.run_unit(
                 "docker-image", {"archive": target, "image": image.reference}, self, depends_on=[copied, *after]
             )
-            self.image_id = loaded.stdout.apply(lambda report: str(json.loads(report)["image_id"]))
+            # Not from the report: it is unknown in a preview in which hostctl loads again what it had loaded.
+            named = docker.RemoteImage(
+                f"{name}-image",
+                name=image.reference,
+                triggers={"image": archive.image},
+                keep_locally=True,
+                opts=pulumi.ResourceOptions.merge(docker_opts, pulumi.ResourceOptions(depends_on=[loaded])),
+            )
+            self.image_id = named.image_id
         network = docker.Network(
             f"{name}-network",
             name="http-registry",
@@ -95,17 +110,18 @@ class HttpRegistry(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
         """`after`: what must be in place before the port opens, such as the firewall."""
-        super().__init__("http-registry:index:HttpRegistry", name, None, opts)
+        earlier = pulumi.ResourceOptions(aliases=[pulumi.Alias(name=args.registry.name)])  # its name had no host
+        super().__init__("http-registry:index:HttpRegistry", name, None, pulumi.ResourceOptions.merge(opts, earlier))
         self._args = args
         registry, host = args.registry, args.host
         masked = registry_config.render(registry, args.files)
-        self.documents = {f"{name}:{each.path}": each.text for each in masked}
+        self.documents = {f"{registry.name}:{each.path}": each.text for each in masked}
         volumes = []
         if registry_config.in_volume(registry):
             keep = isinstance(registry, HostedRegistry) and registry.keep_data
             volume = docker.Volume(
                 f"{name}-data",
-                name=f"http-registry-{name}",
+                name=f"http-registry-{registry.name}",
                 labels=[docker.VolumeLabelArgs(label=key, value=value) for key, value in host.labels.items()],
                 opts=pulumi.ResourceOptions(parent=self, provider=host.docker, retain_on_delete=keep),
             )
@@ -115,7 +131,9 @@ class HttpRegistry(pulumi.ComponentResource):
             self._container(name, index, port, volumes, uploads, after)
             for index, port in enumerate(registry.ports, start=1)
         ]
-        self.register_outputs({"container": containers[0].name})
+        host.done += [each.id for each in containers]
+        shown = ((f"{name}-container{_suffix(index)}", self.documents) for index in range(1, len(containers) + 1))
+        self.register_outputs({"container": containers[0].name, **host.shows(*shown)})
 
     def _uploads(self, masked: Sequence[ContainerFile]) -> list[docker.ContainerUploadArgs]:
         registry, files = self._args.registry, self._args.files
@@ -143,10 +161,10 @@ class HttpRegistry(pulumi.ComponentResource):
     ) -> docker.Container:
         """The first has no number in its name, so that it stays when replicas are added."""
         host, base = self._args.host, self._args.base
-        suffix = "" if index == 1 else f"-{index}"
+        suffix = _suffix(index)
         return docker.Container(
             f"{name}-container{suffix}",
-            name=f"http-registry-{name}{suffix}",
+            name=f"http-registry-{self._args.registry.name}{suffix}",
             image=base.image_id,
             restart="unless-stopped",
             must_run=True,
@@ -172,3 +190,8 @@ class HttpRegistry(pulumi.ComponentResource):
                 delete_before_replace=True,
             ),
         )
+
+
+def _suffix(index: int) -> str:
+    """What the name of a registry's nth container ends with."""
+    return "" if index == 1 else f"-{index}"

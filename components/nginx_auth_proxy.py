@@ -47,10 +47,12 @@ class NginxAuthProxy(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
         """`after`: what must be in place before its ports open: the firewall, and the registries behind it."""
-        super().__init__("http-registry:index:NginxAuthProxy", name, None, opts)
+        earlier = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="proxy")])  # its name had no host
+        super().__init__("http-registry:index:NginxAuthProxy", name, None, pulumi.ResourceOptions.merge(opts, earlier))
         site = nginx_site.render(args.tier, args.certificates, args.registry_files)
         users = [{"name": user.name, "role": user.role} for user in site.users]
-        self.documents = {
+        by_unit: dict[str, Mapping[str, str]] = {}
+        by_unit["nginx-proxy"] = {
             **{each.path: each.text for each in site.documents},
             **site.shown_certificates(),
             "users": "".join(f"{user['name']}: {user['role']}\n" for user in users),
@@ -62,22 +64,38 @@ class NginxAuthProxy(pulumi.ComponentResource):
                 **wish,
                 "files": [*wish["files"], *site.secrets(known["tls"])],
                 "users": [{**user, "password": known["passwords"][user["name"]]} for user in users],
+                "passwords_before": self._runtimes_users,
             }
 
+        self._host = args.host
+        self._runtimes_users = args.tier.runtimes_users()
+
+        before = [*after, *self._origin(args, after, by_unit)]
+        self.documents = {path: text for texts in by_unit.values() for path, text in texts.items()}
         secrets = pulumi.Output.all(
             passwords=pulumi.Output.all(**args.passwords), tls=pulumi.Output.all(**args.tls_secrets)
         )
-        self.site = args.host.run_unit(
-            "nginx-proxy", secrets.apply(with_secrets), self, depends_on=[*after, *self._origin(args, after)]
+        self._wish = secrets.apply(with_secrets)
+        self.site = args.host.run_unit("nginx-proxy", self._wish, self, depends_on=before)
+        self.register_outputs(
+            args.host.shows(*((f"{args.host.name}-{unit}", texts) for unit, texts in by_unit.items()))
         )
-        self.register_outputs({})
 
-    def _origin(self, args: NginxAuthProxyArgs, after: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
-        """The service that fetches what the cache lacks, where there is anything to fetch."""
+    def settle(self, after: Sequence[pulumi.Resource]) -> None:
+        """Take only the new passwords from then on. `after`: the runtimes that have been given them."""
+        if self._runtimes_users:
+            wish = self._wish.apply(lambda whole: {**whole, "passwords_before": []})
+            # Not a part of this component: the runtimes come after that as a whole.
+            self._host.run_unit("nginx-proxy", wish, self._host, depends_on=[self.site, *after], step="-settled")
+
+    def _origin(
+        self, args: NginxAuthProxyArgs, after: Sequence[pulumi.Resource], by_unit: dict[str, Mapping[str, str]]
+    ) -> list[pulumi.Resource]:
+        """The service that fetches what the cache lacks, where there is anything to fetch; its texts in `by_unit`."""
         service = origin.render(args.tier, args.registry_files)
         if service is None:
             return []
-        self.documents = {**self.documents, **service.shown()}
+        by_unit["origin"] = service.shown()
 
         def with_passwords(known: Mapping[str, str]) -> dict[str, Any]:
             rendered = origin.render(args.tier, args.registry_files, known)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pulumi
 
 from components.configuration import Loaded
+from components.host import Host
 from documents import outputs
 from hostctl.masking import MASK
 from registry_outputs.contract import OUTPUTS_VERSION, SECRET, VERSION
@@ -18,14 +19,23 @@ class Documents:
 
     def __init__(self) -> None:
         self._by_host: dict[str, dict[str, str]] = {}
+        self._hosts: Iterable[Host] = ()
+
+    def wait_for(self, hosts: Iterable[Host]) -> None:
+        """Be known only once all on these hosts is done, so that an `up` that fails leaves the texts before it in the
+        state: what is left to do is shown by the next preview."""
+        self._hosts = hosts
 
     def add(self, host: str, documents: Mapping[str, str]) -> None:
         """Add files of a host, path to text."""
         self._by_host.setdefault(host, {}).update(documents)
 
-    def as_output(self) -> dict[str, dict[str, str]]:
+    def as_output(self) -> pulumi.Input[dict[str, dict[str, str]]]:
         """Host to path to text."""
-        return self._by_host
+        # In a preview what is going to change is unknown, and the texts must be shown all the same.
+        if pulumi.runtime.is_dry_run():
+            return self._by_host
+        return pulumi.Output.all(*(each for host in self._hosts for each in host.done)).apply(lambda _: self._by_host)
 
 
 def export(loaded: Loaded, documents: Documents) -> None:

@@ -62,7 +62,7 @@ class RuntimeMirrorConfig(pulumi.ComponentResource):
         """`after`: what must answer before a runtime is pointed at it."""
         super().__init__("http-registry:index:RuntimeMirrorConfig", name, None, opts)
         self._args = args
-        self._documents: dict[str, str] = {}
+        self._by_unit: dict[str, Mapping[str, str]] = {}
         runtime, mirrors, hosted = args.runtime, args.mirrors, args.hosted
         cas: Mapping[str, str] = {}
         if args.authorities:
@@ -100,8 +100,9 @@ class RuntimeMirrorConfig(pulumi.ComponentResource):
             self._unit("buildkit-mirrors", lambda _: builder, after)
         if runtime.cli:
             self._unit("docker-cli", lambda passwords: docker_cli.render(runtime.cli, passwords), after)
-        self.documents = self._documents
-        self.register_outputs({})
+        self.documents = {path: text for texts in self._by_unit.values() for path, text in texts.items()}
+        shown = ((f"{args.host.name}-{unit}", texts) for unit, texts in self._by_unit.items())
+        self.register_outputs(args.host.shows(*shown))
 
     def _hosts_toml(self) -> list[str]:
         """The paths of containerd's files of ours, which name an authority themselves."""
@@ -117,7 +118,7 @@ class RuntimeMirrorConfig(pulumi.ComponentResource):
 
     def _unit(self, unit: str, render: Renderer, after: Sequence[pulumi.Resource]) -> remote.Command:
         """Have hostctl make so what is rendered; people see it with masks for passwords."""
-        self._documents |= render(self._masks).shown()
+        self._by_unit[unit] = render(self._masks).shown()
         passwords = self._args.passwords
         wish: pulumi.Input[Mapping[str, Any]] = (
             pulumi.Output.all(**passwords).apply(lambda known: render(known).wish()) if passwords else render({}).wish()

@@ -8,6 +8,7 @@ from typing import Any
 
 from documents.document import HEADER_LINE
 from hostctl import certificates, certs_folders
+from hostctl.units.authorities import IN_SYSTEM
 from settings.certificates import Certificate
 from settings.runtimes import Runtime
 
@@ -48,7 +49,7 @@ class Authorities:
         for each in self.certificates:
             name, text = each.authority.name, f"{HEADER_LINE}{each.pem}"
             if each.authority.system:
-                text = f"# In the system's store too.\n{text}"
+                text = f"{IN_SYSTEM}{text}"
             shown[certificates.path(name)] = text
             if self.docker:
                 shown |= {

@@ -11,6 +11,7 @@ from documents import hosts_toml
 from documents.access import Access, authorizations
 from documents.document import Document
 from hostctl.hosts_toml import folder
+from hostctl.units.containerd_mirrors import LOGIN
 from settings.runtimes import Containerd
 
 PATH = "/etc/containerd/config.toml"
@@ -48,7 +49,9 @@ class ContainerdMirrors:
         keys = f'config_path = "{self.settings.config_path}"\n'
         if self.settings.max_concurrent_downloads is not None:
             keys += f"max_concurrent_downloads = {self.settings.max_concurrent_downloads}\n"
-        keys += "".join(f'registry.configs."{each["registry"]}".auth: {each["user"]}\n' for each in self.logins)
+        keys += "".join(f'registry.configs."{each["registry"]}"{LOGIN}{each["user"]}\n' for each in self.logins)
+        if self.settings.migrate_deprecated:
+            keys += "# The deprecated tables of registries move to hosts.toml.\n"
         if self.settings.debug:
             keys += 'debug.level = "debug"\n'
         return {PATH: keys, **{each.path: each.text for each in self.files}}

@@ -132,7 +132,7 @@ def locations(
 
 def _gate(registry: HostedRegistry, added: Sequence[Directive]) -> Sequence[Directive]:
     """While something is being removed from the registry, nothing is written: see hostctl's unit garbage-collection."""
-    busy = answer("503", "UNAVAILABLE", "the registry is being cleaned up; push again in a moment")
+    busy = answer("503", "UNAVAILABLE", "the registry takes no pushes for a moment; push again soon")
     return (
         # No regular file, and one that is there: nginx has kept what it knows of it.
         directive("set", GATE, "/"),

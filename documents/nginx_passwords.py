@@ -3,6 +3,9 @@
 `auth_request` asks an inner server on a socket, whose answers are kept on a tmpfs that only nginx's workers can read:
 their keys hold the credentials. The files' digest is in the key, so a changed password is heeded at once. Checks are
 limited by client before bcrypt runs.
+
+A password that has just been replaced is taken as well, until whoever uses it has the new one: it stands in a file of
+its own, which a second location asks, since nginx looks at the first line of a user only.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from documents.nginx_cache import kept_in, one_fetch, zone
 from documents.nginx_errors import answer, returned
 from documents.nginx_inner import inner
 from documents.nginx_text import Directive, block, directive
-from hostctl.nginx_conf import OURS, PASSWORDS_CONF, PULLERS, PUSHERS, RIGHT, RUN
+from hostctl.nginx_conf import OURS, PASSWORDS_CONF, PULLERS, PULLERS_BEFORE, PUSHERS, PUSHERS_BEFORE, RIGHT, RUN
 from settings.proxy import Limits
 
 CHECK = "/.http-registry/password"
@@ -43,19 +46,22 @@ def shared(limits: Limits) -> Iterable[Directive]:
         "$http_registry_anonymous_pull",
         body=[directive("default", 0), directive("pull", 1)],
     )
-    for role, users in (("pull", PULLERS), ("push", PUSHERS)):
-        yield from _checking(role, users, 10 * limits.logins_per_second)
+    for role, users, before in (("pull", PULLERS, PULLERS_BEFORE), ("push", PUSHERS, PUSHERS_BEFORE)):
+        yield from _checking(role, users, before, 10 * limits.logins_per_second)
 
 
-def _checking(role: str, users: str, burst: int) -> Iterable[Directive]:
+def _checking(role: str, users: str, before: str, burst: int) -> Iterable[Directive]:
     """The inner server for one role. It answers with a file: `return` would come before the password is looked at."""
+    right = directive("rewrite", "^", f"/{PurePosixPath(RIGHT).name}", "break")
     body = [
         directive("limit_req", f"zone={LOGINS}", f"burst={burst}", "nodelay"),
         directive("limit_req_status", 429),
         directive("auth_basic", "http-registry"),
         directive("auth_basic_user_file", users),
         directive("root", OURS),
-        block("location", "/", body=[directive("rewrite", "^", f"/{PurePosixPath(RIGHT).name}", "break")]),
+        directive("error_page", 401, "=", "@before"),
+        block("location", "/", body=[right]),
+        block("location", "@before", body=[directive("auth_basic_user_file", before), right]),
     ]
     return inner(f"{UPSTREAM}-{role}", f"passwords-{role}", body)
 

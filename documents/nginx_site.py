@@ -19,7 +19,7 @@ from documents.document import HEADER_LINE, Document
 from documents.nginx_cache import API_VERSION, hidden, host, passing, zone
 from documents.nginx_errors import error_locations, error_pages
 from documents.nginx_text import Directive, block, directive, text
-from hostctl.nginx_conf import MARKER, OPEN_FILES, OURS, RIGHT, SITE
+from hostctl.nginx_conf import MARKER, OPEN_FILES, OPENSSL_CONF, OURS, RIGHT, SITE
 from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
 from settings.proxy import Endpoint, Limits, User
 from settings.registries import CacheRegistry, HostedRegistry
@@ -75,7 +75,8 @@ class NginxSite:
     @property
     def documents(self) -> tuple[Document, ...]:
         """What a person reads of it, the optional files included."""
-        return self.site, *(each for each, _ in self.optional)
+        openssl = (each for each in self.more if each.path == OPENSSL_CONF)
+        return self.site, *(each for each, _ in self.optional), *openssl
 
     def shown_certificates(self) -> dict[str, str]:
         """What a person reads of each certificate, by its path on the host."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import time
 from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional
@@ -10,6 +11,7 @@ from hostctl import confirmation
 from hostctl.admin_access import client_address, ssh_connection
 from hostctl.confirmation import Confirmation, Reverted, Trial, digest
 from hostctl.errors import HostError
+from hostctl.host import Host
 from hostctl.plan import Planner
 from hostctl.revert_timer import RevertTimer
 from hostctl.store import Record
@@ -18,6 +20,9 @@ from hostctl.unit import Unit, Wish
 
 APPLIED_AGAIN = "applied again, and a new connection has to confirm it"
 """In the text of the failure that a second try, by its being another connection, turns into a success."""
+AT = "%Y-%m-%d %H:%M:%S UTC"
+SLACK = 5
+"""Seconds around a trial in which a log may speak of it."""
 
 
 class NotConfirmed(HostError):
@@ -39,7 +44,7 @@ def confirm(transactions: Transactions, unit: Unit, wish: Wish) -> Dict[str, Any
         if report.get("confirm_within"):
             raise NotConfirmed(f"{unit.name}: {APPLIED_AGAIN} within {report['confirm_within']} s")
         result = "confirmed"
-    return {"unit": unit.name, "result": result, "notes": unit.notes}
+    return {"unit": unit.name, "result": result, "notes": unit.notes, **unit.confirmed(wish)}
 
 
 def _confirmed(transactions: Transactions, unit: Unit, wish: Wish, record: Optional[Record]) -> Optional[str]:
@@ -55,6 +60,10 @@ def _confirmed(transactions: Transactions, unit: Unit, wish: Wish, record: Optio
                 f"{unit.name}: this is the connection that has asked for the change, which proves nothing; confirm it "
                 "over a new one"
             )
+        doubt = unit.doubt(transactions.host, wish)
+        if doubt:
+            _take_back(transactions, unit, record, known, told=True)
+            raise NotConfirmed(f"{unit.name}: {doubt}. What was in force before the change is so again")
         transactions.trials.settle(unit, name)
         unit.notes.append(f"{unit.name}: confirmed by a new connection; it stays")
         return "confirmed"
@@ -62,18 +71,18 @@ def _confirmed(transactions: Transactions, unit: Unit, wish: Wish, record: Optio
         if reverted.told:
             return None
         confirmation.keep(store, unit.name, replace(known, reverted=replace(reverted, told=True)))
-        raise NotConfirmed(_why(unit, reverted))
+        raise NotConfirmed(_why(transactions.host, unit, reverted))
     there = record is not None and known.confirmed is not None and known.confirmed.wish == name
     return "unchanged" if there else None
 
 
-def _why(unit: Unit, reverted: Reverted) -> str:
+def _why(host: Host, unit: Unit, reverted: Reverted) -> str:
     meanwhile = "before the host was restarted" if reverted.rebooted else f"within {reverted.seconds} s"
-    you = client_address(ssh_connection())
+    ended = calendar.timegm(time.strptime(reverted.at, AT))
+    reason = unit.unconfirmed(host, client_address(ssh_connection()), ended - reverted.seconds - SLACK, ended + SLACK)
     return (
         f"{unit.name}: what was in force before the change came back at {reverted.at}, since no new connection reached "
-        f"the host {meanwhile}. If the change shuts you out{f', who come from {you}' if you else ''}, mend the "
-        "settings (firewall.allow); if it was the network, 'pulumi up' again: it tries the same once more"
+        f"the host {meanwhile}. {reason}; if it was the network, 'pulumi up' again: it tries the same once more"
     )
 
 
@@ -96,34 +105,43 @@ def revert_all(transactions: Transactions, named: Callable[[str], Unit]) -> Dict
 
 def revert(transactions: Transactions, unit: Unit) -> bool:
     """Take back what is on trial and whose time is over; whether there was such."""
-    host, store = transactions.host, transactions.store
     with transactions.locked(unit) as record:
-        known = confirmation.load(store, unit.name)
-        trial, confirmed = known.trial, known.confirmed
-        if trial is not None and trial.left:
+        known = confirmation.load(transactions.store, unit.name)
+        if known.trial is not None and known.trial.left:
             return False
-        if trial is None:
-            RevertTimer(host, unit.name).disarm()
+        if known.trial is None:
+            RevertTimer(transactions.host, unit.name).disarm()
             return False
-        if record is not None and (confirmed is None or record.transaction != confirmed.record.transaction):
-            known = replace(known, reverted=_reverted(trial))  # before, since a kill may come between
-            confirmation.keep(store, unit.name, known)
-            planner = Planner(host, unit, record)
-            if confirmed:
-                plan = planner.back_to(replace(confirmed.record, owner=record.owner), confirmed.files)
-            else:
-                plan = planner.remove()
-            transactions.carry_out(unit, plan, planner.missing_folders(plan.change), new_transaction())
-            transactions.on_step("reverted")
-            now = store.record(unit.name)
-            confirmed = replace(confirmed, record=now) if confirmed and now else None
+        return _take_back(transactions, unit, record, known)
+
+
+def _take_back(
+    transactions: Transactions, unit: Unit, record: Optional[Record], known: Confirmation, *, told: bool = False
+) -> bool:
+    """Put back what is on trial, under the lock; whether it was in force. `told`: whoever asked hears of it now."""
+    host, store = transactions.host, transactions.store
+    trial, confirmed = known.trial, known.confirmed
+    assert trial is not None
+    if record is not None and (confirmed is None or record.transaction != confirmed.record.transaction):
+        known = replace(known, reverted=_reverted(trial, told))  # before, since a kill may come between
+        confirmation.keep(store, unit.name, known)
+        planner = Planner(host, unit, record)
+        if confirmed:
+            plan = planner.back_to(replace(confirmed.record, owner=record.owner), confirmed.files)
+        else:
+            plan = planner.remove()
+        transactions.carry_out(unit, plan, planner.missing_folders(plan.change), new_transaction())
+        transactions.on_step("reverted")
+        now = store.record(unit.name)
+        confirmed = replace(confirmed, record=now) if confirmed and now else None
+        if not told:
             unit.notes.append(
                 f"{unit.name}: not confirmed within {trial.seconds} s; what was in force before is so again"
             )
-        confirmation.keep(store, unit.name, Confirmation(confirmed, None, known.reverted))
-        RevertTimer(host, unit.name).disarm()
-        return known.reverted is not None
+    confirmation.keep(store, unit.name, Confirmation(confirmed, None, known.reverted))
+    RevertTimer(host, unit.name).disarm()
+    return known.reverted is not None
 
 
-def _reverted(trial: Trial) -> Reverted:
-    return Reverted(trial.wish, trial.seconds, time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()), trial.rebooted)
+def _reverted(trial: Trial, told: bool) -> Reverted:
+    return Reverted(trial.wish, trial.seconds, time.strftime(AT, time.gmtime()), trial.rebooted, told)

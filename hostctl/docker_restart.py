@@ -7,6 +7,8 @@ from typing import Any, List, Mapping, NamedTuple, Optional
 from hostctl.daemon_json import DEBUG, INSECURE, MIRRORS, PATH
 from hostctl.docker_engine import Engine
 from hostctl.docker_flags import CONFIG_FILE, LOG_LEVEL, excluded, value_of
+from hostctl.foresight import Foresight
+from hostctl.unit import NONE, RELOAD, RESTART
 
 
 class Taking(NamedTuple):
@@ -45,6 +47,32 @@ def restart_reason(taking: Taking) -> Optional[str]:
     if engine.reload_loses_host_gateway and not taking.stopped:
         return f"Docker {engine.name} loses host-gateway when it is reloaded (moby#52057)"
     return None
+
+
+def foreseen(engine: Optional[Engine], before: Mapping[str, Any], after: Mapping[str, Any]) -> Foresight:
+    """What a change of our keys in daemon.json will do. `engine`: None where nobody knows it.
+
+    The service's flags, what else is in the file and whether containers run is the host's to know.
+    """
+    if engine is None:
+        same = _without_mirrors(before) == _without_mirrors(after)
+        but = "; nothing where it takes its mirrors from hosts.toml" if same else ""
+        text = f"dockerd is reloaded, or restarted where its version loses settings in a reload{but}"
+        return Foresight((*([NONE] if same else []), RELOAD, RESTART), text)
+    if engine.reads_hosts_toml:
+        before, after = _without_mirrors(before), _without_mirrors(after)
+    if before == after:
+        return Foresight((NONE,), f"nothing is restarted: Docker {engine.name} reads hosts.toml at each pull")
+    reason = restart_reason(Taking(engine, {}, {}, before, after, 1, False))
+    if reason:
+        return Foresight((RESTART,), f"dockerd is restarted, which stops containers without live-restore: {reason}")
+    some = engine.reload_loses_dns or engine.reload_loses_host_gateway
+    but = f", or restarted where Docker {engine.name} would lose settings" if some else "; containers go on"
+    return Foresight((RELOAD, *([RESTART] if some else [])), f"dockerd is reloaded{but}")
+
+
+def _without_mirrors(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: each for key, each in values.items() if key != MIRRORS}
 
 
 def restart_note(reason: str, taking: Taking) -> str:

@@ -59,6 +59,11 @@ def hashes_for(users: Iterable[User], known: Dict[str, str], cost: int) -> Dict[
     }
 
 
+def replaced(known: Dict[str, str], hashes: Dict[str, str]) -> Dict[str, str]:
+    """The known hashes that have given way to others."""
+    return {name: hashed for name, hashed in known.items() if hashes.get(name, hashed) != hashed}
+
+
 def text(users: Iterable[User], hashes: Dict[str, str]) -> bytes:
     """A file of these users."""
     return (f"# {HEADER}\n" + "".join(f"{user.name}:{hashes[user.name]}\n" for user in users)).encode()

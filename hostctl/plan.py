@@ -71,14 +71,25 @@ class Planner:
         return Plan(change, None, self.record, self.notes, self.put_aside)
 
     def back_to(self, record: Record, contents: Files) -> Plan:
-        """The plan that puts an earlier record in force again, whose files, all ours alone, had these contents."""
+        """The plan that puts an earlier record in force again, whose files had these contents.
+
+        In a shared file what others have changed since stays.
+        """
+        owned = dict(record.files)
         for path, state in contents.items():
+            current, known, ours = self._read(path), self.record.files.get(path), owned[path].ours
+            if ours is not None:
+                base = self._without_us(path, current, known)
+                text = self.unit.rejoin(path, base.content if base else None, ours)
+                state = (base or state or FileState(b"", 0o600)).with_content(text)
+                owned[path] = replace(owned[path], before=base, written=state.digest)
+            else:
+                self._note_overwritten(path, current, known, state)
             self.after[path] = state
-            self._note_overwritten(path, self._read(path), self.record.files.get(path), state)
         for path in self.record.files.keys() - contents.keys():
             self._restore(path, self.record.files[path])
         change = Change(self.before, self.after, None, self.record.facts, record.facts)
-        return Plan(change, record, self.record, self.notes, self.put_aside)
+        return Plan(change, replace(record, files=owned), self.record, self.notes, self.put_aside)
 
     def missing_folders(self, change: Change) -> List[str]:
         """The folders that have to be made for the change's files, outermost first."""
@@ -99,7 +110,8 @@ class Planner:
 
     def _base(self, shared: SharedFile) -> Optional[FileState]:
         """A shared file as it is without us."""
-        return self._without_us(shared.path, self._read(shared.path), self.record.files.get(shared.path))
+        base = self._without_us(shared.path, self._read(shared.path), self.record.files.get(shared.path))
+        return base and shared.foreign(base)
 
     def _read(self, path: str) -> Optional[FileState]:
         self.before[path] = self.host.read(path)

@@ -64,14 +64,17 @@ class Transactions:
             self._refuse_another_stack(unit, record)
             yield record
 
-    def remove(self, unit: Unit) -> Dict[str, Any]:
-        """Put back what was there before the unit's first apply; returns the report."""
+    def remove(self, unit: Unit, *, whole: bool = False) -> Dict[str, Any]:
+        """Put back what was there before the unit's first apply; returns the report. `whole`: so does `remove_all`."""
         with self.store.lock():
             self.recovery.finish(unit)
             record = self.store.record(unit.name)
             if record is None:
                 self.trials.forget(unit)
                 return self._absent(unit)
+            if unit.lets_us_in and not whole and self.store.units() == {unit.name}:
+                unit.notes.append(f"{unit.name}: stays for the host's last step, which may need it")
+                return {**self._absent(unit), "result": "kept"}
             if not same_owner(self.owner, record.owner):
                 unit.notes.append(f"{unit.name}: belongs to {record.owner} by now; left alone")
                 return self._absent(unit)
@@ -87,7 +90,7 @@ class Transactions:
         What belongs to another owner stays, and with it the folder. `units` are all that there are, in their order.
         """
         there = self.store.units()
-        reports = [self.remove(unit) for unit in units if unit.name in there]
+        reports = [self.remove(unit, whole=True) for unit in units if unit.name in there]
         with self.store.lock():
             if not self.store.units():
                 self.store.vanish()
@@ -106,7 +109,8 @@ class Transactions:
         if record is not None and not same_owner(_stack(self.owner), _stack(record.owner)):
             raise HostError(
                 f"{unit.name}: this host is managed by the stack {_stack(record.owner)}; take it out of that stack "
-                f"or of {_stack(self.owner)}"
+                f"or of {_stack(self.owner)}. Where that stack is gone, 'hostctl remove-all' as {record.owner} takes "
+                "back what it has left here (docs/day-two.md)"
             )
 
     def _shows(self, unit: Unit, change: Change) -> bool:

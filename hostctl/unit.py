@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked
 
@@ -50,6 +51,10 @@ class SharedFile(ABC):
         """The mode and owner that the file gets; its content does not count."""
         return there or FileState(b"")
 
+    def foreign(self, base: FileState) -> FileState:
+        """What of `base` is somebody else's: without what is ours there although no record says so."""
+        return base
+
     def stand_ins(self, base: Optional[bytes]) -> List[OwnFile]:
         """Files of ours that say what `merge` takes out of `base`."""
         return []
@@ -87,6 +92,8 @@ class Unit(ABC):
     """One kind of thing that a request can name. Every method may raise HostError; none prints."""
 
     name: ClassVar[str]
+    lets_us_in: ClassVar[bool] = False
+    """Whether the next connection may need it: the last of ours on a host is left for `remove-all` to remove."""
 
     def __init__(self) -> None:
         self.notes: List[str] = []
@@ -98,9 +105,24 @@ class Unit(ABC):
     def confirm_seconds(self, wish: Wish) -> Optional[int]:
         """How long the wish is in force before it is taken back, unless another connection confirms it; None: for good.
 
-        Only for units whose files are all theirs alone.
+        A unit that says so for shared files can `rejoin` them.
         """
         return None
+
+    def doubt(self, host: Host, wish: Wish) -> str:
+        """Why the connection that confirms the wish proves nothing, which takes it back; empty where it proves it."""
+        return ""
+
+    def unconfirmed(self, host: Host, client: str, since: float, until: float) -> str:
+        """Why nobody has confirmed a trial that lasted from `since` to `until` (seconds since 1970), and the remedy.
+
+        `client`: where the admin comes from, empty at the console.
+        """
+        return f"If the change shuts you out{f', who come from {client}' if client else ''}, mend the settings"
+
+    def confirmed(self, wish: Wish) -> Dict[str, Any]:
+        """What the report of a confirmation says besides."""
+        return {}
 
     @abstractmethod
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
@@ -115,6 +137,10 @@ class Unit(ABC):
 
         Returns the rest (None: no file) and notes. What was ours and has been changed since stays, and a note says so.
         """
+        raise NotImplementedError
+
+    def rejoin(self, path: str, base: Optional[bytes], ours: Dict[str, Any]) -> bytes:
+        """Put what was ours at an earlier time into a shared file as it is without us now."""
         raise NotImplementedError
 
     def drift(self, path: str, current: bytes, ours: Dict[str, Any]) -> List[Difference]:
@@ -134,6 +160,14 @@ class Unit(ABC):
     @abstractmethod
     def activation(self, host: Host, change: Change) -> str:
         """The gentlest way that makes this change live: NONE, RELOAD or RESTART."""
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """What `activation` will say, and what that means, for a preview. Pure: no host is asked.
+
+        `change`: its files are the texts that people see, secrets masked; where none differs, the wish differs in
+        what they don't see. `known`: what the state has of the unit, its last report first of all; empty before that.
+        """
+        return Foresight((NONE, RELOAD, RESTART), "what is reloaded or restarted, the host decides")
 
     def stages(self, host: Host, change: Change, level: str) -> List[Change]:
         """Changes that are made live and verified, in order, before `change` is.

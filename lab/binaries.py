@@ -92,8 +92,15 @@ CONFORMANCE = Program(
     ("main.Version=v0.0.0-20260831232431-97274622c111",),
 )
 """On no host; a test builds it where the cache has none, in seconds."""
+ACTIONLINT = Program(
+    "actionlint",
+    ("github.com/rhysd/actionlint/cmd/actionlint",),
+    ("github.com/rhysd/actionlint.version=v1.7.12",),
+)
+"""On no host; a test of the workflows builds it."""
 PROGRAMS = {
-    program.name: program for program in (CRICTL, REGISTRY, CONTAINERD, DOCKERD, BUILDKIT, VERSITYGW, CONFORMANCE)
+    program.name: program
+    for program in (CRICTL, REGISTRY, CONTAINERD, DOCKERD, BUILDKIT, VERSITYGW, CONFORMANCE, ACTIONLINT)
 }
 
 

@@ -115,6 +115,22 @@ def up(arguments: Sequence[str]) -> int:
     return 0
 
 
+def reinstall(arguments: Sequence[str]) -> int:
+    """Make one host anew, as if somebody had installed it from scratch: empty disks, another host key."""
+    parser = argparse.ArgumentParser("lab/reinstall", description=reinstall.__doc__)
+    parser.add_argument("name", choices=[each.name for each in HOSTS])
+    chosen = host(parser.parse_args(arguments).name)
+    with _alone():
+        engine = docker.running()
+        if engine is None:
+            raise LabError(DOWN)
+        with _building(chosen.programs) as built:
+            machines.reinstall(engine, chosen, built)
+        ssh.publish()
+    say(f"{chosen.name} is new")
+    return 0
+
+
 def down(arguments: Sequence[str]) -> int:
     """Stop the lab and take back everything it did to the machine; images are kept for the next time."""
     parser = argparse.ArgumentParser("lab/down", description=down.__doc__)

@@ -173,6 +173,14 @@ def ensure(docker: Docker, found: Mapping[str, Container], built: Callable[[str]
         list(pool.map(lambda host: _keep_host_key(docker, host), fresh))
 
 
+def reinstall(docker: Docker, host: Host, built: Callable[[str], Path]) -> None:
+    """Make a host anew: same name and address, empty disks, another host key. The lab's id stays."""
+    docker("rm", "--force", "--volumes", host.container)
+    create(docker, host, built)
+    wait(docker, host)
+    _keep_host_key(docker, host)
+
+
 def wait(docker: Docker, host: Host) -> None:
     """Wait until the host's systemd says that it is running."""
     deadline = time.monotonic() + BOOT_SECONDS

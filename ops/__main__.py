@@ -1,46 +1,72 @@
-"""`python -m ops up|preview|drift|reach|destroy|refresh|certificates --stack NAME`; make calls it."""
+"""`python -m ops COMMAND --stack NAME`, where `--help` lists the commands; make calls it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lab.process import LabError
+from ops import move as moving
+from ops import one_host
 from ops.certificates import certify
 from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
+from ops.diagnosis import explained
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
+from ops.preview import commented, show_preview
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
-from ops.stack import LAB, PROJECT, StackError, selected
+from ops.reinstalled import reinstalled as drop_reinstalled
+from ops.secret import missing_secrets, set_secret, telling_what_is_missing, told
+from ops.ssh_key import renew, told_when_before_is_over, usable
+from ops.stack import LAB, PROJECT, Stack, StackError, selected
 from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+MarkdownFile = Annotated[Path | None, typer.Option(help="A file for the preview as a pull request's comment.")]
 HostName = Annotated[str, typer.Option("--host", help="A host's name in the settings.")]
+OneHost = Annotated[str, typer.Option("--host", help="Only what is on this host; all hosts if absent.")]
 Renew = Annotated[bool, typer.Option("--renew", help="Every server's certificate, with a new key.")]
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
 
 
+@contextmanager
+def reached(stack: str) -> Iterator[Stack]:
+    """The stack, with the keys that open its hosts at hand."""
+    with selected(stack) as chosen, usable(chosen):
+        yield chosen
+
+
 @app.command()
-def up(stack: StackName = LAB) -> None:
+def up(stack: StackName = LAB, host: OneHost = "") -> None:
     """Make the hosts as the stack says; the lab is started first and the result is proved."""
     if stack == LAB:
         _run_lab("up")
-    with selected(stack) as chosen:
+    with reached(stack) as chosen, telling_what_is_missing(chosen):
         recover(chosen)
         if tier_of(stack).observe:
             refresh_drift(chosen)
         # Without the outputs: `documents` has every file of every host.
-        chosen.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
+        options = ("--yes", "--skip-preview", "--suppress-outputs")
+        with explained(chosen):
+            if host:
+                one_host.up(chosen, host, *options)
+            else:
+                chosen.pulumi("up", *options)
         outputs = chosen.outputs()
         for kind in ("endpoints", "mirrors"):
             for name, url in outputs.get(kind, {}).items():
                 print(f"{kind}: {name} {url}", flush=True)
+        if line := told_when_before_is_over(chosen):
+            print(line, flush=True)
         if stack == LAB:
             from ops.proof import prove
 
@@ -49,12 +75,17 @@ def up(stack: StackName = LAB) -> None:
 
 
 @app.command()
-def preview(stack: StackName = LAB) -> None:
+def preview(stack: StackName = LAB, host: OneHost = "", markdown: MarkdownFile = None) -> None:
     """Show what `up` would change, line by line; reaches no host unless the tier says `observe`."""
-    with selected(stack, asks_hosts=False) as chosen:
+    with (
+        commented(stack, markdown),
+        selected(stack, asks_hosts=False) as chosen,
+        telling_what_is_missing(chosen),
+    ):
         if tier_of(stack).observe:
-            refresh_drift(chosen)
-        chosen.pulumi("preview", "--diff")
+            with usable(chosen):
+                refresh_drift(chosen)
+        show_preview(chosen, markdown, one_host.arguments(stack, host))
 
 
 @app.command()
@@ -63,7 +94,7 @@ def drift(stack: StackName = LAB) -> None:
 
     Exit status: 0 where nothing has drifted, 2 where something has, 1 where a host could not be asked.
     """
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         seen = refresh_drift(chosen)
     raise typer.Exit(1 if seen.silent else 2 if seen.drifted else 0)
 
@@ -71,25 +102,27 @@ def drift(stack: StackName = LAB) -> None:
 @app.command()
 def refresh(stack: StackName = LAB) -> None:
     """Read what is there into the state."""
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
-        chosen.pulumi("refresh", "--yes", "--skip-preview")
+        with explained(chosen):
+            chosen.pulumi("refresh", "--yes", "--skip-preview")
 
 
 @app.command()
 def destroy(stack: StackName = LAB) -> None:
     """Take everything back: each host as it was before."""
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         recover(chosen)
         write_known_hosts(stack)
-        chosen.pulumi("destroy", "--yes", "--skip-preview")
+        with explained(chosen):
+            chosen.pulumi("destroy", "--yes", "--skip-preview")
 
 
 @app.command()
 def gc(stack: StackName = LAB) -> None:
     """Remove now what no image uses, for each registry with a garbage_collection."""
-    with selected(stack) as chosen:
+    with reached(stack) as chosen:
         collect_garbage(chosen)
 
 
@@ -99,6 +132,29 @@ def forget(host: HostName, stack: StackName = LAB) -> None:
     with selected(stack, asks_hosts=False) as chosen:
         for name in drop(chosen, host):
             print(f"forgotten: {name}", flush=True)
+
+
+@app.command()
+def reinstalled(host: HostName, stack: StackName = LAB) -> None:
+    """Drop from the state what was on a host that has been installed from scratch, for `up` to make it anew."""
+    with selected(stack) as chosen:
+        for line in drop_reinstalled(chosen, host):
+            print(line, flush=True)
+
+
+@app.command()
+def move(
+    registry: Annotated[str, typer.Option(help="A hosted registry's name.")],
+    to: Annotated[str, typer.Option(help="A host's name.")] = "",
+    stack: StackName = LAB,
+    back: Annotated[bool, typer.Option("--back", help="It stays where it is: let pushes in again.")] = False,
+) -> None:
+    """Copy a hosted registry's images to another host and hold pushes off, for `up` to bring the registry up there."""
+    with selected(stack) as chosen:
+        if back:
+            moving.let_in(chosen, registry)
+        else:
+            moving.move(chosen, registry, to)
 
 
 @app.command()
@@ -117,7 +173,7 @@ def reach(
     Exit status: 0 where it does, 1 where it does not, 2 where that can't be told or asked.
     """
     try:
-        with selected(stack) as chosen:
+        with reached(stack) as chosen:
             status = ask_reach(chosen, Asked(host, source, port, to, interface))
     except (StackError, EngineError, LabError) as wrong:
         print(f"ops: {wrong}", file=sys.stderr)
@@ -133,6 +189,27 @@ def certificates(stack: StackName = LAB, renew: Renew = False) -> None:
     """
     with selected(stack, asks_hosts=False) as chosen:
         for line in certify(chosen, tier_of(stack), PROJECT, renew=renew):
+            print(line, flush=True)
+
+
+@app.command()
+def secret(
+    key: Annotated[str, typer.Option(help="The secret's name; without it only what is missing is told.")] = "",
+    stack: StackName = LAB,
+) -> None:
+    """Set a secret of a stack: asked for on the terminal, else read from standard input. Reaches no host."""
+    with selected(stack, asks_hosts=False) as chosen:
+        if key:
+            set_secret(chosen, key)
+        for line in told(stack, missing_secrets(chosen)):
+            print(line, flush=True)
+
+
+@app.command(name="ssh-key")
+def ssh_key(stack: StackName = LAB) -> None:
+    """Make a new SSH key for the stack, and print its public half; `up` takes it to the hosts. Reaches none."""
+    with selected(stack, asks_hosts=False) as chosen:
+        for line in renew(chosen):
             print(line, flush=True)
 
 

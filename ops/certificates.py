@@ -6,7 +6,6 @@ secrets of the stack; they reach pulumi on its standard input.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from ops import authority
 from ops.authority import Authority
-from ops.checkpoint import PROJECT_NAME
 from ops.stack import Stack, StackError
 from settings import Tier
 from settings.certificates import pem
@@ -98,7 +96,7 @@ class _Work:
         """
         file = f"{folder_of(self.stack.name)}/{AUTHORITY_FILE}"
         known = [each for each in self._certificates(file) if each.not_valid_after_utc > self.now]
-        key = authority.key_of(self._secret(CA_KEY))
+        key = authority.key_of(self.stack.secrets().get(CA_KEY))
         reason: str | None = "there was none"
         if known and key is not None:
             current = Authority(known[0], key)
@@ -106,7 +104,7 @@ class _Work:
             if reason is None:
                 return current, f"{file}: unchanged"
         made = authority.make(self.stack.name, names, self.now)
-        self._set(CA_KEY, authority.key_text(made.key))
+        self.stack.set_secret(CA_KEY, authority.key_text(made.key))
         self._write(file, pem([made.certificate, *known]))
         before = "; the one before it stays in the file" if known else ""
         return made, f"{file}: a new authority ({reason}){before}"
@@ -119,7 +117,7 @@ class _Work:
         if each.tls.hsm:
             public_key = self._requested(each.file, there)
         else:
-            key = authority.key_of(self._secret(secret))
+            key = authority.key_of(self.stack.secrets().get(secret))
             public_key = key.public_key() if key else None
         trusted = self._certificates(f"{folder_of(self.stack.name)}/{AUTHORITY_FILE}")
         reason = authority.stale(there, public_key, each.names, trusted, self.now) if there else "there was none"
@@ -127,7 +125,7 @@ class _Work:
             return f"{each.file}: unchanged"
         if public_key is None or not each.tls.hsm:
             made = authority.new_key()
-            self._set(secret, authority.key_text(made))
+            self.stack.set_secret(secret, authority.key_text(made))
             public_key = made.public_key()
         self._write(each.file, pem([signer.sign(public_key, each.names, self.now)]))
         return f"{each.file}: signed for {', '.join(sorted(each.names))} ({reason or 'renewed'})"
@@ -158,12 +156,3 @@ class _Work:
         path = self.project / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-
-    def _secret(self, key: str) -> str | None:
-        listed = json.loads(self.stack.pulumi("config", "--json", quiet=True))
-        if f"{PROJECT_NAME}:{key}" not in listed:
-            return None
-        return self.stack.pulumi("config", "get", f"{PROJECT_NAME}:{key}", quiet=True)
-
-    def _set(self, key: str, value: str) -> None:
-        self.stack.pulumi("config", "set", "--secret", f"{PROJECT_NAME}:{key}", quiet=True, stdin=value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,17 +13,21 @@ from settings import SettingsError, Tier, parse
 from settings.known_hosts import host_keys, render
 
 
-def tier_of(stack: str) -> Tier:
-    """The settings of a stack; secrets are left out. Raises StackError that lists what is wrong."""
+def plain_settings(stack: str) -> dict[str, Any]:
+    """What stands in a stack's file in clear, unchecked."""
     text = (PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text()
     config = yaml.safe_load(text).get("config", {})
-    plain = {
+    return {
         key.removeprefix(f"{PROJECT_NAME}:"): value
         for key, value in config.items()
         if key.startswith(f"{PROJECT_NAME}:") and not (isinstance(value, dict) and "secure" in value)
     }
+
+
+def tier_of(stack: str) -> Tier:
+    """The settings of a stack; secrets are left out. Raises StackError that lists what is wrong."""
     try:
-        return parse(plain)
+        return parse(plain_settings(stack), stack=stack)
     except SettingsError as wrong:
         raise StackError(str(wrong)) from None
 

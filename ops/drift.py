@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ops.checkpoint import PROJECT_NAME
 from ops.configuration import tier_of, write_known_hosts
+from ops.diagnosis import SSH_FAILED, remedy
 from ops.drift_marks import Drift, Place, is_drift, places, wanted, with_drift
 from ops.drift_table import show
 from ops.ssh import on_host
-from ops.stack import Stack
+from ops.stack import Stack, StackError
 from settings.tier import Host
 
 LIMIT = 10.0
@@ -50,6 +51,8 @@ def refresh_drift(stack: Stack) -> Seen:
         show(seen.found, wanted(deployment))
     marked = with_drift(deployment, seen.found, f"{PROJECT_NAME}/{stack.name}")
     if marked != deployment:
+        if stack.state() != state:
+            raise StackError(f"{stack.name}: its state has changed while the hosts were asked; do it again")
         stack.import_state({**state, "deployment": marked})
     asked = f"{len(seen.found)} host{'' if len(seen.found) == 1 else 's'} asked"
     if seen.drifted:
@@ -65,14 +68,14 @@ def ask(stack: Stack, units: Sequence[Place]) -> Seen:
     if not units:
         return seen
     tier = tier_of(stack.name)
-    known = {each.name: each for each in tier.hosts}
+    known = {name: each for each in tier.hosts for name in (each.was, each.name) if name}
     known_hosts = write_known_hosts(stack.name)
 
     def answer(name: str) -> dict[str, Drift]:
         if name not in known:
             raise Silent("is in the state, but no longer in the settings")
         own = [each for each in units if each.host == name]
-        return _asked(stack, known[name], known_hosts, own)
+        return _asked(stack, known[name], name, known_hosts, own)
 
     names = list(dict.fromkeys(each.host for each in units))
     with ThreadPoolExecutor(len(names)) as pool:
@@ -85,13 +88,15 @@ def ask(stack: Stack, units: Sequence[Place]) -> Seen:
     return seen
 
 
-def _asked(stack: Stack, host: Host, known_hosts: Path, units: Sequence[Place]) -> dict[str, Drift]:
-    """The drift of one host's units. Raises Silent where it does not tell."""
-    request = json.dumps({"owner": f"{PROJECT_NAME}/{stack.name}/{host.name}"})
+def _asked(stack: Stack, host: Host, name: str, known_hosts: Path, units: Sequence[Place]) -> dict[str, Drift]:
+    """The drift of one host's units; `name`: the host's in the state. Raises Silent where it does not tell."""
+    request = json.dumps({"owner": f"{PROJECT_NAME}/{stack.name}/{name}"})
     try:
         done = on_host(stack, host, known_hosts, f"python3 {units[0].program} drift", request, LIMIT)
     except subprocess.TimeoutExpired:
         raise Silent(f"no answer within {LIMIT:g} s") from None
+    if done.returncode == SSH_FAILED:
+        raise Silent(remedy(stack.name, host.name, done.stderr).partition(": ")[2])
     try:
         told = json.loads(done.stdout)
     except ValueError:

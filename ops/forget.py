@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ops.stack import Stack, StackError
+from settings.resource_names import is_on
 
 
 def forget(stack: Stack, host: str) -> list[str]:
@@ -20,8 +21,8 @@ def forget(stack: Stack, host: str) -> list[str]:
 def without_host(deployment: dict[str, Any], host: str) -> tuple[dict[str, Any], list[str]]:
     """A deployment without what is on the host, and the names of what was left out.
 
-    On it is what is below its Host component, what its Docker provider has made, and each command that is named after
-    it; and a component all of whose parts are so.
+    On it is what is named after it, what is below that, and what its Docker provider has made; and a component all of
+    whose parts are so.
     """
     resources: list[dict[str, Any]] = deployment.get("resources") or []
     gone: set[str] = set()
@@ -40,12 +41,8 @@ def _name(urn: str) -> str:
 
 
 def _is_on(resource: dict[str, Any], host: str) -> bool:
-    kind, name = resource["type"], _name(resource["urn"])
-    return (
-        (kind == "http-registry:index:Host" and name == host)
-        or (kind.startswith("command:remote:") and name.startswith(f"{host}-"))
-        or f"::{host}-docker::" in resource.get("provider", "")
-    )
+    named = is_on(resource["type"], _name(resource["urn"]), host)
+    return named or f"::{host}-docker::" in resource.get("provider", "")
 
 
 def _emptied(resource: dict[str, Any], resources: list[dict[str, Any]], gone: set[str]) -> bool:

@@ -1,20 +1,15 @@
-"""After a `pulumi up` that was killed: its lock, and the containers and networks that it could not write down.
-
-The file backend's locks: <backend>/.pulumi/locks/organization/<project>/<stack>/<uuid>.json with pid and hostname
-(pulumi, pkg/backend/diy/lock.go).
-"""
+"""After a `pulumi up` that was killed: its lock, and the containers and networks that it could not write down."""
 
 from __future__ import annotations
 
-import json
-import socket
 from pathlib import Path
 
-from ops.checkpoint import PROJECT_NAME, local_folder
+from ops.checkpoint import PROJECT_NAME
 from ops.configuration import tier_of, write_known_hosts
 from ops.leftovers import wait_for_leftovers
+from ops.locks import Locks
 from ops.ssh import on_host
-from ops.stack import Stack
+from ops.stack import Stack, StackError
 from settings.tier import Host
 
 
@@ -25,15 +20,19 @@ def recover(stack: Stack) -> None:
     Volumes stay: creating one that exists adopts it. What was pending is forgotten, since every step can be taken
     again. Prints what it does.
     """
-    dead = _dead_locks(stack)
     state = stack.state()
     pending = state["deployment"].get("pending_operations") or []
-    if not dead and not pending and state["deployment"].get("resources"):
+    suspect = bool(pending) or not state["deployment"].get("resources")
+    locks = Locks(stack, suspect=suspect)
+    if not locks.dead and not suspect:
         return
+    if locks.held:
+        # What the state does not know may be what somebody is just making.
+        raise StackError(locks.held)
     wait_for_leftovers(stack)
-    for lock in dead:
-        print(f"The process that held {stack.name}'s lock is dead: clearing the lock.", flush=True)
-        lock.unlink()
+    locks.clear()
+    state = stack.state()  # somebody may have ended meanwhile
+    pending = state["deployment"].get("pending_operations") or []
     known = {resource.get("id") for resource in state["deployment"].get("resources", [])}
     tier = tier_of(stack.name)
     known_hosts = write_known_hosts(stack.name)
@@ -43,23 +42,6 @@ def recover(stack: Stack) -> None:
         print(f"{len(pending)} interrupted steps will be taken again.", flush=True)
         state["deployment"]["pending_operations"] = []
         stack.import_state(state)
-
-
-def _dead_locks(stack: Stack) -> list[Path]:
-    folder = local_folder(stack.backend)
-    locks = (folder / "locks" / "organization" / PROJECT_NAME / stack.name).glob("*.json") if folder else []
-    return [lock for lock in locks if _is_dead(lock)]
-
-
-def _is_dead(file: Path) -> bool:
-    try:
-        lock = json.loads(file.read_text())
-        if lock["hostname"] != socket.gethostname():
-            return False
-    except (ValueError, KeyError):
-        return True  # its process was killed while it wrote this
-    command = Path(f"/proc/{lock['pid']}/comm")
-    return not command.exists() or command.read_text().strip() != "pulumi"
 
 
 def _remove_strangers(stack: Stack, host: Host, known: set[str | None], known_hosts: Path) -> None:

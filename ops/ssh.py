@@ -10,23 +10,32 @@ from ops.stack import Stack
 from settings.tier import Host
 
 
+def ssh(host: Host, known_hosts: Path, command: str) -> list[str]:
+    """The command line that runs a shell command as root."""
+    return [
+        "ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "StrictHostKeyChecking=yes",
+        "-o", f"UserKnownHostsFile={known_hosts}",
+        "-p", str(host.ssh.port), f"root@{host.ssh.host or host.address}",
+        command,
+    ]  # fmt: skip
+
+
+def environment(stack: Stack) -> dict[str, str]:
+    """In which it finds the stack's keys."""
+    return {**os.environ, **stack.environment}
+
+
 def on_host(
     stack: Stack, host: Host, known_hosts: Path, command: str, stdin: str | None = None, limit: float | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a shell command as root. Raises subprocess.TimeoutExpired after `limit` seconds."""
-    ssh = host.ssh
     return subprocess.run(
-        [
-            "ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "StrictHostKeyChecking=yes",
-            "-o", f"UserKnownHostsFile={known_hosts}",
-            "-p", str(ssh.port), f"root@{ssh.host or host.address}",
-            command,
-        ],
-        env={**os.environ, **stack.environment},
+        ssh(host, known_hosts, command),
+        env=environment(stack),
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
         text=True,
         capture_output=True,
         check=False,
         timeout=limit,
-    )  # fmt: skip
+    )

@@ -15,8 +15,11 @@ UNTIL_WE_END = "cat > /dev/null; kill $SSH_AGENT_PID"
 
 
 @contextmanager
-def holding(key: Path) -> Iterator[str]:
-    """Run an agent that holds `key`; yields its socket (for SSH_AUTH_SOCK) and ends it afterwards."""
+def holding(*keys: str | Path) -> Iterator[str]:
+    """Run an agent that holds private keys, each a text in OpenSSH's form or the file of one.
+
+    Yields its socket (for SSH_AUTH_SOCK) and ends it afterwards. A text is in no file meanwhile.
+    """
     with tempfile.TemporaryDirectory(prefix="agent-") as folder:
         socket = Path(folder, "socket")
         agent = subprocess.Popen(
@@ -30,7 +33,10 @@ def holding(key: Path) -> Iterator[str]:
             deadline = time.monotonic() + 5
             while not socket.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
-            subprocess.run(["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True)
+            for key in keys:
+                text = key if isinstance(key, str) else key.read_text()
+                environment = {**os.environ, "SSH_AUTH_SOCK": str(socket)}
+                subprocess.run(["ssh-add", "-q", "-"], input=text, text=True, env=environment, check=True)
             yield str(socket)
         finally:
             assert agent.stdin is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,19 @@ from typing import Any
 import lab
 from lab.paths import work_dir
 from ops import ssh_agent
-from ops.checkpoint import mend
+from ops.checkpoint import PROJECT_NAME, mend
 from toolchain.engine import engine_environment, ensure_engine
 
 PROJECT = Path(__file__).absolute().parent.parent
 """Not resolved: a folder of links to this checkout's code, with stacks of its own, is a project of its own."""
+NOTHING: Mapping[str, str] = {}
 LAB = "lab"
 LAB_STATE = PROJECT / ".work" / "state"
 LAB_PASSPHRASE = PROJECT / "lab" / "passphrase"
+
+
+CHANGING = ("up", "destroy", "refresh")
+"""The commands that hold the stack's lock."""
 
 
 class StackError(Exception):
@@ -49,6 +54,27 @@ class Stack:
             raise StackError(f"pulumi {arguments[0]} failed{detail}")
         return output
 
+    def run(self, *arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
+        """Run pulumi on this stack with more in its environment; returns exit status, output and errors."""
+        whole = (*arguments, "--stack", self.name, "--non-interactive")
+        return self._run(*whole, quiet=True, environment=environment)
+
+    def refused(self, *arguments: str) -> str:
+        """Why pulumi refuses to do this on the stack; empty where it does it."""
+        status, _, errors = self._run(*arguments, "--stack", self.name, "--non-interactive", quiet=True)
+        return errors if status else ""
+
+    def started(self) -> int | None:
+        """The process number of the pulumi that this checkout has last started to change the stack, until it ends."""
+        try:
+            return int(self._trace.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    @property
+    def _trace(self) -> Path:
+        return PROJECT / ".work" / f"pulumi.{self.name}.pid"
+
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets masked."""
         loaded: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", quiet=True))
@@ -63,6 +89,16 @@ class Stack:
         """Replace the state by one in the form that `state` gives."""
         self.pulumi("stack", "import", quiet=True, stdin=json.dumps(state))
 
+    def secrets(self) -> dict[str, str]:
+        """What is set in the stack's configuration and is text, by key, secrets in clear."""
+        listed = json.loads(self.pulumi("config", "--json", "--show-secrets", quiet=True))
+        prefix = f"{PROJECT_NAME}:"
+        return {key.removeprefix(prefix): each["value"] for key, each in listed.items() if "value" in each}
+
+    def set_secret(self, key: str, value: str) -> None:
+        """Set a secret, on pulumi's standard input."""
+        self.pulumi("config", "set", "--secret", f"{PROJECT_NAME}:{key}", quiet=True, stdin=value)
+
     def make(self) -> None:
         """Make the stack in its backend if it isn't there, and readable if a crash has left it otherwise.
 
@@ -75,7 +111,9 @@ class Stack:
         if not any(each["name"] == self.name for each in json.loads(listed)):
             self.pulumi("stack", "init", "--no-select", quiet=True)
 
-    def _run(self, *arguments: str, quiet: bool, stdin: str | None = None) -> tuple[int, str, str]:
+    def _run(
+        self, *arguments: str, quiet: bool, stdin: str | None = None, environment: Mapping[str, str] = NOTHING
+    ) -> tuple[int, str, str]:
         """Exit status, output and errors; the last two are empty unless `quiet`.
 
         Ctrl-C reaches pulumi as well, which then ends in order; so we wait for it.
@@ -84,17 +122,22 @@ class Stack:
         process = subprocess.Popen(
             ["pulumi", *arguments],
             cwd=PROJECT,
-            env=self.environment,
+            env={**self.environment, **environment},
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=pipe,
             stderr=pipe,
             text=True,
         )
+        if changes := arguments[0] in CHANGING or arguments[:2] == ("stack", "import"):
+            self._trace.parent.mkdir(exist_ok=True)
+            self._trace.write_text(str(process.pid))
         while True:
             try:
                 output, errors = process.communicate(stdin)
             except KeyboardInterrupt:
                 continue
+            if changes and process.returncode >= 0:  # else it was killed, and its lock stays
+                self._trace.unlink(missing_ok=True)
             return process.returncode, output or "", errors or ""
 
 

@@ -51,7 +51,13 @@ TIERS = (
     Tier("programs", "this machine's nginx and iptables", ((*PYTEST, *BOTH, "tests/programs"),), needs=("hosts",)),
     Tier("preview", "pulumi, without a host", ((*PYTEST, "-n", "2", "tests/preview"),), needs=("engine", "hosts")),
     Tier("up", "make up, and its proof", ((*OPS, "up"),), needs=("engine", "hosts")),
-    Tier("lab", "the stack and the plugins on real hosts", ((*PYTEST, "tests/lab"),), needs=("up",)),
+    Tier(
+        "lab",
+        "the stack and the plugins on real hosts",
+        ((*PYTEST, "tests/lab", "--ignore", "tests/lab/spare"),),
+        needs=("up",),
+    ),
+    Tier("spare", "stacks of tests on two hosts of their own", ((*PYTEST, "tests/lab/spare"),), needs=("up",)),
 )
 LAB_DOWN = Tier("down", "the lab, stopped again without a trace", (("lab/down",), (*PYTEST, "tests/down")))
 

@@ -2,5 +2,6 @@
 
 from settings.errors import SettingsError, check, parse
 from settings.tier import Tier
+from settings.tier_rules import Given
 
-__all__ = ["SettingsError", "Tier", "check", "parse"]
+__all__ = ["Given", "SettingsError", "Tier", "check", "parse"]

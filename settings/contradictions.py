@@ -32,6 +32,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
     proxy_item: list[Item] = [("proxy", proxy)] if proxy else []
     return [
         *_twice(hosts, "name", "host names must differ"),
+        *_renamed(hosts),
         *_twice(hosts, "address", "a machine is one host, so addresses must differ"),
         *_twice(registries, "name", "registry names must differ"),
         *_twice(users, "name", "user names must differ"),
@@ -99,6 +100,14 @@ def _twice(items: list[Item], key: str, rule: str) -> Iterator[str]:
         if value in first:
             yield f"{path}.{key} = {value!r}: {rule}; {first[value]}.{key} is the same, change one of them"
         first.setdefault(value, path)
+
+
+def _renamed(hosts: list[Item]) -> Iterator[str]:
+    """What two hosts claim to be in the state would be lost for one of them."""
+    for path, item in hosts:
+        if item.get("was") in _names(hosts):
+            yield f"{path}.was = {item['was']!r}: is the name of a host here; rename one host at a time, or remove this"
+    yield from _twice(hosts, "was", "two hosts can't have been one")
 
 
 def _unknown(items: list[Item], key: str, known: list[str], where: str) -> Iterator[str]:

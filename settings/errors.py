@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from settings.contradictions import contradictions, needed_secrets
+from settings.secret_names import SECRET
+from settings.settings_error import SettingsError
 from settings.tier import Tier
+from settings.tier_rules import Given, broken
+
+__all__ = ["SettingsError", "check", "parse"]
 
 KINDS = ("hosted", "cache")
 """Pydantic puts the kind of a registry into the path; it is no key of the file."""
-
-SECRET = re.compile(
-    r"((upstream-)?password|(backend-)?tls-key|hsm-pin|s3-access-key|s3-secret-key|http-secret)-[^.]+$|ca-key$"
-)
-"""The keys that hold secrets."""
 
 REMEDIES = {
     "extra_forbidden": "there is no such key here; remove it or correct its spelling",
@@ -27,34 +26,31 @@ REMEDIES = {
 }
 
 
-class SettingsError(ValueError):
-    """The settings can't be used. `errors` has a line for each thing that is wrong."""
-
-    def __init__(self, errors: list[str]) -> None:
-        count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
-        super().__init__(f"settings: {count}, nothing was touched:\n" + "\n".join(f"  {line}" for line in errors))
-        self.errors = errors
-
-
-def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> Tier:
-    """Read a tier's settings; `secrets` names the secret keys that are set (None: don't check).
+def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None, stack: str | None = None) -> Tier:
+    """Read the settings of a stack of that name; `secrets` names the secret keys that are set (None: don't check).
 
     Raises SettingsError with every error found, never only the first.
     """
-    tier, errors = check(data, secrets)
+    tier, errors = check(Given(data, stack), secrets)
     if tier is None or errors:
         raise SettingsError(errors)
     return tier
 
 
-def check(data: Mapping[str, Any], secrets: Collection[str] | None = None) -> tuple[Tier | None, list[str]]:
+def check(given: Given, secrets: Collection[str] | None = None) -> tuple[Tier | None, list[str]]:
     """Like `parse`, for a caller that has more to check: the tier as far as its values are right, and every error."""
+    data = given.data
     errors = []
+    refused = set()
     tier = None
     try:
         tier = Tier.model_validate_json(json.dumps(data))
     except ValidationError as found:
-        errors = [_line(error) for error in found.errors() if not _follows(error)]
+        told = [error for error in found.errors() if not _follows(error) and not SECRET.match(_path(error))]
+        errors = [_line(error) for error in told]
+        refused = {_path(error) for error in told}
+    # A value that is refused by itself has its line already.
+    errors += [f"{path}{rest}" for path, rest in broken(given) if path not in refused]
     errors += contradictions(data)
     errors += [
         f"{key}: is required; set it with 'pulumi config set --secret {key}'"
@@ -69,13 +65,14 @@ def _follows(error: Any) -> bool:
     return error["type"] == "too_short" and bool(error["input"])
 
 
+def _path(error: Any) -> str:
+    return ".".join(str(part) for part in error["loc"] if part not in KINDS)
+
+
 def _line(error: Any) -> str:
-    path = ".".join(str(part) for part in error["loc"] if part not in KINDS)
-    if SECRET.match(path):
-        return f"{path}: stands in clear in the stack's file; choose another and 'pulumi config set --secret {path}'"
     rule = REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
     value = "" if error["type"] in ("missing", "extra_forbidden") else f" = {_shown(error['input'])}"
-    return f"{path}{value}: {rule}"
+    return f"{_path(error)}{value}: {rule}"
 
 
 def _shown(value: object) -> str:

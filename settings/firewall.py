@@ -51,6 +51,6 @@ class Firewall(Settings):
     """Whether containers of a registry host may ask its guarded ports, whatever their addresses are; else they are
     judged like anybody."""
     confirm_seconds: Annotated[int, Field(ge=10, le=600)] = 30
-    """Seconds after which a changed policy is taken back unless a new SSH connection has confirmed it."""
+    """Seconds after which a changed policy, or SSH key, is taken back unless a new SSH connection has confirmed it."""
     force: bool = False
     """Whether a policy that shuts out the address which applies it is applied all the same, until it is taken back."""

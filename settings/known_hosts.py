@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from settings.errors import SettingsError
+from collections.abc import Iterable, Iterator
+
+from settings.settings_error import SettingsError
 from settings.tier import Host, Tier
 
 
 def host_keys(tier: Tier, known_hosts: str) -> dict[str, str]:
     """The public key of each host by its name; `known_hosts` is the text of the file that `tier.known_hosts` names.
 
-    Raises SettingsError that lists every host without a key: an unknown host key is an error, never a shrug.
+    Raises SettingsError that lists every host without a key.
     """
-    keys = {}
-    errors = []
-    for index, host in enumerate(tier.hosts):
-        key = host.ssh.host_key or _looked_up(known_hosts, entry_name(host))
-        if key is None:
-            where = (
-                f"no line for {entry_name(host)} in {tier.known_hosts}"
-                if tier.known_hosts
-                else "known_hosts is not set"
+    hosts = [(f"hosts.{index}", host) for index, host in enumerate(tier.hosts)]
+    if errors := list(unknown(hosts, tier.known_hosts, known_hosts)):
+        raise SettingsError([f"{path}{rest}" for path, rest in errors])
+    found = {host.name: host_key(host, known_hosts) for host in tier.hosts}
+    return {name: key for name, key in found.items() if key is not None}
+
+
+def unknown(hosts: Iterable[tuple[str, Host]], file: object, known_hosts: str) -> Iterator[tuple[str, str]]:
+    """An error for each host without a key, since an unknown host key is never a shrug: its key path, and the rest of
+    the line.
+
+    `hosts`: with their key paths. `file`: the name of the file whose text is `known_hosts`, as far as there is one.
+    """
+    for path, host in hosts:
+        if host_key(host, known_hosts) is None:
+            where = f"no line for {entry_name(host)} in {file}" if file else "known_hosts is not set"
+            yield (
+                f"{path}.ssh.host_key",
+                f": is required ({where}); add the key that the host's own console shows, for example with "
+                "'ssh-keyscan' from a network you trust",
             )
-            errors.append(
-                f"hosts.{index}.ssh.host_key: is required ({where}); add the key that the host's own console shows, "
-                "for example with 'ssh-keyscan' from a network you trust"
-            )
-        else:
-            keys[host.name] = key
-    if errors:
-        raise SettingsError(errors)
-    return keys
+
+
+def host_key(host: Host, known_hosts: str) -> str | None:
+    """The public key of one host: its own setting, or its line in the text of a known_hosts file."""
+    return host.ssh.host_key or _looked_up(known_hosts, entry_name(host))
 
 
 def entry_name(host: Host) -> str:

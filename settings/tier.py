@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -13,11 +13,13 @@ from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
 from settings.values import Address, HostKey, Name, Port, Settings, distinct
 
+TierName = Literal["lab", "dev", "staging", "prod"]
+
 
 class Ssh(Settings):
     """How the controller reaches a host, as root, since every change to a host needs it.
 
-    Authentication is the SSH agent's ($SSH_AUTH_SOCK): no key enters the state.
+    Authentication is the SSH agent's ($SSH_AUTH_SOCK), to which ops adds the secret `ssh-key`: no key enters the state.
     """
 
     host: Address | None = None
@@ -31,6 +33,8 @@ class Host(Settings):
     """A machine of the tier."""
 
     name: Name
+    was: Name | None = None
+    """What it was called at the last `up`, where it gets another name; it can go after the next."""
     address: Address
     """Where other hosts reach its services."""
     ssh: Ssh = Ssh()
@@ -41,6 +45,8 @@ class Host(Settings):
 class Tier(Settings):
     """All settings of one stack."""
 
+    tier: TierName = "dev"
+    """What the stack must keep: settings/tier_rules.py."""
     hosts: tuple[Host, ...] = Field(min_length=1)
     known_hosts: str | None = None
     """A file in known_hosts format, below the project folder, for hosts without an `ssh.host_key`."""
@@ -88,6 +94,11 @@ class Tier(Settings):
     def hosted(self) -> list[str]:
         """The hosted registries' URLs."""
         return [url for each in self.registries if isinstance(each, HostedRegistry) for url in self.urls(each)]
+
+    def runtimes_users(self) -> list[str]:
+        """The proxy's users as whom this tier's own runtimes log in."""
+        secrets = {login.secret for runtime in self.runtimes for login in runtime.logins}
+        return [each.name for each in (self.proxy.users if self.proxy else ()) if f"password-{each.name}" in secrets]
 
     def open_ports(self, host: str) -> list[int]:
         """The ports of a host that this tier opens to others."""

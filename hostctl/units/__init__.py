@@ -1,4 +1,5 @@
-"""The units by the name that a request uses, in the order in which they go: first who uses a registry, last its guard.
+"""The units by the name that a request uses, in the order in which they go: first who uses a registry, last its guard,
+and what lets us in.
 
 Only the one that is asked for is imported: that keeps the start short.
 """
@@ -22,6 +23,7 @@ UNITS = {
     "docker-image": "DockerImage",
     "authorities": "Authorities",
     "firewall": "Firewall",
+    "ssh-access": "SshAccess",
 }
 
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 from hostctl import certificates, certs_folders, files, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.trust_store import PREFIX, STORES, TrustStore, store_of, store_on
 from hostctl.unit import NONE, RELOAD, Change, Files, OwnFile, Unit, Wish
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
+IN_SYSTEM = "# In the system's store too.\n"
+"""What people read before the certificates of an authority that the host's own store takes in."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,15 @@ class Authorities(Unit):
         if store and (_changed(store, change) or _missing(host, store, change)):
             return RELOAD
         return NONE
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """As `activation` does, by what people read of each certificate."""
+        ends = (end.get(path) for path in change.changed for end in (change.before, change.after))
+        if any(each and each.content.startswith(IN_SYSTEM.encode()) for each in ends):
+            return Foresight(
+                (RELOAD,), "the system's store of authorities is made anew; what runs reads it at its next start"
+            )
+        return Foresight((NONE,), "nothing is restarted: Docker and containerd look for authorities at each pull")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Have the system's program make its store anew, whole where something in it changed or goes."""

@@ -14,6 +14,7 @@ from hostctl import buildkit_service, buildkit_toml, toml_text, wishes
 from hostctl.buildkit_toml import Registry, Wanted
 from hostctl.difference import Difference
 from hostctl.errors import HostError
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked
 from hostctl.store import Store
@@ -118,6 +119,10 @@ class BuildkitMirrors(Unit):
                 self.notes.append(f"{daemon.name} is restarted for its file; builds that ran are cut")
                 level = RESTART
         return level
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """RESTART: the daemon reads its file at its start only."""
+        return Foresight((RESTART,), "the BuildKit daemon is restarted, which cuts builds that run")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """`systemctl restart`."""

@@ -29,6 +29,7 @@ from hostctl.containerd_versions import PATH, Release
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked, masked_value
 from hostctl.systemd import Service, journal, restart, said_since, service
@@ -38,6 +39,8 @@ from hostctl.waiting import wait_until
 SERVICE = "containerd"
 MERGE = 1
 """To be raised when a merge for the same gives another text: files on hosts are then merged anew."""
+LOGIN = ".auth: "
+"""What people read of a login in config.toml, before its user."""
 DEFAULT_CONFIG_PATH = "/etc/containerd/certs.d"
 
 
@@ -180,12 +183,21 @@ class ContainerdMirrors(Unit):
         if not containerd.wanted:
             self.notes.append("containerd is not running; it reads config.toml when it is started")
             return NONE
-        if PATH not in change.changed:
+        if not _read_at_start(change):
             complaint = _process_complaint(containerd, change.facts) or self._plugin_complaint(host, change.facts)
             if complaint is None:
                 return NONE
         self.notes.append("containerd is restarted for config.toml; running containers are kept")
         return RESTART
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """As `activation` does, for a containerd that runs and knows its files."""
+        restarted = "containerd is restarted; running containers are kept"
+        if _read_at_start(change):
+            return Foresight((RESTART,), restarted)
+        if change.changed or LOGIN.encode() not in (change.text(PATH) or b""):
+            return Foresight((NONE,), "nothing is restarted: containerd reads hosts.toml at each pull")
+        return Foresight((NONE, RESTART), f"where the secret is one of config.toml, {restarted}")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """`systemctl restart`, which returns when containerd is ready."""
@@ -251,6 +263,11 @@ class ContainerdMirrors(Unit):
         lines = journal(host, SERVICE, since)
         unknown = containerd_says.ignored_complaint(lines, wanted, self._release_on(host))
         return unknown or (containerd_says.debug_complaint(lines) if wanted.debug else None)
+
+
+def _read_at_start(change: Change) -> bool:
+    """Whether the change is in config.toml: hosts.toml is read at each pull."""
+    return PATH in change.changed
 
 
 def _digest(*values: Any) -> str:

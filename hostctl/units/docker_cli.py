@@ -20,6 +20,7 @@ from hostctl.difference import Difference
 from hostctl.docker_cli_config import Login, Wanted, key_of
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.homes import Account, account
 from hostctl.host import Host
 from hostctl.masking import masked
@@ -122,6 +123,10 @@ class DockerCli(Unit):
     def activation(self, host: Host, change: Change) -> str:
         """NONE: the file is read at each call."""
         return NONE
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """NONE."""
+        return Foresight((NONE,), "nothing is restarted: config.json is read at each call of docker")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Nothing to do."""

@@ -6,14 +6,14 @@ image/tarexport); with the containerd image store the id is the digest in index.
 
 from __future__ import annotations
 
-import json
-import tarfile
-from typing import Any, Dict, List, Mapping, Optional, Set
+from typing import Any, Dict, List, Mapping, Optional
 from urllib.parse import quote
 
 from hostctl import docker_api, wishes
 from hostctl.errors import HostError
+from hostctl.foresight import Foresight
 from hostctl.host import Host
+from hostctl.image_archive import ids_in, tagged
 from hostctl.unit import NONE, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
@@ -31,8 +31,8 @@ class DockerImage(Unit):
 
     def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
         """The tag, the ids it may have, what the tag meant before us, and the ids that were loaded by us."""
-        archive, image = wishes.text(wish, "archive"), _tagged(wishes.text(wish, "image"))
-        ids = sorted(_ids_in(host, archive, image))
+        archive, image = wishes.text(wish, "archive"), tagged(wishes.text(wish, "image"))
+        ids = sorted(ids_in(host.path(archive), archive, image))
         same = before.get("image") == image
         first = before.get("first") if same else image_id(host, image)
         known = list(before.get("loaded", []))
@@ -42,6 +42,10 @@ class DockerImage(Unit):
     def activation(self, host: Host, change: Change) -> str:
         """Nothing is restarted."""
         return NONE
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """NONE."""
+        return Foresight((NONE,), "the image's archive is loaded into Docker; nothing is restarted")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Load the archive, or give the tag back its old meaning and remove what we loaded."""
@@ -77,47 +81,6 @@ def image_id(host: Host, image: str) -> Optional[str]:
     if answer.status != 200:
         raise HostError(f"{image}: Docker can't tell about it: {answer.message}")
     return str(answer.data["Id"])
-
-
-def _tagged(image: str) -> str:
-    return image if ":" in image.rsplit("/", 1)[-1] else image + ":latest"
-
-
-def _ids_in(host: Host, archive: str, image: str) -> Set[str]:
-    try:
-        with tarfile.open(host.path(archive)) as file:
-            names = set(file.getnames())
-            entries = _json_member(file, "manifest.json", archive)
-            index = _json_member(file, "index.json", archive) if "index.json" in names else {}
-    except FileNotFoundError as missing:
-        raise HostError(
-            f"{archive}: there is no such file on this host; copy the image archive there first"
-        ) from missing
-    except tarfile.TarError as broken:
-        raise HostError(f"{archive}: is not a whole tar archive ({broken}); copy it again") from broken
-    found = [entry for entry in entries if image in (entry.get("RepoTags") or [])]
-    if not found:
-        held = sorted(tag for entry in entries for tag in entry.get("RepoTags") or [])
-        raise HostError(f"{archive}: does not hold {image}, only {', '.join(held) or 'images without a name'}")
-    lacking = [each for each in found[0].get("Layers") or [] if each not in names]
-    if lacking:  # an engine with the containerd image store would take it, and start no container of it
-        raise HostError(f"{archive}: is not whole: it lacks the layer {lacking[0]}; copy it again")
-    config = found[0]["Config"].rsplit("/", 1)[-1]
-    ids = {"sha256:" + (config[: -len(".json")] if config.endswith(".json") else config)}
-    return ids | {each["digest"] for each in index.get("manifests", []) if _names(each, image)}
-
-
-def _names(entry: Mapping[str, Any], image: str) -> bool:
-    name = (entry.get("annotations") or {}).get("io.containerd.image.name", "")
-    return bool(name == image or name.endswith("/" + image))
-
-
-def _json_member(file: tarfile.TarFile, name: str, archive: str) -> Any:
-    try:
-        member = file.extractfile(name)
-        return json.loads(member.read()) if member else {}
-    except (KeyError, ValueError) as broken:
-        raise HostError(f"{archive}: has no readable {name}; make it with 'docker save'") from broken
 
 
 def _load(host: Host, archive: str) -> None:

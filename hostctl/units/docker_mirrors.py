@@ -15,14 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from hostctl import canary, daemon_json, wishes
+from hostctl import canary, daemon_json, docker_engine, wishes
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS, PATH, Wanted
 from hostctl.difference import Difference
 from hostctl.docker_engine import HOSTS_TOML_SINCE, Engine, found
 from hostctl.docker_flags import CONFIG_FILE, excluded, flags
-from hostctl.docker_restart import Taking, reload_notes, restart_note, restart_reason
+from hostctl.docker_restart import Taking, foreseen, reload_notes, restart_note, restart_reason
 from hostctl.docker_state import ignores_downloads, info_complaint, lack, refusal, reload_complaint
 from hostctl.errors import HostError
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import listeners
 from hostctl.masking import masked
@@ -149,6 +150,14 @@ class DockerMirrors(Unit):
         self.notes.append(restart_note(reason, taking))
         return RESTART
 
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """As `activation` does, for a dockerd that runs and is the one that the last report names."""
+        if PATH not in change.changed:
+            return Foresight((NONE,), "nothing is restarted: Docker reads hosts.toml at each pull")
+        engine = docker_engine.known(known["engine"], known["store"]) if "engine" in known else None
+        before, after = (daemon_json.values(_without_comments(_text(end))) for end in (change.before, change.after))
+        return foreseen(engine, before, after)
+
     def stages(self, host: Host, change: Change, level: str) -> List[Change]:
         """One with the defaults in place of what goes away: SIGHUP leaves as it was what is absent."""
         before, after = (daemon_json.values(end) for end in (_text(change.before), _text(change.after)))
@@ -205,7 +214,10 @@ class DockerMirrors(Unit):
             return str(silent)
 
     def report(self, host: Host, change: Change) -> Dict[str, Any]:
-        """Notes on what became of the containers, and on what this engine does not heed."""
+        """Notes on what became of the containers, and on what this engine does not heed.
+
+        `engine` and `store`: its version, and whether its images are in containerd's store; for a preview.
+        """
         notes = []
         text = daemon_json.values(_text(change.after))
         if self._stopped:
@@ -217,7 +229,8 @@ class DockerMirrors(Unit):
         theirs = _mirrors(host) if change.after.get(hub) and self._engine_on(host).reads_hosts_toml else []
         if theirs:
             notes.append(f"somebody's {MIRRORS} ({masked(', '.join(theirs))}) does not count beside {hub}")
-        return {"notes": notes}
+        engine = self._engine_on(host)
+        return {"notes": notes, "engine": engine.name, "store": engine.store}
 
     def observe(self, host: Host) -> Dict[str, str]:
         """daemon.json and every hosts.toml, credentials masked."""
@@ -305,6 +318,11 @@ def _mirrors(host: Host) -> List[str]:
 def _text(files: Mapping[str, Any]) -> Optional[bytes]:
     state = files.get(PATH)
     return None if state is None else state.content
+
+
+def _without_comments(text: Optional[bytes]) -> Optional[bytes]:
+    """What people read of daemon.json, which says before the keys where they count."""
+    return text and b"".join(line for line in text.splitlines(keepends=True) if not line.startswith(b"#"))
 
 
 def _refuse_shadow(host: Host, folder: str) -> None:

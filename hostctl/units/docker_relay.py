@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from hostctl import docker_engine, nginx_conf, nginx_workers, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import refuse_taken
 from hostctl.masking import MASK
@@ -86,7 +87,19 @@ class DockerRelay(Unit):
         """RELOAD for its configuration; RESTART for its unit, or where it does not run; NONE where there is none."""
         if not change.facts:
             return RESTART if change.facts_before else NONE
-        return RELOAD if UNIT_FILE not in change.changed and service(host, SERVICE).runs else RESTART
+        return RELOAD if not _read_at_start(change) and service(host, SERVICE).runs else RESTART
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """As `activation` does, for a relay that runs."""
+        if known.get("needed") is False:
+            return Foresight((NONE,), "nothing: this Docker reads hosts.toml and has no relay")
+        unsure = () if "needed" in known else (NONE,)
+        but = "" if "needed" in known else "; nothing where Docker reads hosts.toml and has no relay"
+        if not _read_at_start(change):
+            return Foresight((*unsure, RELOAD), f"the relay before Docker's mirror is reloaded{but}")
+        how = "restarted" if change.before.get(UNIT_FILE) else "started"
+        how = how if change.after.get(UNIT_FILE) else "stopped"
+        return Foresight((*unsure, RESTART), f"the relay before Docker's mirror is {how}{but}")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Reload, or enable and start; stop and disable it where it goes away."""
@@ -122,6 +135,10 @@ class DockerRelay(Unit):
         if status != 200:
             self.notes.append(f"the mirror does not answer through the relay now ({reason or f'status {status}'})")
 
+    def report(self, host: Host, change: Change) -> Dict[str, Any]:
+        """`needed`: whether there is a relay, for a preview."""
+        return {"needed": bool(change.facts)}
+
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration, the login masked."""
         path = host.path(CONFIG)
@@ -135,6 +152,11 @@ class DockerRelay(Unit):
             program = start_command(host, "docker").program or "dockerd"
             self._reads_hosts_toml = docker_engine.found(host, program).reads_hosts_toml is True
         return self._reads_hosts_toml
+
+
+def _read_at_start(change: Change) -> bool:
+    """Whether the change is in the systemd unit: the configuration is read anew by a reload."""
+    return UNIT_FILE in change.changed
 
 
 def _port(wish: Wish) -> int:

@@ -14,11 +14,12 @@ from hostctl.files import FileState
 from hostctl.firewall_boot import BOOT_UNIT, UNIT_FILE
 from hostctl.firewall_programs import left_tables, tables
 from hostctl.firewall_rules import Policy, Rule, rules_of
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import listeners
 from hostctl.store import Store
 from hostctl.systemd import boot_link, enable, forget
-from hostctl.unit import RELOAD, Change, OwnFile, Unit, Wish
+from hostctl.unit import NONE, RELOAD, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
 INTERFACES = "/sys/class/net"
@@ -42,6 +43,10 @@ class Firewall(Unit):
     def confirm_seconds(self, wish: Wish) -> Optional[int]:
         """A policy can shut out whoever would have to repair it."""
         return wishes.count(wish, "confirm_seconds") or CONFIRM_SECONDS
+
+    def unconfirmed(self, host: Host, client: str, since: float, until: float) -> str:
+        """The allowlist may lack the admin."""
+        return f"{super().unconfirmed(host, client, since, until)} (firewall.allow)"
 
     def preflight(self, host: Host, wish: Wish) -> None:
         """A program is there that guards, so are the interfaces, and the admin who asks for this stays in."""
@@ -109,6 +114,19 @@ class Firewall(Unit):
     def activation(self, host: Host, change: Change) -> str:
         """Rules are exchanged in one step; connections of allowed peers go on."""
         return RELOAD
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """As `activation` does. `known`: `confirm_seconds` too; it and `force` alone change nothing on the host."""
+        if not change.changed:
+            return Foresight((NONE,), "nothing is loaded: only how a change is confirmed is another")
+        if change.text(UNIT_FILE) is None and UNIT_FILE in change.changed:
+            return Foresight((RELOAD,), "the firewall's rules are cleared")
+        seconds = known.get("confirm_seconds", CONFIRM_SECONDS)
+        return Foresight(
+            (RELOAD,),
+            f"the firewall's rules are exchanged on trial: they go back by themselves after {seconds} s unless a new "
+            "SSH connection confirms them; connections of allowed peers go on",
+        )
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Load or clear the rules; enable or forget the boot unit. What another program had goes last."""

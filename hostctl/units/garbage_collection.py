@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from hostctl import wishes
 from hostctl.errors import HostError
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import MASK
 from hostctl.systemd import boot_link, enable, forget
@@ -85,6 +86,12 @@ class GarbageCollection(Unit):
     def activation(self, host: Host, change: Change) -> str:
         """RESTART, of timers only: a run that is under way goes on."""
         return RESTART if change.facts or change.facts_before else NONE
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """RESTART."""
+        if not any(change.after.values()):
+            return Foresight((RESTART,), "the timers of the garbage collection are stopped, and a run of it")
+        return Foresight((RESTART,), "the timers of the garbage collection are started anew; a run under way goes on")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Start the timers anew; stop what goes away, a run of it too."""

@@ -14,11 +14,23 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 from hostctl import files, htpasswd, ktls, nginx_conf, nginx_service, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import refuse_taken
 from hostctl.masking import MASK
 from hostctl.nginx_build import reads_in_threads
-from hostctl.nginx_conf import DROP_IN, OURS, PASSWORDS_CONF, PULLERS, PUSHERS, RUN, SITE, TLS
+from hostctl.nginx_conf import (
+    DROP_IN,
+    OURS,
+    PASSWORDS_CONF,
+    PULLERS,
+    PULLERS_BEFORE,
+    PUSHERS,
+    PUSHERS_BEFORE,
+    RUN,
+    SITE,
+    TLS,
+)
 from hostctl.nginx_probe import ErrorLog, Probe, complaint, has_ipv6, password_complaint, probes_for, still_there
 from hostctl.nginx_trial import refuse_bad_configuration
 from hostctl.nginx_workers import worker_group
@@ -36,7 +48,8 @@ DEFAULT_COST = 10
 class NginxProxy(Unit):
     """Wish: `files` (each: path, content, mode, and perhaps `needs`: ipv6, threads, open_files or ktls), `generation`
     (what the marker answers when they are live), `probes` (each: port, host, and `fingerprint` of the certificate where
-    it speaks TLS), `users` (each: name, role, password), `bcrypt_cost`, `cache_folders`, `logs`, `service_lines` (of
+    it speaks TLS), `users` (each: name, role, password), `passwords_before` (names of users whose password before this
+    one is taken as well, until a wish does not name them), `bcrypt_cost`, `cache_folders`, `logs`, `service_lines` (of
     the service's drop-in).
     """
 
@@ -94,14 +107,16 @@ class NginxProxy(Unit):
         users = htpasswd.users_of(wish)
         if not users:
             return []
-        known: Dict[str, str] = {}
-        for path in (PUSHERS, PULLERS):
-            current = files.read(host.path(path))
-            known.update(htpasswd.hashes_in(current.content) if current else {})
+        known = {**_hashes(host, PUSHERS), **_hashes(host, PULLERS)}
         hashes = htpasswd.hashes_for(users, known, wishes.count(wish, "bcrypt_cost") or DEFAULT_COST)
+        earlier = {**_hashes(host, PULLERS_BEFORE), **htpasswd.replaced(known, hashes)}
+        before = {name: earlier[name] for name in wishes.texts(wish, "passwords_before") if name in earlier}
+        late = [user for user in users if user.name in before]
         texts = {
             PULLERS: htpasswd.text(users, hashes),
             PUSHERS: htpasswd.text([user for user in users if user.pushes], hashes),
+            PULLERS_BEFORE: htpasswd.text(late, before),
+            PUSHERS_BEFORE: htpasswd.text([user for user in late if user.pushes], before),
         }
         digest = OwnFile(PASSWORDS_CONF, FileState(_digest_map(b"".join(texts.values())), 0o600))
         return [digest, *(OwnFile(path, FileState(text, 0o640, 0, group)) for path, text in texts.items())]
@@ -139,6 +154,16 @@ class NginxProxy(Unit):
             return NONE
         runs = service(host, SERVICE).runs
         return RESTART if (change.facts and not runs) or (runs and nginx_service.needs_restart(change)) else RELOAD
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """As `activation` does; whether nginx runs before the first change, only the host knows."""
+        if not any(change.after.values()):
+            return Foresight((RELOAD, RESTART), "nginx is reloaded without the site, or stopped where it was so before")
+        if not any(change.before.values()):
+            return Foresight((RELOAD, RESTART), "nginx is reloaded, or started where it does not run")
+        if nginx_service.needs_restart(change):
+            return Foresight((RESTART,), "nginx is restarted, since it reads OpenSSL's configuration at its start only")
+        return Foresight((RELOAD,), "nginx is reloaded; connections go on")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Reload; start nginx where it does not run, or stop it again where we had started it."""
@@ -178,11 +203,15 @@ class NginxProxy(Unit):
             for each in path.parent.glob(f"{path.name}*"):
                 each.unlink()
         shutil.rmtree(host.path(RUN), ignore_errors=True)
+        from hostctl.units.garbage_collection import PREFIX  # for other calls, a module less to load
+
+        for gate in host.path("/run").glob(f"{PREFIX}*"):  # left closed by a registry that has moved away
+            shutil.rmtree(gate)
         files.remove_empty_folders(str(host.path(each)) for each in facts.get("made", []))
 
     def shown(self, path: str, content: bytes) -> str:
         """A file of the site; of a password file the names only."""
-        if path in (PULLERS, PUSHERS):
+        if path in (PULLERS, PUSHERS, PULLERS_BEFORE, PUSHERS_BEFORE):
             return "".join(f"{name}:***\n" for name in htpasswd.hashes_in(content))
         if path.startswith(f"{TLS}/") and path.endswith((".key", ".pin")):
             return f"{MASK}\n"
@@ -195,14 +224,19 @@ class NginxProxy(Unit):
         if host.path(SITE).exists():
             found[SITE] = host.path(SITE)
         shown = {path: each.read_text(errors="replace") for path, each in found.items()}
-        lists = [files.read(host.path(path)) for path in (PULLERS, PUSHERS)]
-        every, pushing = (htpasswd.hashes_in(each.content) if each else {} for each in lists)
+        every, pushing = _hashes(host, PULLERS), _hashes(host, PUSHERS)
         roles = {name: "push" if name in pushing else "pull" for name in every}
         return {**shown, "users": "".join(f"{name}: {role}\n" for name, role in sorted(roles.items()))}
 
 
 def _build(host: Host) -> str:
     return host.must("nginx", "-V")
+
+
+def _hashes(host: Host, path: str) -> Dict[str, str]:
+    """The hashes of a password file, by user; none where it is not there."""
+    current = files.read(host.path(path))
+    return htpasswd.hashes_in(current.content) if current else {}
 
 
 def _probes(wish: Wish) -> List[Probe]:

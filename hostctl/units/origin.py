@@ -18,6 +18,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from hostctl import nginx_conf, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked
 from hostctl.nginx_workers import worker_user
@@ -84,6 +85,12 @@ class Origin(Unit):
     def activation(self, host: Host, change: Change) -> str:
         """RESTART, for which transfers that run are waited for; NONE where nothing is left to be stopped."""
         return RESTART if change.facts or change.facts_before else NONE
+
+    def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
+        """RESTART."""
+        how = "restarted, for which" if any(change.before.values()) else "started, for which"
+        how = how if any(change.after.values()) else "stopped, for which"
+        return Foresight((RESTART,), f"the origin service is {how} transfers that run are waited for")
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Start the socket and the service anew; stop both where they go away."""

@@ -20,13 +20,13 @@ UP = (
     "registry-hostctl creating",
     "command:remote:Command registry-firewall creating",
     "registry-docker-image creating",
-    "hosted-container creating",
+    "registry.hosted-container creating",
     "registry-origin creating",
     "registry-nginx-proxy creating",
     "docker1-docker-mirrors creating",
 )
 """In the order of their dependencies: what was being made is made again by the next, which comes further."""
-DOWN = ("containerd1-containerd-mirrors deleting", "hosted-container deleting", "registry-firewall deleting")
+DOWN = ("containerd1-containerd-mirrors deleting", "registry.hosted-container deleting", "registry-firewall deleting")
 
 
 def killed(stack: Stack, command: str, moment: str, later: float = 0) -> bool:

@@ -248,7 +248,7 @@ def serving(
     tier = parse(
         {
             "hosts": [{"name": "h", "address": "192.0.2.1"}],
-            "image": {"reference": "registry:3"},
+            "image": {"reference": "registry:3.1.2"},
             "registries": [
                 {
                     "kind": "hosted",
@@ -302,6 +302,8 @@ def serving(
     lines = {user: f"{user[0]}:{bcrypt_hash.make(user[1], 4)}\n" for user in (PUSHER, PULLER)}
     (tmp_path / "etc" / "pull.htpasswd").write_text("# ours\n" + "".join(lines.values()))
     (tmp_path / "etc" / "push.htpasswd").write_text("# ours\n" + lines[PUSHER])
+    for name in ("pull-before", "push-before"):
+        (tmp_path / "etc" / f"{name}.htpasswd").write_text("# ours\n")
     (tmp_path / "site.conf").write_text(moved(rendered.site.text))
     for document, needs in rendered.optional:
         path = Path(moved(document.path))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from documents import nginx_cache
+from hostctl import bcrypt_hash
 from tests.programs.served_site import (
     ACCEPT,
     BLOB,
@@ -118,6 +119,16 @@ def test_a_password_that_is_no_longer_right_is_refused_at_once(known: Site) -> N
     wait_until(lambda: known.ask(*ping, host="hosted.test", user=PULLER).status == 401)
     wait_until(lambda: known.ask(*ping, host="hosted.test", user=(PULLER[0], "another")).status == 200)
     assert known.ask(*ping, host="hosted.test", user=PUSHER).status == 200
+
+
+def test_a_password_before_is_right_as_well_and_nobody_else_gets_in_by_it(known: Site, tmp_path: Path) -> None:
+    ping = ("GET", "/v2/")
+    before = f"{PULLER[0]}:{bcrypt_hash.make('before', 4)}\n"
+    (tmp_path / "etc" / "pull-before.htpasswd").write_text(before)
+    for password, status in (("before", 200), (PULLER[1], 200), ("neither", 401)):
+        assert known.ask(*ping, host="hosted.test", user=(PULLER[0], password)).status == status
+    assert known.ask("POST", "/v2/a/blobs/uploads/", host="hosted.test", user=(PULLER[0], "before")).status == 401
+    assert known.ask(*ping, host="hosted.test", user=(PUSHER[0], "before")).status == 401
 
 
 def test_one_who_guesses_passwords_is_stopped_before_they_are_checked_and_others_are_not(known: Site) -> None:

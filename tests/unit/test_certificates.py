@@ -18,7 +18,7 @@ OTHER = authority("Other")
 def tier(*wanted: dict[str, Any]) -> Tier:
     data = {
         "hosts": [{"name": "hub", "address": "10.0.0.1"}],
-        "image": {"reference": "registry:3"},
+        "image": {"reference": "registry:3.1.2"},
         "registries": [{"kind": "hosted", "name": "own", "host": "hub"}],
         "firewall": {"allow": ["10.0.0.0/8"]},
         "authorities": list(wanted),

@@ -164,7 +164,7 @@ def test_what_nobody_confirms_goes_back_is_told_once_and_then_tried_again(around
     assert around.settled
     assert around.fire()["result"] == "unchanged"
 
-    with pytest.raises(NotConfirmed, match=r"came back at .* UTC, .* within 30 s.*from 10\.0\.0\.9.*firewall\.allow"):
+    with pytest.raises(NotConfirmed, match=r"came back at .* UTC, .* within 30 s.*from 10\.0\.0\.9.*mend the settings"):
         around.confirm(NEW)
     assert tree(around.host) == before
     with pytest.raises(NotConfirmed, match=APPLIED_AGAIN):

@@ -34,7 +34,7 @@ def tier() -> Tier:
     return parse(
         {
             "hosts": [{"name": "h", "address": "10.0.0.1"}],
-            "image": {"reference": "registry:3"},
+            "image": {"reference": "registry:3.1.2"},
             "registries": registries,
             "proxy": {
                 "host": "h",

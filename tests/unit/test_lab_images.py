@@ -107,7 +107,7 @@ def test_a_program_says_the_version_that_its_go_mod_pins_and_tools_go_names_what
     for program in binaries.PROGRAMS.values():
         module, version = in_go_mod(program.folder, r"^require (\S+ \S+)$").split()
         assert any(variable == f"{variable.split('=')[0]}={version}" for variable in program.variables)
-        assert all(variable.startswith((f"{module}/", "main.")) for variable in program.variables)
+        assert all(variable.startswith((f"{module}/", f"{module}.", "main.")) for variable in program.variables)
         tools = (program.folder / "tools.go").read_text()
         assert sorted(program.packages) == sorted(re.findall(r'_ "([^"]+)"', tools))
 

@@ -63,6 +63,32 @@ def test_a_line_that_does_not_fit_is_written_anew(found: str) -> None:
     assert not bcrypt_hash.verifies("geheim-e", made)
 
 
+def test_a_replaced_password_is_known_until_it_is_settled(tmp_path: Path) -> None:
+    """Only of users that are named; a change of something else does not end it, a wish that names nobody does."""
+    host = Host(tmp_path)
+
+    def applied(passwords: dict[str, str], before: list[str]) -> dict[str, set[str]]:
+        named = [{"name": each, "role": "push", "password": password} for each, password in passwords.items()]
+        wish = {"users": named, "bcrypt_cost": 4, "passwords_before": before}
+        found = {}
+        for each in NginxProxy()._password_files(host, wish, os.getgid()):
+            path = host.path(each.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(each.state.content)
+            hashes = htpasswd.hashes_in(each.state.content)
+            tried = {(user, word) for user in hashes for word in ("one", "two", "three")}
+            found[path.name] = {f"{user} {word}" for user, word in tried if bcrypt_hash.verifies(word, hashes[user])}
+        return found
+
+    applied({"ann": "one", "bob": "one"}, ["ann"])
+    changed = applied({"ann": "two", "bob": "two"}, ["ann"])
+    assert changed["pull.htpasswd"] == changed["push.htpasswd"] == {"ann two", "bob two"}
+    assert changed["pull-before.htpasswd"] == changed["push-before.htpasswd"] == {"ann one"}
+    assert applied({"ann": "two", "bob": "three"}, ["ann"])["pull-before.htpasswd"] == {"ann one"}
+    assert applied({"ann": "two", "bob": "three"}, [])["push-before.htpasswd"] == set()
+    assert applied({"ann": "two", "bob": "three"}, ["ann"])["pull-before.htpasswd"] == set()
+
+
 def test_a_file_is_read_as_nginx_reads_it() -> None:
     text = htpasswd.text(users("a", "b"), {"u0": "h0", "u1": "h1"})
     assert text.startswith(b"# ")

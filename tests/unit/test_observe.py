@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -38,8 +38,11 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
         return Seen({}, {"a": "no answer within 10 s"})
 
     monkeypatch.setattr(ops, "selected", selected)
+    monkeypatch.setattr(ops, "usable", lambda _: nullcontext())
+    monkeypatch.setattr(ops, "told_when_before_is_over", lambda _: "")
     monkeypatch.setattr(ops, "recover", lambda _: stack.done.append("recover"))
     monkeypatch.setattr(ops, "refresh_drift", refresh_drift)
+    monkeypatch.setattr(ops, "show_preview", lambda *_: stack.done.append("preview"))
     return stack
 
 

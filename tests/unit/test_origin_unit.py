@@ -46,7 +46,7 @@ esac
 """
 TIER = """\
 hosts: [{name: r, address: 192.0.2.1, ssh: {host_key: ssh-ed25519 AAAA}}]
-image: {reference: "registry:3"}
+image: {reference: "registry:3.1.2"}
 registries:
   - kind: cache
     name: hub

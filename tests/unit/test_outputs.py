@@ -21,7 +21,7 @@ CASES = Path(__file__).parents[1] / "cases" / "outputs"
 RENDERED = sorted((CASES / "rendered").glob("*.yaml"))
 REST = {
     "hosts": [{"name": "h", "address": "10.0.0.1"}],
-    "image": {"reference": "registry:3"},
+    "image": {"reference": "registry:3.1.2"},
     "firewall": {"allow": ["10.0.0.0/8"]},
 }
 CREDENTIALS = {"server": "r.test", "username": "ben", "password": "geheim"}

@@ -37,16 +37,13 @@ class Project:
     folder: Path
     secrets: dict[str, str] = field(default_factory=dict)
     commands: list[Sequence[str]] = field(default_factory=list)
-    name: str = "own"
 
     def pulumi(self, *arguments: str, quiet: bool = False, stdin: str | None = None) -> str:
         self.commands.append(arguments)
         assert quiet
         match arguments:
-            case ("config", "--json"):
-                return json.dumps({key: {"secret": True} for key in self.secrets})
-            case ("config", "get", key):
-                return self.secrets[key] + "\n"
+            case ("config", "--json", "--show-secrets"):
+                return json.dumps({key: {"value": value, "secret": True} for key, value in self.secrets.items()})
             case ("config", "set", "--secret", key):
                 assert stdin is not None
                 self.secrets[key] = stdin
@@ -54,8 +51,8 @@ class Project:
         raise AssertionError(arguments)
 
     def certify(self, tier: Tier, now: datetime = NOW, renew: bool = False) -> list[str]:
-        stack: Any = self
-        assert {"name", "pulumi"} <= set(dir(Stack)) | set(Stack.__dataclass_fields__)
+        stack = Stack("own", {})
+        vars(stack)["pulumi"] = self.pulumi
         return certify(stack, tier, self.folder, renew=renew, now=now)
 
     def read(self, name: str) -> str:
@@ -80,7 +77,7 @@ def tier(web: str = "web.test", **tls: Any) -> Tier:
     return parse(
         {
             "hosts": [{"name": "h", "address": "10.0.0.1"}],
-            "image": {"reference": "registry:3"},
+            "image": {"reference": "registry:3.1.2"},
             "registries": [
                 {"kind": "hosted", "name": "own", "host": "h"},
                 {"kind": "cache", "name": "hub", "host": "h", "serves": "docker.io", "upstream": "https://x"},

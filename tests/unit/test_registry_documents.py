@@ -21,7 +21,7 @@ FILES = RegistryFiles("AUTHORITY\n", "TOKEN\n", "{}\n", "SERVER\n", "AUTHORITY\n
 def registry(**wanted: Any) -> Any:
     tier: dict[str, Any] = {
         "hosts": [{"name": "h", "address": "10.0.0.1"}],
-        "image": {"reference": "registry:3"},
+        "image": {"reference": "registry:3.1.2"},
         "registries": [{"name": "r", "host": "h", **wanted}],
         "firewall": {"allow": ["10.0.0.0/8"]},
     }

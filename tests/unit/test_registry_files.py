@@ -32,7 +32,7 @@ def reader(**files: str) -> Callable[[str], str]:
 def found(wanted: dict[str, Any], **files: str) -> RegistryFiles:
     tier: dict[str, Any] = {
         "hosts": [{"name": "h", "address": "10.0.0.1"}],
-        "image": {"reference": "registry:3"},
+        "image": {"reference": "registry:3.1.2"},
         "registries": [{"kind": "hosted", "name": "r", "host": "h", **wanted}],
         "firewall": {"allow": ["10.0.0.0/8"]},
     }

@@ -27,7 +27,7 @@ def tier(*endpoints: dict[str, Any]) -> Tier:
     return parse(
         {
             "hosts": [{"name": "h", "address": "10.0.0.1"}],
-            "image": {"reference": "registry:3"},
+            "image": {"reference": "registry:3.1.2"},
             "registries": [
                 {"kind": "hosted", "name": name, "host": "h", "port": 5000 + index} for index, name in enumerate(names)
             ],

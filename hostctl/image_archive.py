@@ -1,0 +1,57 @@
+"""Which image a `docker save` archive holds.
+
+Its manifest.json names the image's tags and its configuration, whose SHA-256 is the image's id (moby image/tarexport);
+with the containerd image store the id is the digest in index.json.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any, Mapping, Set
+
+from hostctl.errors import HostError
+
+
+def tagged(image: str) -> str:
+    """A reference with its tag, which is `latest` where it has none."""
+    return image if ":" in image.rsplit("/", 1)[-1] else image + ":latest"
+
+
+def ids_in(file: Path, archive: str, image: str) -> Set[str]:
+    """The ids that an engine may give the image. `archive`: what errors call the file. Raises HostError."""
+    try:
+        with tarfile.open(file) as opened:
+            names = set(opened.getnames())
+            entries = _json_member(opened, "manifest.json", archive)
+            index = _json_member(opened, "index.json", archive) if "index.json" in names else {}
+    except FileNotFoundError as missing:
+        raise HostError(
+            f"{archive}: there is no such file on this host; copy the image archive there first"
+        ) from missing
+    except tarfile.TarError as broken:
+        raise HostError(f"{archive}: is not a whole tar archive ({broken}); copy it again") from broken
+    found = [entry for entry in entries if image in (entry.get("RepoTags") or [])]
+    if not found:
+        held = sorted(tag for entry in entries for tag in entry.get("RepoTags") or [])
+        raise HostError(f"{archive}: does not hold {image}, only {', '.join(held) or 'images without a name'}")
+    lacking = [each for each in found[0].get("Layers") or [] if each not in names]
+    if lacking:  # an engine with the containerd image store would take it, and start no container of it
+        raise HostError(f"{archive}: is not whole: it lacks the layer {lacking[0]}; copy it again")
+    config = found[0]["Config"].rsplit("/", 1)[-1]
+    ids = {"sha256:" + (config[: -len(".json")] if config.endswith(".json") else config)}
+    return ids | {each["digest"] for each in index.get("manifests", []) if _names(each, image)}
+
+
+def _names(entry: Mapping[str, Any], image: str) -> bool:
+    name = (entry.get("annotations") or {}).get("io.containerd.image.name", "")
+    return bool(name == image or name.endswith("/" + image))
+
+
+def _json_member(file: tarfile.TarFile, name: str, archive: str) -> Any:
+    try:
+        member = file.extractfile(name)
+        return json.loads(member.read()) if member else {}
+    except (KeyError, ValueError) as broken:
+        raise HostError(f"{archive}: has no readable {name}; make it with 'docker save'") from broken

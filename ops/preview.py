@@ -1,0 +1,80 @@
+"""`make preview`: what `up` would change, without any host being reached."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ops.preview_plan import Plan, plan
+from ops.preview_report import failure, markdown, text
+from ops.stack import PROJECT, Stack, StackError
+
+WITHOUT_HOSTS = PROJECT / "ops" / "without_hosts"
+"""A folder for the front of PATH: an `ssh` that reaches nobody."""
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@contextmanager
+def commented(stack: str, comment: Path | None) -> Iterator[None]:
+    """Write what is wrong into the comment as well, where that is told before pulumi could."""
+    if comment:
+        comment.unlink(missing_ok=True)
+    try:
+        yield
+    except StackError as wrong:
+        if comment and not comment.exists():
+            comment.write_text(failure(stack, str(wrong)))
+        raise
+
+
+def show_preview(stack: Stack, comment: Path | None = None, options: Sequence[str] = ()) -> Plan:
+    """Print what `up` would do. `comment`: a file for the same in Markdown, also where the preview fails.
+
+    `options` are pulumi's.
+
+    Raises StackError where it fails, behind what pulumi says about it.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="preview-") as folder:
+        log = Path(folder, "events")
+        status, said, errors = stack.run(
+            "preview",
+            "--event-log",
+            str(log),
+            "--color",
+            "never",
+            *options,
+            environment=preview_environment(stack.environment),
+        )
+        found = plan(_events(log)) if status == 0 else Plan()
+    if status != 0:
+        if comment:
+            comment.write_text(failure(stack.name, said + errors))
+        print(said + errors, end="", flush=True)
+        raise StackError(f"the preview failed; its output above says why (exit status {status})")
+    for line in text(found, stack.name):
+        typer.secho(line, fg=COLOURS.get(line[:1]))
+    typer.echo(f"in {time.monotonic() - began:.1f} s; no host was asked")
+    if comment:
+        comment.write_text(markdown(found, stack.name))
+    return found
+
+
+def preview_environment(environment: dict[str, str]) -> dict[str, str]:
+    """What a preview adds: an `ssh` that reaches nobody, and the switch for pulumi's --event-log."""
+    path = os.pathsep.join((str(WITHOUT_HOSTS), environment.get("PATH", "")))
+    return {"PATH": path, "PULUMI_DEBUG_COMMANDS": "true"}
+
+
+def _events(log: Path) -> Iterator[dict[str, Any]]:
+    with log.open() as lines:
+        for line in lines:
+            yield json.loads(line)

@@ -1,0 +1,50 @@
+"""What the resources of a host are called in a stack: who targets, forgets or renames a host goes by it.
+
+A host's own are `HOST` and `HOST-part`; those of a registry there are `HOST.registry` and `HOST.registry-part`, since a
+registry can move: on another host its containers are others, and are there before the old ones go.
+"""
+
+from __future__ import annotations
+
+from hostctl.units import UNITS
+
+HOST = "http-registry:index:Host"
+"""The type of the component that a host is."""
+
+PARTS = {
+    "docker": ["docker"],
+    "Command": ["python", "firewall-confirmed", "ssh-access-confirmed", "nginx-proxy-settled", *UNITS],
+    "CopyToRemote": ["hostctl", "registries-archive"],
+    "RemoteImage": ["registries-image"],
+    "Network": ["registries-network"],
+    "RegistryBase": ["registries"],
+    "RuntimeMirrorConfig": ["runtimes"],
+    "NginxAuthProxy": ["nginx"],
+    "FirewallPolicy": ["firewall"],
+    "GarbageCollection": ["garbage-collection"],
+}
+"""The parts by the last word of their type. Without the type, `a-docker` may be a part of `a` or another host."""
+
+
+def of_registry(host: str, registry: str) -> str:
+    """A registry on a host; host names have no dots."""
+    return f"{host}.{registry}"
+
+
+def is_on(kind: str, name: str, host: str) -> bool:
+    """Whether a resource of that type and name is on the host."""
+    if kind == HOST:
+        return name == host
+    parts = PARTS.get(kind.rpartition(":")[2], [])
+    return name.startswith(f"{host}.") or name in [f"{host}-{part}" for part in parts]
+
+
+def before_renaming(kind: str, name: str, host: str, was: str) -> str | None:
+    """What a resource was called when its host was; None where it is on another host."""
+    return was + name.removeprefix(host) if is_on(kind, name, host) else None
+
+
+def targets(host: str) -> list[str]:
+    """Patterns for `pulumi --target` that find all on the host, also what is not there yet."""
+    parts = [f"**:{kind}::{host}-{part}" for kind, names in PARTS.items() for part in names]
+    return [f"**:{HOST}::{host}", f"**::{host}.**", *parts]

@@ -1,0 +1,42 @@
+"""A tier's file with the lab's two spare hosts in place of its own; all else stays as it is committed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from lab import host
+from lab.hosts import SSH_PORT
+from lab.services import HUB_URL, S3
+
+SPARES = ("spare1", "spare2")
+PREFIX = "tiers"
+"""The folder in the lab's bucket."""
+BUCKET = f"/var/lib/versitygw/{S3.bucket}/{PREFIX}"
+"""Where the hub's object store has it."""
+
+
+def on_the_spares(text: str) -> str:
+    """Replaced is what is a site's own: where hosts are and how they are logged in to, who reaches them, which bucket,
+    which registry is behind the cache, and where the registry's image comes from.
+    """
+    config: dict[str, Any] = yaml.safe_load(text)["config"]
+    settings = {key.partition(":")[2]: value for key, value in config.items()}
+    addresses = {}
+    for each, spare in zip(settings["hosts"], SPARES, strict=False):
+        addresses[each["address"]] = host(spare).address
+        each["ssh"] = {"host": host(spare).ssh_address, "port": SSH_PORT}
+    settings["known_hosts"] = ".work/lab/known_hosts"
+    settings["image"] = {"reference": "registry:3", "archive": ".work/lab/registry.tar"}
+    settings["firewall"]["allow"] = [f"{host(spare).address}/32" for spare in SPARES]
+    for each in settings["registries"]:
+        if each["kind"] == "cache":
+            each["upstream"] = HUB_URL
+        if s3 := each.get("storage", {}).get("s3"):
+            s3 |= {"endpoint": S3.endpoint, "region": S3.region, "bucket": S3.bucket, "prefix": PREFIX}
+    whole = json.dumps({"config": {f"http-registry:{key}": value for key, value in settings.items()}})
+    for address, spare_address in addresses.items():
+        whole = whole.replace(address, spare_address)
+    return yaml.safe_dump(json.loads(whole), sort_keys=False)

@@ -1,0 +1,100 @@
+"""Decides what docs/day-two.md says of a refresh, of one host alone, and of a renamed host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.checkout import on_the_lab
+from tests.lab.hosts import must, without_records
+from tests.lab.spare.two_hosts import SPARES, TwoHosts, begun, ended, planned, pulling, pulls, push, settings
+
+pytestmark = pytest.mark.lab
+
+CONTAINER = "docker ps --no-trunc --format '{{.ID}}' --filter name=http-registry-hosted"
+STARTED = "docker inspect --format '{{.State.StartedAt}}' http-registry-hosted"
+DOCKERD = "systemctl show --property MainPID,NRestarts docker"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
+    """The stack when it is up, with an image in it; afterwards both hosts are as they were."""
+    before = {name: without_records(name) for name in SPARES}
+    with on_the_lab(tmp_path_factory.mktemp("day-two")) as checkout:
+        made = begun(checkout, "daytwo", settings())
+        try:
+            made.make("up")
+            push("1")
+            yield made
+        finally:
+            ended(made)
+    assert {name: without_records(name) for name in SPARES} == before
+
+
+def test_refresh_sees_that_a_container_is_gone_and_up_makes_it_again(two: TwoHosts) -> None:
+    must("spare1", "docker rm --force http-registry-hosted")
+    assert planned(two.make("preview")).keys() == {"unchanged"}
+    assert "deleted" in planned(two.make("refresh"))
+    assert planned(two.make("preview"))["create"] == 1
+    assert planned(two.make("up"))["created"] == 1
+    assert pulls("1")
+
+
+def test_a_host_alone_is_changed_and_the_state_says_no_more_than_that(two: TwoHosts) -> None:
+    """Both hosts are to change; the other one, and what is known of it, wait for the next `up`."""
+    wanted = settings()
+    wanted["runtimes"][0]["docker"]["max_concurrent_downloads"] = 7
+    wanted["proxy"]["cache"] = {"tag_lifetime": "90s"}
+    two.write(wanted)
+    before, known = without_records("spare1"), two.documents()
+    assert planned(two.make("preview"))["update"] == 2
+    alone = two.make("preview", HOST="spare2")
+    assert planned(alone)["update"] == 1
+    assert "::spare1" not in alone
+    assert planned(two.make("up", HOST="spare2"))["updated"] == 1
+    assert '"max-concurrent-downloads": 7' in must("spare2", "cat /etc/docker/daemon.json")
+    assert without_records("spare1") == before
+    assert two.documents()["spare1"] == known["spare1"]
+    assert two.documents()["spare2"] != known["spare2"]
+    rest = two.make("preview")
+    assert planned(rest)["update"] == 1
+    assert "max-age=90" in rest
+    assert "=> 7" not in rest
+    assert planned(two.make("up"))["updated"] == 1
+    assert planned(two.make("preview")).keys() == {"unchanged"}
+
+
+def test_renamed_hosts_keep_all_that_is_on_them(two: TwoHosts) -> None:
+    """Both at once, while somebody pulls: no container, no daemon is touched, and `was` can go afterwards."""
+    wanted = settings()
+    for each, name in zip(wanted["hosts"], ("front", "build"), strict=True):
+        each["was"], each["name"] = each["name"], name
+    for each in wanted["registries"]:
+        each["host"] = "front"
+    wanted["proxy"]["host"], wanted["runtimes"][0]["host"] = "front", "build"
+    two.write(settings())
+    two.make("up")
+    before = files()
+    daemons = [must("spare1", f"{CONTAINER}; {STARTED}; {DOCKERD}"), must("spare2", DOCKERD)]
+    two.write(wanted)
+    assert planned(two.make("preview")).keys() == {"update", "unchanged"}
+    assert "2 hosts asked: no drift" in two.make("drift")
+    with pulling("1") as seen:
+        assert planned(two.make("up")).keys() == {"updated", "unchanged"}
+    assert len(seen["pulls"]) > 20
+    assert seen["lost"] == []
+    assert [must("spare1", f"{CONTAINER}; {STARTED}; {DOCKERD}"), must("spare2", DOCKERD)] == daemons
+    assert files() == before
+    owners = must("spare1", "grep -ho '\"owner\": .*' /var/lib/http-registry/units/*.json | sort -u")
+    assert owners == '"owner": "http-registry/daytwo/front"\n'
+    for each in wanted["hosts"]:
+        del each["was"]
+    two.write(wanted)
+    assert planned(two.make("preview")).keys() == {"unchanged"}
+    assert "2 hosts asked: no drift" in two.make("drift")
+
+
+def files() -> dict[str, list[str]]:
+    """What is on both hosts, but for what nginx has kept of pulls."""
+    return {name: [line for line in without_records(name) if "/var/cache/nginx" not in line] for name in SPARES}

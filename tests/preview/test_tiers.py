@@ -1,0 +1,111 @@
+"""Decides that each file under stacks/ works as it is committed, once its reader has typed what its head says; and that
+a copy of one under another name is a tier of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import checkout
+from tests.tier_file import STACKS, renamed, text_of, type_head
+
+pytestmark = pytest.mark.engine
+
+CONTAINER, COMMAND = "docker:index/container:Container", "command:remote:Command"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """`containers` and `units` by the host or registry that they begin with; `urls` of all endpoints."""
+
+    containers: dict[str, int]
+    units: set[str]
+    urls: set[str]
+
+
+PLANNED = {
+    "dev": Planned(
+        {"hosted": 1, "hub-cache": 1},
+        {"dev-firewall", "dev-docker-mirrors"},
+        {"http://10.20.0.10:5000", "http://10.20.0.10:5001"},
+    ),
+    "staging": Planned(
+        {"hosted": 1},
+        {
+            *("registry-firewall", "registry-origin", "registry-nginx-proxy"),
+            *("app-docker-mirrors", "app-containerd-mirrors"),
+        },
+        {"http://10.20.1.10", "http://10.20.1.10:5080"},
+    ),
+    "prod": Planned(
+        {"hosted": 2},
+        {
+            *("registry-firewall", "registry-origin", "registry-nginx-proxy", "registry-garbage-collection"),
+            *("app-authorities", "app-docker-mirrors", "app-containerd-mirrors", "app-docker-cli"),
+        },
+        {"https://10.20.2.10", "https://10.20.2.10:5443"},
+    ),
+}
+"""What the tiers mean that are more than a lab. A file without an entry is previewed all the same."""
+TIERS = sorted(path.stem.removeprefix("Pulumi.") for path in STACKS.glob("Pulumi.*.yaml"))
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_tier_s_file_is_planned_as_it_stands(tmp_path: Path, tier: str) -> None:
+    mine = checkout(tmp_path)
+    mine.write(tier, text_of(tier))
+    typed = type_head(mine, text_of(tier))
+    text = mine.make("preview", STACK=tier)
+    assert re.search(r"\+ \d+ to create", text)
+    assert not [key for key, value in typed.items() if value in text]
+    assert "PRIVATE KEY" not in text
+    if planned := PLANNED.get(tier):
+        said = mine.pulumi("preview", "--json", "--stack", tier)
+        steps = [each["urn"].split("::")[-2:] for each in json.loads(said)["steps"]]
+        kinds = [(kind.split("$")[-1], name) for kind, name in steps]
+        assert Counter(re.sub(r"-container.*", "", name) for kind, name in kinds if kind == CONTAINER) == Counter(
+            planned.containers
+        )
+        assert {name for kind, name in kinds if kind == COMMAND and not name.endswith(("-python", "-confirmed"))} == (
+            planned.units
+        )
+        assert planned.urls <= set(re.findall(r"https?://[\d.:]+", text))
+
+
+@pytest.mark.parametrize(("tier", "name"), [("dev", "ann"), ("staging", "qa"), ("prod", "prod-eu")])
+def test_a_copy_under_another_name_is_a_tier_of_its_own(tmp_path: Path, tier: str, name: str) -> None:
+    mine = checkout(tmp_path)
+    text = renamed(text_of(tier), tier, name)
+    mine.write(name, text)
+    type_head(mine, text)
+    assert re.search(r"\+ \d+ to create", mine.make("preview", STACK=name))
+    assert [each["name"] for each in json.loads(mine.pulumi("stack", "ls", "--json"))] == [name]
+
+
+def test_what_a_tier_still_needs_is_told_with_the_command_that_sets_it(tmp_path: Path) -> None:
+    """A preview that fails for it tells so too. Once each line is typed, nothing is missing. A name that is no secret's
+    is refused.
+    """
+    mine = checkout(tmp_path)
+    mine.write("prod", text_of("prod"))
+    told = re.findall(r"still to set: (make secret \S+ KEY=(\S+))", mine.make("secret", STACK="prod"))
+    assert len(told) == 6
+    failed = mine.make("preview", STACK="prod", status=1)
+    assert [f"make secret STACK=prod KEY={key}" in failed for _, key in told] == [True] * len(told)
+    for command, key in told:
+        if key.startswith("tls-key-"):
+            mine.make("certificates", STACK="prod")
+        else:
+            mine.run("sh", "-c", command, stdin="geheim geheim\n")
+    assert "every secret" in mine.make("secret", STACK="prod")
+    assert mine.pulumi("config", "get", "password-ci", "--stack", "prod") == "geheim geheim\n"
+    for key, value, why in (("pasword-ci", "x", "no secret's name"), ("password-ci", "\n", "nothing was given")):
+        said = mine.run("make", "secret", "STACK=prod", f"KEY={key}", stdin=value, status=2)
+        assert why in said
+        assert "Traceback" not in said
