@@ -19,8 +19,7 @@ from registry_outputs.contract import OUTPUTS_VERSION, ContractError, PullCreden
 class RegistryOutputs:
     """Each output under its own name; `contract.Outputs` says what each means and when it is None.
 
-    An output that is not what the contract says ends the program with an error, in a preview too, where it is used or
-    not.
+    One that is not what the contract says ends the program with an error, in a preview too, whether it is used or not.
     """
 
     endpoint: pulumi.Output[str | None]

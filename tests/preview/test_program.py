@@ -49,6 +49,7 @@ def test_a_new_stack_is_shown_without_any_host(tmp_path: Path) -> None:
     assert "/etc/docker/daemon.json" in text
     assert "http://10.20.0.10:5001" in text
     assert "/etc/http-registry/firewall.v4" in text
+    assert 'pull_prefix     : "10.20.0.10:5000"' in text
 
 
 def test_bad_settings_are_all_listed_at_once_and_nothing_is_planned(tmp_path: Path) -> None:

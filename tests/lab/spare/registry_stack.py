@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
         ],
         "users": [{"name": "pusher", "role": "push"}, {"name": "puller", "role": "pull"}],
     },
-    # All that spare2 needs is to know that the registry speaks HTTP.
+    # So spare2 knows that the registry speaks HTTP; its mirror asks for a login.
     "runtimes": [{"host": "spare2", "docker": {"logins": [{"registry": MIRROR, "user": "puller"}]}}],
     "firewall": {"allow": ["192.168.1.0/24"]},
 }
