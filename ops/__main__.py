@@ -20,6 +20,7 @@ from ops.forget import forget as drop
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
 from ops.reinstalled import reinstalled as drop_reinstalled
+from ops.renamed import refuse_renamed
 from ops.stack import LAB, PROJECT, StackError, selected
 from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
@@ -37,6 +38,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     if stack == LAB:
         _run_lab("up")
     with selected(stack) as chosen:
+        refuse_renamed(chosen)
         recover(chosen)
         if tier_of(stack).observe:
             refresh_drift(chosen)
