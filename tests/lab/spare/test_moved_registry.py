@@ -95,7 +95,6 @@ def test_a_registry_moves_while_it_is_pulled_from_and_pushed_to(two: TwoHosts) -
         two.make("up")
         time.sleep(0.5)
     assert not re.search(r"^spare1 -> spare2: 0 files(?s:.*)spare1 -> spare2", told, re.MULTILINE), "nobody was let in"
-    print(told, {key: len(each) for key, each in [*pushed.items(), *pulled.items()]})
     assert len(pulled["pulls"]) > 20
     assert pulled["lost"] == []
     assert pushed["lost"] == []
