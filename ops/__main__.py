@@ -24,6 +24,7 @@ from ops.preview import commented, show_preview
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
 from ops.reinstalled import reinstalled as drop_reinstalled
+from ops.renamed import refuse_renamed
 from ops.secret import missing_secrets, set_secret, telling_what_is_missing, told
 from ops.ssh_key import renew, told_when_before_is_over, usable
 from ops.stack import LAB, PROJECT, Stack, StackError, selected
@@ -51,6 +52,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     if stack == LAB:
         _run_lab("up")
     with reached(stack) as chosen, telling_what_is_missing(chosen):
+        refuse_renamed(chosen)
         recover(chosen)
         if tier_of(stack).observe:
             refresh_drift(chosen)

@@ -21,7 +21,6 @@ SETTINGS = {
     "hosts": [
         {"name": name, "address": f"10.20.0.{number}", "ssh": {"host_key": KEY}} for number, name in enumerate(HOSTS)
     ],
-    "image": {"reference": "registry:3", "archive": "registry.tar"},
     "registries": [
         {"kind": "hosted", "name": "hosted", "host": "a", "garbage_collection": {"schedule": "daily"}},
         {"kind": "hosted", "name": "docker", "host": "a-docker"},
@@ -45,10 +44,14 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def test_each_resource_is_on_one_host(tmp_path: Path) -> None:
+PULLED, LOADED = {"reference": "registry:3.1.2"}, {"reference": "registry:3", "archive": ".work/lab/registry.tar"}
+
+
+@pytest.mark.parametrize("image", [PULLED, LOADED], ids=["pulled", "loaded"])
+def test_each_resource_is_on_one_host(tmp_path: Path, image: dict[str, str]) -> None:
     made = checkout(tmp_path)
-    (tmp_path / "registry.tar").write_text("no image")
-    made.write("dev", yaml.safe_dump({"config": {f"http-registry:{key}": each for key, each in SETTINGS.items()}}))
+    settings = {**SETTINGS, "image": image}
+    made.write("dev", yaml.safe_dump({"config": {f"http-registry:{key}": each for key, each in settings.items()}}))
     made.pulumi("stack", "init", "dev", "--no-select")
     made.secret("dev", "password-pusher", "of-a-pusher")
     text = made.pulumi("preview", "--json", "--stack", "dev")

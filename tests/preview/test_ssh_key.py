@@ -27,7 +27,7 @@ def test_the_line_with_the_public_half_is_shown_and_the_key_nowhere(dev: Checkou
     key = dev.pulumi("config", "get", "ssh-key", "--stack", "dev")
     assert line == f"{public_half('ssh-key', key)} http-registry http-registry/dev"
     said = dev.make("preview", STACK="dev")
-    assert f'"{line}\\n"' in next(each for each in said.splitlines() if "~root/.ssh/authorized_keys" in each)
+    assert f"+++ ~root/.ssh/authorized_keys\n@@ -0,0 +1 @@\n+{line}\n" in said
     assert "dev-ssh-access-confirmed" in said
     everything = said + dev.read("dev")
     assert not [each for each in key.strip().splitlines()[1:-1] if each in everything]

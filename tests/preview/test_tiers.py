@@ -62,17 +62,17 @@ def test_a_tier_s_file_is_planned_as_it_stands(tmp_path: Path, tier: str) -> Non
     mine.write(tier, text_of(tier))
     typed = type_head(mine, text_of(tier))
     text = mine.make("preview", STACK=tier)
-    assert re.search(r"\+ \d+ to create", text)
+    assert re.search(rf"^{tier}: \d+ to create$", text, re.MULTILINE)
     assert not [key for key, value in typed.items() if value in text]
     assert "PRIVATE KEY" not in text
     if planned := PLANNED.get(tier):
         said = mine.pulumi("preview", "--json", "--stack", tier)
         steps = [each["urn"].split("::")[-2:] for each in json.loads(said)["steps"]]
         kinds = [(kind.split("$")[-1], name) for kind, name in steps]
-        assert Counter(re.sub(r"-container.*", "", name) for kind, name in kinds if kind == CONTAINER) == Counter(
+        assert Counter(re.sub(r"^[^.]+\.|-container.*", "", name) for kind, name in kinds if kind == CONTAINER) == Counter(
             planned.containers
         )
-        assert {name for kind, name in kinds if kind == COMMAND and not name.endswith(("-python", "-confirmed"))} == (
+        assert {name for kind, name in kinds if kind == COMMAND and not name.endswith(("-python", "-confirmed", "-settled"))} == (
             planned.units
         )
         assert planned.urls <= set(re.findall(r"https?://[\d.:]+", text))
@@ -84,7 +84,7 @@ def test_a_copy_under_another_name_is_a_tier_of_its_own(tmp_path: Path, tier: st
     text = renamed(text_of(tier), tier, name)
     mine.write(name, text)
     type_head(mine, text)
-    assert re.search(r"\+ \d+ to create", mine.make("preview", STACK=name))
+    assert re.search(rf"^{name}: \d+ to create$", mine.make("preview", STACK=name), re.MULTILINE)
     assert [each["name"] for each in json.loads(mine.pulumi("stack", "ls", "--json"))] == [name]
 
 

@@ -19,9 +19,9 @@ from tests.lab.spare.two_hosts import SPARES, TwoHosts, begun, ended, lead_to, p
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
-    """The stack when it is up, with an image in it; afterwards both hosts are as they were, or new ones are."""
+    """The stack when it is up, with an image in it; afterwards both hosts, the same or new ones, are as they were."""
     before = {name: files(name) for name in SPARES}
     with on_the_lab(tmp_path_factory.mktemp("lost")) as checkout:
         made = begun(checkout, "lost", settings())
@@ -50,34 +50,6 @@ def installed_from_scratch(name: str) -> None:
     """Make a spare host anew; it knows the registry's name like before."""
     subprocess.run([PROJECT / "lab" / "reinstall", name], check=True)
     lead_to("spare1", name)
-
-
-def test_a_dead_host_is_named_forgotten_and_cleaned_up_when_it_comes_back(two: TwoHosts) -> None:
-    while_up = files("spare2")
-    engine()("kill", host("spare2").container)
-    try:
-        changed = settings()
-        changed["runtimes"][0]["docker"]["max_concurrent_downloads"] = 7
-        two.write(changed)
-        told = two.make("up", fails=True)
-        assert "ops: spare2: can't be reached" in told
-        assert "'make forget STACK=lost HOST=spare2'" in told
-        without = settings()
-        without["hosts"].pop()
-        without["runtimes"] = []
-        two.write(without)
-        told = two.make("up", fails=True)
-        assert "ops: spare2: is in the state, but not in the stack's file any more" in told
-        assert "forgotten: spare2-docker-mirrors" in two.make("forget", HOST="spare2")
-        two.make("up")
-        assert planned(two.make("preview")).keys() == {"unchanged"}
-        two.make("destroy")
-    finally:
-        engine()("start", host("spare2").container)
-        machines.wait(engine(), host("spare2"))
-    assert files("spare2") == while_up
-    must("spare2", f"{HOSTCTL} remove-all", '{"owner": "http-registry/lost/spare2"}')
-    assert must("spare2", "ls /var/lib | grep http-registry; true") == ""
 
 
 def test_hosts_that_are_installed_from_scratch_get_it_all_again(two: TwoHosts) -> None:
@@ -116,3 +88,30 @@ def test_hosts_that_are_installed_from_scratch_get_it_all_again(two: TwoHosts) -
     assert pulls("2")
     assert planned(two.make("preview")).keys() == {"unchanged"}
     assert (work_dir() / "known_hosts").read_text().count("[127.0.1.31]") == 1
+
+
+def test_a_dead_host_is_named_forgotten_and_cleaned_up_when_it_comes_back(two: TwoHosts) -> None:
+    while_up = files("spare2")
+    engine()("kill", host("spare2").container)
+    try:
+        changed = settings()
+        changed["runtimes"][0]["docker"]["max_concurrent_downloads"] = 7
+        two.write(changed)
+        told = two.make("up", fails=True)
+        assert "ops: spare2: can't be reached" in told
+        assert "'make forget STACK=lost HOST=spare2'" in told
+        without = settings()
+        without["hosts"].pop()
+        without["runtimes"] = []
+        two.write(without)
+        told = two.make("up", fails=True)
+        assert "ops: spare2: is in the state, but not in the stack's file any more" in told
+        assert "forgotten: spare2-docker-mirrors" in two.make("forget", HOST="spare2")
+        assert planned(two.make("up")).keys() == {"unchanged"}
+        two.make("destroy")
+    finally:
+        engine()("start", host("spare2").container)
+        machines.wait(engine(), host("spare2"))
+    assert files("spare2") == while_up
+    must("spare2", f"{HOSTCTL} remove-all", '{"owner": "http-registry/lost/spare2"}')
+    assert must("spare2", "ls /var/lib | grep http-registry; true") == ""
