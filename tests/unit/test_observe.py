@@ -38,6 +38,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
         return Seen({}, {"a": "no answer within 10 s"})
 
     monkeypatch.setattr(ops, "selected", selected)
+    monkeypatch.setattr(ops, "refuse_renamed", lambda _: None)
     monkeypatch.setattr(ops, "recover", lambda _: stack.done.append("recover"))
     monkeypatch.setattr(ops, "refresh_drift", refresh_drift)
     return stack
