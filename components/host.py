@@ -90,7 +90,7 @@ class Host(pulumi.ComponentResource):
             applied = self.run_unit("ssh-access", wish, self)
             dials = REFUSED_DIALS + (seconds + PENALTY) // REFUSED_WAIT
             self._access.append(self.confirm_unit("ssh-access", wish, applied, seconds, self, dials=dials))
-        self.register_outputs({"address": args.host.address})
+        self.register_outputs({"address": args.host.address, **self.shows((f"{name}-ssh-access", self.documents))})
 
     def copy(self, name: str, source: Path, target: str, parent: pulumi.Resource | None = None) -> remote.CopyToRemote:
         """Copy a file of the controller to the host; only its hash is kept in the state."""
