@@ -28,6 +28,8 @@ PASSWORD, OTHER = "geheim-eins", "geheim-zwei"
 DAEMON = "/etc/docker/daemon.json"
 HOSTS_TOML = "/etc/containerd/certs.d/docker.io/hosts.toml"
 SECONDS = 10
+PROXY = {"one-nginx-proxy", "one-nginx-proxy-settled"}
+"""What takes a changed site, and then only its new passwords."""
 
 
 @dataclass
@@ -180,7 +182,7 @@ def test_no_secret_is_shown(life: Life) -> None:
 
 def test_a_new_stack_shows_each_file_whole(life: Life) -> None:
     new = life.seen["new"]
-    assert "17 to create\n" in new.text
+    assert "18 to create\n" in new.text
     outputs = json.loads(life.place.pulumi("stack", "output", "--json", "--stack", STACK))
     documents = {path: text for texts in outputs["documents"].values() for path, text in texts.items()}
     assert documents.keys() == new.diffs.keys()
@@ -193,7 +195,7 @@ def test_a_new_stack_shows_each_file_whole(life: Life) -> None:
 
 @pytest.mark.parametrize("moment", ["unchanged", "last"])
 def test_an_unchanged_stack_says_so(life: Life, moment: str) -> None:
-    assert f"{STACK}: 17 unchanged: nothing changes\n" in life.seen[moment].text
+    assert f"{STACK}: 18 unchanged: nothing changes\n" in life.seen[moment].text
     assert life.seen[moment].diffs == {}
     assert "nothing changes" in life.seen[moment].comment
 
@@ -203,7 +205,7 @@ def test_a_changed_line_shows_its_hunk_and_what_it_does(life: Life) -> None:
     assert changed.diffs == {DAEMON: ['-  "max-concurrent-downloads": 6', '+  "max-concurrent-downloads": 8']}
     assert "update  two  two-docker-mirrors  its wish\n" in changed.text
     assert "dockerd is reloaded" in changed.text
-    assert f"{STACK}: 1 to update, 16 unchanged\n" in changed.text
+    assert f"{STACK}: 1 to update, 17 unchanged\n" in changed.text
     assert "```diff\n--- /etc/docker/daemon.json\n" in changed.comment
     assert updated(life.ups["one line"]) == {"two-docker-mirrors"}
 
@@ -213,15 +215,15 @@ def test_a_changed_secret_is_told_and_not_shown(life: Life) -> None:
     assert secret.diffs == {}
     assert secret.text.count(HIDDEN) == 3
     assert "nginx is reloaded" in secret.text
-    assert updated(life.ups["secret"]) == {"one-nginx-proxy", "two-docker-relay", "two-docker-mirrors"}
+    assert updated(life.ups["secret"]) == {*PROXY, "two-docker-relay", "two-docker-mirrors"}
 
 
 def test_after_a_failed_up_only_what_is_left_is_shown(life: Life) -> None:
     """The firewall's rules, which differ from the outputs as well, are in force by then."""
     failed = life.seen["failed"]
     assert {path.split("/")[2] for path in failed.diffs} == {"nginx"}
-    assert updated(life.ups["mended"]) == {"one-nginx-proxy"}
-    assert f"{STACK}: 1 to update, 16 unchanged\n" in failed.text
+    assert updated(life.ups["mended"]) == PROXY
+    assert f"{STACK}: 2 to update, 16 unchanged\n" in failed.text
 
 
 def test_after_an_upgrade_of_hostctl_each_unit_is_applied_again(life: Life) -> None:
