@@ -48,7 +48,7 @@ pulumi.export("login", registry.pull_credentials.apply(lambda found: found and f
 TLS = {"certificate": "stacks/server.pem", "key": "own"}
 SETTINGS: dict[str, Any] = {
     "hosts": [{"name": "h", "address": "10.0.0.1", "ssh": {"host_key": "ssh-ed25519 AAAA"}}],
-    "image": {"reference": "registry:3"},
+    "image": {"reference": "registry:3.1.2"},
     "firewall": {"allow": ["10.0.0.0/8"]},
     "registries": [
         {"kind": "hosted", "name": "own", "host": "h"},
