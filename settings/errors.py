@@ -16,7 +16,8 @@ KINDS = ("hosted", "cache")
 """Pydantic puts the kind of a registry into the path; it is no key of the file."""
 
 SECRET = re.compile(
-    r"((upstream-)?password|(backend-)?tls-key|hsm-pin|s3-access-key|s3-secret-key|http-secret)-[^.]+$|(ca-key|ssh-key|ssh-key-before)$"
+    r"((upstream-)?password|(backend-)?tls-key|hsm-pin|s3-access-key|s3-secret-key|http-secret)-[^.]+$"
+    r"|(ca-key|ssh-key|ssh-key-before)$"
 )
 """The keys that hold secrets."""
 
