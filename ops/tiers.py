@@ -49,7 +49,7 @@ TIERS = (
     ),
     Tier("unit", "without root, host or engine", ((*PYTEST, "-n", "2", "tests/unit"),), needs=("hosts",)),
     Tier("programs", "this machine's nginx and iptables", ((*PYTEST, *BOTH, "tests/programs"),), needs=("hosts",)),
-    Tier("preview", "pulumi, without a host", ((*PYTEST, "-n", "2", "tests/preview"),), needs=("engine", "hosts")),
+    Tier("preview", "pulumi, without a host", ((*PYTEST, *BOTH, "tests/preview"),), needs=("engine", "hosts")),
     Tier("up", "make up, and its proof", ((*OPS, "up"),), needs=("engine", "hosts")),
     Tier(
         "lab",

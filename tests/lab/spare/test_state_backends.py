@@ -165,6 +165,15 @@ def pending(team: Team) -> str:
     return state.partition('"pending_operations"')[2]
 
 
+def test_a_state_moves_to_another_backend(team: Team) -> None:
+    folder = {**team.one.environment, "PULUMI_BACKEND_URL": f"file://{team.one.folder}/state"}
+    moved = replace(team.one, environment=folder)
+    state = team.one.pulumi("stack", "export", "--stack", NAME)
+    moved.pulumi("stack", "init", NAME, "--no-select")
+    moved.pulumi("stack", "import", "--stack", NAME, stdin=state)
+    assert " unchanged" in moved.make("up", STACK=NAME)
+
+
 def test_the_passphrase_is_changed_and_the_old_one_opens_nothing(team: Team) -> None:
     said = team.one.pulumi("stack", "change-secrets-provider", "passphrase", "--stack", NAME, stdin=f"{NEW}\n")
     assert "Migrating old configuration and state to new secrets provider" in said
