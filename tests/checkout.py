@@ -5,6 +5,7 @@ What its user would type works there: `make preview STACK=prod`, or `pulumi conf
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,6 +48,14 @@ class Checkout:
     def secret(self, stack: str, key: str, value: str) -> None:
         """As the stack's user sets one."""
         self.pulumi("config", "set", "--secret", key, "--stack", stack, stdin=value)
+
+    def upgrade_hostctl(self) -> None:
+        """Have another version of it, here alone."""
+        link = self.folder / "hostctl"
+        link.unlink()
+        shutil.copytree(REAL / "hostctl", link)
+        with (link / "__init__.py").open("a") as file:
+            file.write("# Another version.\n")
 
     def run(self, *command: str, stdin: str | None = None, status: int = 0) -> str:
         """Output and errors of a command here; another exit status fails the test."""

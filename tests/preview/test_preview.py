@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import yaml
 
 from ops.drift_marks import with_drift
 from ops.preview_effects import AGAIN, DRIFTED, HIDDEN
-from tests.checkout import REAL, Checkout, checkout
+from tests.checkout import Checkout, checkout
 from tests.preview.paper_hosts import Paper, paper_hosts
 
 pytestmark = pytest.mark.engine
@@ -111,14 +110,6 @@ class Life:
     def up(self, moment: str, status: int = 0) -> None:
         self.ups[moment] = self.place.make("up", STACK=STACK, status=status)
 
-    def upgrade_hostctl(self) -> None:
-        """In this checkout alone."""
-        link = self.place.folder / "hostctl"
-        link.unlink()
-        shutil.copytree(REAL / "hostctl", link)
-        with (link / "__init__.py").open("a") as file:
-            file.write("# Another version.\n")
-
     def mark_drift(self) -> None:
         """As `make drift` does."""
         exported = json.loads(self.place.pulumi("stack", "export", "--stack", STACK))
@@ -157,7 +148,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
         life.preview("failed")
         hosts.failing = set()
         life.up("mended")
-        life.upgrade_hostctl()
+        life.place.upgrade_hostctl()
         life.preview("upgraded")
         life.up("upgraded")
         life.mark_drift()

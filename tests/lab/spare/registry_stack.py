@@ -11,23 +11,20 @@ from typing import Any
 
 import yaml
 
+from lab import host
 from lab.services import HUB_URL, PUSH_PORT
 from ops.proof import PROXY_LOG
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import must, without_records
+from tests.lab.spare.site import SITE
 
 STACK = "apps"
-PREFIX = "192.168.1.31"
+PREFIX = host("spare1").address
 MIRROR = f"{PREFIX}:5080"
 HTTP_PORT = 8080
 CLIENT = (Path(__file__).parents[2] / "registry_client.py").read_text()
 SETTINGS: dict[str, Any] = {
-    "known_hosts": ".work/lab/known_hosts",
-    "hosts": [
-        {"name": "spare1", "address": PREFIX, "ssh": {"host": "127.0.1.31", "port": 2222}},
-        {"name": "spare2", "address": "192.168.1.32", "ssh": {"host": "127.0.1.32", "port": 2222}},
-    ],
-    "image": {"reference": "registry:3", "archive": ".work/lab/registry.tar"},
+    **SITE,
     "registries": [
         {"kind": "hosted", "name": "hosted", "host": "spare1", "keep_data": False},
         {"kind": "cache", "name": "hub-cache", "host": "spare1", "serves": "docker.io", "upstream": HUB_URL},
@@ -42,7 +39,6 @@ SETTINGS: dict[str, Any] = {
     },
     # So spare2 knows that the registry speaks HTTP; its mirror asks for a login.
     "runtimes": [{"host": "spare2", "docker": {"logins": [{"registry": MIRROR, "user": "puller"}]}}],
-    "firewall": {"allow": ["192.168.1.0/24"]},
 }
 
 

@@ -1,4 +1,4 @@
-"""A tier's file with the lab's two spare hosts in place of its own; all else stays as it is committed."""
+"""The lab's two spare hosts as settings have them; and a tier's file with them in place of its own hosts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from lab.hosts import SSH_PORT
 from lab.services import HUB_URL, S3
 
 SPARES = ("spare1", "spare2")
+SITE: dict[str, Any] = {
+    "known_hosts": ".work/lab/known_hosts",
+    "hosts": [
+        {"name": name, "address": host(name).address, "ssh": {"host": host(name).ssh_address, "port": SSH_PORT}}
+        for name in SPARES
+    ],
+    "image": {"reference": "registry:3", "archive": ".work/lab/registry.tar"},
+    "firewall": {"allow": ["192.168.1.0/24"]},
+}
+"""Settings that each stack of a test on both hosts has in common."""
 PREFIX = "tiers"
 """The folder in the lab's bucket."""
 BUCKET = f"/var/lib/versitygw/{S3.bucket}/{PREFIX}"
@@ -28,8 +38,7 @@ def on_the_spares(text: str) -> str:
     for each, spare in zip(settings["hosts"], SPARES, strict=False):
         addresses[each["address"]] = host(spare).address
         each["ssh"] = {"host": host(spare).ssh_address, "port": SSH_PORT}
-    settings["known_hosts"] = ".work/lab/known_hosts"
-    settings["image"] = {"reference": "registry:3", "archive": ".work/lab/registry.tar"}
+    settings |= {"known_hosts": SITE["known_hosts"], "image": SITE["image"]}
     settings["firewall"]["allow"] = [f"{host(spare).address}/32" for spare in SPARES]
     for each in settings["registries"]:
         if each["kind"] == "cache":

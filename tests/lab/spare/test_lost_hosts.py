@@ -12,26 +12,16 @@ from lab.docker import Docker
 from lab.paths import work_dir
 from lab.ssh import host_key_file
 from ops.stack import PROJECT
-from tests.checkout import on_the_lab
 from tests.lab.hosts import HOSTCTL, must, without_records
-from tests.lab.spare.two_hosts import SPARES, TwoHosts, begun, ended, lead_to, planned, pulls, push, settings
+from tests.lab.spare.two_hosts import TwoHosts, lead_to, planned, pulls, push, settings, two_hosts
 
 pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
-    """The stack when it is up, with an image in it; afterwards both hosts, the same or new ones, are as they were."""
-    before = {name: files(name) for name in SPARES}
-    with on_the_lab(tmp_path_factory.mktemp("lost")) as checkout:
-        made = begun(checkout, "lost", settings())
-        try:
-            made.make("up")
-            push("1")
-            yield made
-        finally:
-            ended(made)
-    assert {name: files(name) for name in SPARES} == before
+    with two_hosts(tmp_path_factory.mktemp("lost"), "lost", files) as made:
+        yield made
 
 
 def files(name: str) -> list[str]:

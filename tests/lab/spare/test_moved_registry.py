@@ -13,9 +13,9 @@ from documents.nginx_hosted import RETRY_AFTER
 from lab.services import S3
 from tests.checkout import on_the_lab
 from tests.lab.hosts import must, without_records
+from tests.lab.spare.site import SPARES
 from tests.lab.spare.two_hosts import (
     NAME,
-    SPARES,
     TwoHosts,
     begun,
     client,

@@ -5,9 +5,9 @@ One stack lives through changes, each previewed, made, and compared with what ho
 
 from __future__ import annotations
 
+import copy
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,18 +19,17 @@ import yaml
 
 from hostctl.unit import NONE, RELOAD, RESTART
 from lab import docker, host
-from lab.hosts import SSH_PORT
 from ops.preview import preview_environment
 from ops.preview_effects import Effect, effects
 from ops.preview_plan import Plan, plan
 from ops.preview_report import groups
-from tests.checkout import REAL, Checkout, on_the_lab
+from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import logins, without_records
+from tests.lab.spare.site import SITE, SPARES
 
 pytestmark = pytest.mark.lab
 
 STACK = "previewed"
-SPARES = ("spare1", "spare2")
 REGISTRY = host("spare1").address
 Settings = dict[str, Any]
 Edit = Callable[[Settings], Any]
@@ -40,12 +39,7 @@ def settings() -> Settings:
     """A proxy before a hosted registry and a cache; the other host has each runtime, and logins."""
     login = {"registry": REGISTRY, "user": "puller"}
     return {
-        "known_hosts": ".work/lab/known_hosts",
-        "hosts": [
-            {"name": each, "address": host(each).address, "ssh": {"host": host(each).ssh_address, "port": SSH_PORT}}
-            for each in SPARES
-        ],
-        "image": {"reference": "registry:3", "archive": ".work/lab/registry.tar"},
+        **copy.deepcopy(SITE),
         "registries": [
             {"kind": "hosted", "name": "hosted", "host": "spare1", "port": 5000, "keep_data": False},
             {
@@ -70,7 +64,6 @@ def settings() -> Settings:
                 "cli": [{"user": "root", "logins": [login]}],
             }
         ],
-        "firewall": {"allow": ["192.168.1.0/24"]},
     }  # fmt: skip
 
 
@@ -182,14 +175,6 @@ class Life:
         state = json.loads(self.place.pulumi("stack", "export", "--stack", STACK))
         self.changes[name] = Change(found, up, dict(reports(state["deployment"])))
 
-    def upgrade_hostctl(self) -> None:
-        """In this checkout alone."""
-        link = self.place.folder / "hostctl"
-        link.unlink()
-        shutil.copytree(REAL / "hostctl", link)
-        with (link / "__init__.py").open("a") as file:
-            file.write("# Another version.\n")
-
 
 def reports(deployment: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """What hostctl has reported at last, by host and unit."""
@@ -217,7 +202,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
                 if name == "a password":
                     life.set_password("geheim-zwei")
                 if name == "hostctl":
-                    life.upgrade_hostctl()
+                    life.place.upgrade_hostctl()
                 life.change(name)
             yield life
         finally:

@@ -10,7 +10,7 @@ import copy
 import json
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,23 +19,19 @@ from typing import Any
 import yaml
 
 from lab import host
-from lab.hosts import SSH_PORT
 from lab.services import HUB_URL
-from tests.checkout import Checkout
-from tests.lab.hosts import must
+from tests.checkout import Checkout, on_the_lab
+from tests.lab.hosts import must, without_records
+from tests.lab.spare.site import SITE, SPARES
 
-SPARES = ("spare1", "spare2")
 NAME = "registry.test"
 PASSWORD = "of-a-pusher"
+COUNTS = re.compile(r"^\S+: (\d+ (?:to )?[a-z]+.*)$", re.MULTILINE)
+"""A preview's last line but one."""
 CLIENT = (Path(__file__).parents[2] / "registry_client.py").read_text()
 LOGIN = {"Authorization": "Basic " + base64.b64encode(f"pusher:{PASSWORD}".encode()).decode()}
 SETTINGS: dict[str, Any] = {
-    "known_hosts": ".work/lab/known_hosts",
-    "hosts": [
-        {"name": name, "address": host(name).address, "ssh": {"host": host(name).ssh_address, "port": SSH_PORT}}
-        for name in SPARES
-    ],
-    "image": {"reference": "registry:3", "archive": ".work/lab/registry.tar"},
+    **SITE,
     "registries": [
         {"kind": "hosted", "name": "hosted", "host": "spare1"},
         {"kind": "cache", "name": "hub-cache", "host": "spare1", "serves": "docker.io", "upstream": HUB_URL},
@@ -50,7 +46,6 @@ SETTINGS: dict[str, Any] = {
         "bcrypt_cost": 4,
     },
     "runtimes": [{"host": "spare2", "docker": {"max_concurrent_downloads": 6}}],
-    "firewall": {"allow": ["192.168.1.0/24"]},
 }
 
 
@@ -99,6 +94,21 @@ def begun(checkout: Checkout, stack: str, wanted: dict[str, Any]) -> TwoHosts:
     checkout.secret(stack, "password-pusher", PASSWORD)
     lead_to("spare1")
     return two
+
+
+@contextmanager
+def two_hosts(folder: Path, stack: str, seen: Callable[[str], list[str]] = without_records) -> Iterator[TwoHosts]:
+    """The stack when it is up, with an image in it; afterwards both hosts are as they were, by what is `seen` there."""
+    before = {name: seen(name) for name in SPARES}
+    with on_the_lab(folder) as checkout:
+        made = begun(checkout, stack, settings())
+        try:
+            made.make("up")
+            push("1")
+            yield made
+        finally:
+            ended(made)
+    assert {name: seen(name) for name in SPARES} == before
 
 
 def lead_to(name: str, *where: str) -> None:
@@ -178,5 +188,5 @@ def pulling(tag: str) -> Iterator[dict[str, Any]]:
 
 def planned(text: str) -> dict[str, int]:
     """The counts at the end of a preview or an `up`: what would happen, or has, to how many resources."""
-    end = text.rpartition("Resources:")[2]
+    end = text.rpartition("Resources:")[2] if "Resources:" in text else COUNTS.findall(text)[-1]
     return {what: int(count) for count, what in re.findall(r"(\d+) (?:to )?([a-z]+)", end) if what != "changes"}
