@@ -11,6 +11,7 @@ from hostctl.files import FileState
 from hostctl.foresight import Foresight
 from hostctl.unit import NONE, RELOAD, RESTART, Change, Unit
 from hostctl.units import unit_named
+from ops.drift_marks import COMMAND
 from ops.preview_plan import Plan, Step, Texts
 
 CONTAINER, IMAGE = "docker:index/container:Container", "docker:index/remoteImage:RemoteImage"
@@ -35,6 +36,12 @@ OTHERS = {
     (VOLUME, "delete"): "the volume is removed with what it holds, unless the registry says keep_data",
     (NETWORK, "replace"): "the registries' network is replaced",
 }
+
+FURTHER = {
+    "-confirmed": "a new connection confirms what is on trial",
+    "-settled": "passwords that were replaced, if any, are no longer taken",
+}
+"""Further steps of a unit, by how their names end."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def effects(plan: Plan) -> Iterator[Effect]:
             yield Effect(step, seen.text, diffs, seen.levels, notes)
         elif step.kind == CONTAINER:
             yield Effect(step, CONTAINERS.get(step.change, ""), diffs)
-        elif text := OTHERS.get((step.kind, step.change)):
+        elif text := _said(step):
             yield Effect(step, text, diffs)
 
 
@@ -75,6 +82,13 @@ def unified(path: str, before: str | None, after: str | None) -> Iterator[str]:
     old, new = ((each or "").splitlines() for each in (before, after))
     here, there = ("/dev/null" if each is None else path for each in (before, after))
     yield from difflib.unified_diff(old, new, here, there, lineterm="")
+
+
+def _said(step: Step) -> str:
+    """What the change of a resource of no unit means; empty for nothing."""
+    if step.kind == COMMAND and step.change != "delete":
+        return next((said for end, said in FURTHER.items() if step.name.endswith(end)), "")
+    return OTHERS.get((step.kind, step.change), "")
 
 
 def _ends(plan: Plan, step: Step) -> tuple[Texts, Texts]:
