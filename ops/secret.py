@@ -31,7 +31,7 @@ def set_secret(stack: Stack, key: str) -> None:
     value = getpass.getpass(f"{key}: ") if sys.stdin.isatty() else sys.stdin.read()
     if not value.strip():
         raise StackError(f"{key}: nothing was given, nothing is set; type it, or pipe it in")
-    stack.pulumi("config", "set", "--secret", f"{PROJECT_NAME}:{key}", quiet=True, stdin=value)
+    stack.set_secret(key, value)
 
 
 def missing_secrets(stack: Stack) -> list[str]:
