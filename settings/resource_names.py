@@ -11,9 +11,12 @@ from hostctl.units import UNITS
 HOST = "http-registry:index:Host"
 """The type of the component that a host is."""
 
+SETTLED = "nginx-proxy-settled"
+"""The last step of a whole `up`: it comes after all hosts, so that one host alone is brought up without it."""
+
 PARTS = {
     "docker": ["docker"],
-    "Command": ["python", "firewall-confirmed", "ssh-access-confirmed", "nginx-proxy-settled", *UNITS],
+    "Command": ["python", "firewall-confirmed", "ssh-access-confirmed", SETTLED, *UNITS],
     "CopyToRemote": ["hostctl", "registries-archive"],
     "RemoteImage": ["registries-image"],
     "Network": ["registries-network"],
@@ -45,6 +48,6 @@ def before_renaming(kind: str, name: str, host: str, was: str) -> str | None:
 
 
 def targets(host: str) -> list[str]:
-    """Patterns for `pulumi --target` that find all on the host, also what is not there yet."""
-    parts = [f"**:{kind}::{host}-{part}" for kind, names in PARTS.items() for part in names]
+    """Patterns for `pulumi --target` that find all on the host but `SETTLED`, also what is not there yet."""
+    parts = [f"**:{kind}::{host}-{part}" for kind, names in PARTS.items() for part in names if part != SETTLED]
     return [f"**:{HOST}::{host}", f"**::{host}.**", *parts]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.hosts import must, without_records
 from tests.lab.spare.site import SPARES
-from tests.lab.spare.two_hosts import TwoHosts, planned, pulling, pulls, settings, two_hosts
+from tests.lab.spare.two_hosts import NAME, TwoHosts, planned, pulling, pulls, settings, two_hosts
 
 pytestmark = pytest.mark.lab
 
@@ -17,10 +17,13 @@ CONTAINER = "docker ps --no-trunc --format '{{.ID}}' --filter name=http-registry
 STARTED = "docker inspect --format '{{.State.StartedAt}}' http-registry-hosted"
 DOCKERD = "systemctl show --property MainPID,NRestarts docker"
 
+SITE_STEPS = ("spare1-nginx-proxy", "spare1-nginx-proxy-settled")
+"""What a change of the site updates."""
+
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
-    with two_hosts(tmp_path_factory.mktemp("day-two"), "daytwo") as made:
+    with two_hosts(tmp_path_factory.mktemp("day-two"), "daytwo", with_login()) as made:
         yield made
 
 
@@ -45,10 +48,10 @@ def test_a_host_alone_is_changed_and_the_state_says_no_more_than_that(two: TwoHo
     assert two.documents()["spare1"] == known["spare1"]
     assert two.documents()["spare2"] != known["spare2"]
     rest = two.make("preview")
-    assert planned(rest)["update"] == 1
+    assert planned(rest)["update"] == len(SITE_STEPS)
     assert "max-age=90" in rest
     assert "max-concurrent-downloads" not in rest
-    assert planned(two.make("up"))["updated"] == 1
+    assert planned(two.make("up"))["updated"] == len(SITE_STEPS)
 
 
 def test_renamed_hosts_keep_all_that_is_on_them(two: TwoHosts) -> None:
@@ -84,9 +87,16 @@ def test_renamed_hosts_keep_all_that_is_on_them(two: TwoHosts) -> None:
     assert "2 hosts asked: no drift" in two.make("drift")
 
 
+def with_login() -> dict[str, Any]:
+    """The settings with a runtime that logs in at the proxy, so that the whole `up` has a last step there."""
+    wanted = settings()
+    wanted["runtimes"][0]["cli"] = [{"user": "root", "logins": [{"registry": NAME, "user": "pusher"}]}]
+    return wanted
+
+
 def changed() -> dict[str, Any]:
     """Settings that change something on each host."""
-    wanted = settings()
+    wanted = with_login()
     wanted["runtimes"][0]["docker"]["max_concurrent_downloads"] = 7
     wanted["proxy"]["cache"] = {"tag_lifetime": "90s"}
     return wanted

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
-    with two_hosts(tmp_path_factory.mktemp("lost"), "lost", files) as made:
+    with two_hosts(tmp_path_factory.mktemp("lost"), "lost", settings(), files) as made:
         yield made
 
 

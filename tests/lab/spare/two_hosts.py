@@ -97,11 +97,13 @@ def begun(checkout: Checkout, stack: str, wanted: dict[str, Any]) -> TwoHosts:
 
 
 @contextmanager
-def two_hosts(folder: Path, stack: str, seen: Callable[[str], list[str]] = without_records) -> Iterator[TwoHosts]:
+def two_hosts(
+    folder: Path, stack: str, wanted: dict[str, Any], seen: Callable[[str], list[str]] = without_records
+) -> Iterator[TwoHosts]:
     """The stack when it is up, with an image in it; afterwards both hosts are as they were, by what is `seen` there."""
     before = {name: seen(name) for name in SPARES}
     with on_the_lab(folder) as checkout:
-        made = begun(checkout, stack, settings())
+        made = begun(checkout, stack, wanted)
         try:
             made.make("up")
             push("1")
