@@ -61,6 +61,9 @@ print(*map(digest, (client.push({repository!r}, {TAG!r}, config, layer), config,
 
 
 def forget(*digests: str) -> None:
-    """Take blobs and manifests out of nginx's caches, by the key that stands in each file."""
+    """Take blobs and manifests out of nginx's caches, by the key that stands in each file.
+
+    A file that is only removed is served for some seconds more, since nginx keeps it open; one without content is not.
+    """
     named = " ".join(f"-e {each}" for each in digests)
-    must("registry", f"grep -rlaF -m 1 {named} {CACHES} | xargs -r rm")
+    must("registry", f'grep -rlaF -m 1 {named} {CACHES} | xargs -r sh -c \'truncate -s 0 "$@"; rm "$@"\' sh')
