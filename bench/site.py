@@ -31,17 +31,7 @@ from documents import nginx_site, nginx_tls, origin
 from documents.document import Document
 from documents.nginx_text import Directive, block, directive, text
 from hostctl import bcrypt_hash
-from hostctl.nginx_conf import (
-    MAIN,
-    OPEN_FILES,
-    OURS,
-    PASSWORDS_CONF,
-    PULLERS,
-    PULLERS_BEFORE,
-    PUSHERS,
-    PUSHERS_BEFORE,
-    SITE,
-)
+from hostctl.nginx_conf import MAIN, OPEN_FILES, OURS, PASSWORD_FILES, PASSWORDS_CONF, PULLERS, SITE
 from hostctl.nginx_conf import RUN as LIVE_RUN
 from hostctl.units import origin as unit
 from settings.server_certificates import ServerCertificate
@@ -93,7 +83,7 @@ def product(
     users = f"{USER}:{bcrypt_hash.make(PASSWORD, rendered.bcrypt_cost)}\n"
     made_on_hosts = [
         Document(PULLERS, users, 0o640),
-        *(Document(each, "", 0o640) for each in (PUSHERS, PULLERS_BEFORE, PUSHERS_BEFORE)),
+        *(Document(each, "", 0o640) for each in PASSWORD_FILES if each != PULLERS),
         Document(PASSWORDS_CONF, "map $host $http_registry_passwords { default 1; }\n"),
         nginx_tls.secret(Tls(certificate=""), TLS_KEY, key),
     ]

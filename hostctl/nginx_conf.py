@@ -18,6 +18,7 @@ PULLERS, PUSHERS = f"{OURS}/pull.htpasswd", f"{OURS}/push.htpasswd"
 """The password files, which are made on the host."""
 PULLERS_BEFORE, PUSHERS_BEFORE = f"{OURS}/pull-before.htpasswd", f"{OURS}/push-before.htpasswd"
 """The passwords that are taken as well, as long as a new one is on its way to who uses it."""
+PASSWORD_FILES = (PULLERS, PUSHERS, PULLERS_BEFORE, PUSHERS_BEFORE)
 PASSWORDS_CONF = f"{OURS}/passwords.conf"
 """Sets $http_registry_passwords to a digest of them; made on the host."""
 RIGHT = f"{OURS}/right"

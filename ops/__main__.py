@@ -52,8 +52,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     if stack == LAB:
         _run_lab("up")
     with reached(stack) as chosen, telling_what_is_missing(chosen):
-        refuse_renamed(chosen)
-        recover(chosen)
+        refuse_renamed(chosen, recover(chosen))
         if tier_of(stack).observe:
             refresh_drift(chosen)
         # Without the outputs: `documents` has every file of every host.

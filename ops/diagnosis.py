@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from ops.configuration import tier_of, write_known_hosts
+from ops.deployment import hosts_of
 from ops.drift_marks import places
 from ops.ssh import on_host
 from ops.stack import Stack, StackError
-from settings.resource_names import HOST
 from settings.tier import Host
 
 SSH_FAILED = 255
@@ -56,10 +56,10 @@ def _troubles(stack: Stack) -> list[str]:
     try:
         tier = tier_of(stack.name)
         known_hosts = write_known_hosts(stack.name)
-        state = stack.state()["deployment"].get("resources") or []
+        deployment = stack.state()["deployment"]
     except StackError:
         return []
-    programs = {each.host: each.program for each in places({"resources": state})}
+    programs = {each.host: each.program for each in places(deployment)}
 
     def ask(host: Host) -> subprocess.CompletedProcess[str]:
         program = programs.get(host.name) or programs.get(host.was or "")
@@ -77,11 +77,10 @@ def _troubles(stack: Stack) -> list[str]:
         if done.returncode not in (0, SSH_FAILED)
     ]
     known = {name for each in tier.hosts for name in (each.name, each.was)}
-    names = [each["urn"].rpartition("::")[2] for each in state if each["type"] == HOST]
     found += [
         f"{name}: is in the state, but not in the stack's file any more. Where it still runs, 'up' takes back what is "
         f"there; where it is gone for good: 'make forget STACK={stack.name} HOST={name}'"
-        for name in names
+        for name in hosts_of(deployment)
         if name not in known
     ]
     return found

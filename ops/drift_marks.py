@@ -17,6 +17,7 @@ from typing import Any
 from hostctl.masking import masked
 from hostctl.unit import HEADER
 from hostctl.units import UNITS
+from ops.deployment import COMMAND, hosts_of, name_of, resources_of, stack_of
 
 Drift = Mapping[str, Any]
 """What `hostctl drift` reports of one unit: `files` by path, and perhaps `live`."""
@@ -24,7 +25,6 @@ Found = Mapping[str, Mapping[str, Drift]]
 """Drift by host and unit, for each unit that was asked for."""
 
 APPLY = re.compile(r"python3 (\S+) apply")
-STACK, COMMAND, HOST = "pulumi:pulumi:Stack", "command:remote:Command", "http-registry:index:Host"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def is_drift(drift: Drift) -> bool:
 
 def wanted(deployment: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The texts that the program has rendered, by host and path, without what earlier marks have put there."""
-    outputs = _stack(deployment).get("outputs") or {}
+    outputs = stack_of(deployment).get("outputs") or {}
     documents = {host: dict(texts) for host, texts in _plain(outputs.get("documents")).items()}
     for resource, place in _placed(deployment):
         _put(documents.setdefault(place.host, {}), _rendered_before(_mark(resource)))
@@ -58,7 +58,7 @@ def wanted(deployment: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 def with_drift(deployment: Mapping[str, Any], found: Found, owner: str) -> dict[str, Any]:
     """The deployment with what was found. `owner`: `project/stack`; units that were not asked for stay as they are."""
     rendered = wanted(deployment)
-    outputs = _stack(deployment).get("outputs") or {}
+    outputs = stack_of(deployment).get("outputs") or {}
     documents = {host: dict(texts) for host, texts in _plain(outputs.get("documents")).items()}
     changed = {}
     for resource, place in _placed(deployment):
@@ -73,32 +73,23 @@ def with_drift(deployment: Mapping[str, Any], found: Found, owner: str) -> dict[
         mark = {"owner": f"{owner}/{place.host}", "unit": place.unit, "drift": drift, "documents": hidden}
         _put(texts, now)
         changed[resource["urn"]] = _with_stdin(resource, json.dumps(mark, sort_keys=True))
-    stack = _stack(deployment)
+    stack = stack_of(deployment)
     if changed and "documents" in stack.get("outputs", {}):
         changed[stack["urn"]] = {**stack, "outputs": {**stack["outputs"], "documents": documents}}
     return {**deployment, "resources": [changed.get(each["urn"], each) for each in deployment["resources"]]}
 
 
 def _placed(deployment: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Place]]:
-    resources = deployment.get("resources") or []
-    hosts = [_name(each) for each in resources if each["type"] == HOST]
-    for resource in resources:
+    hosts = hosts_of(deployment)
+    for resource in resources_of(deployment):
         create = (resource.get("inputs") or {}).get("create")
         called = APPLY.fullmatch(create) if isinstance(create, str) else None
         if resource["type"] != COMMAND or called is None or resource.get("delete"):
             continue
         for host in hosts:
-            unit = _name(resource).removeprefix(f"{host}-")
+            unit = name_of(resource["urn"]).removeprefix(f"{host}-")
             if unit in UNITS:
                 yield resource, Place(host, unit, called[1])
-
-
-def _name(resource: Mapping[str, Any]) -> str:
-    return str(resource["urn"].rpartition("::")[2])
-
-
-def _stack(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((each for each in deployment.get("resources") or [] if each["type"] == STACK), {})
 
 
 def _plain(documents: object) -> Mapping[str, Mapping[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ops.deployment import name_of, resources_of
 from ops.stack import Stack, StackError
 from settings.resource_names import is_on
 
@@ -24,7 +25,7 @@ def without_host(deployment: dict[str, Any], host: str) -> tuple[dict[str, Any],
     On it is what is named after it, what is below that, and what its Docker provider has made; and a component all of
     whose parts are so.
     """
-    resources: list[dict[str, Any]] = deployment.get("resources") or []
+    resources = resources_of(deployment)
     gone: set[str] = set()
     size = -1
     while size != len(gone):
@@ -33,15 +34,11 @@ def without_host(deployment: dict[str, Any], host: str) -> tuple[dict[str, Any],
             if _is_on(each, host) or each.get("parent") in gone or _emptied(each, resources, gone):
                 gone.add(each["urn"])
     kept = [_unbound(each, gone) for each in resources if each["urn"] not in gone]
-    return {**deployment, "resources": kept}, sorted(_name(urn) for urn in gone)
-
-
-def _name(urn: str) -> str:
-    return urn.rpartition("::")[2]
+    return {**deployment, "resources": kept}, sorted(name_of(urn) for urn in gone)
 
 
 def _is_on(resource: dict[str, Any], host: str) -> bool:
-    named = is_on(resource["type"], _name(resource["urn"]), host)
+    named = is_on(resource["type"], name_of(resource["urn"]), host)
     return named or f"::{host}-docker::" in resource.get("provider", "")
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ops.configuration import tier_of
+from ops.deployment import STACK, hosts_of, stack_of
 from ops.stack import Stack, StackError
-from settings.resource_names import HOST, targets
+from settings.resource_names import targets
 from settings.tier import Tier
 
-STACK = "pulumi:pulumi:Stack"
 PER_HOST = "documents"
 """The output that holds each host's files."""
 
@@ -47,9 +47,7 @@ def up(stack: Stack, host: str, *options: str) -> None:
 
 def never_up(deployment: Mapping[str, Any], tier: Tier, host: str) -> list[str]:
     """Hosts with registries that the state does not know; pulumi can bring no other one up before them."""
-    known = {each["urn"].rpartition("::")[2] for each in deployment.get("resources") or [] if each["type"] == HOST} | {
-        each.name for each in tier.hosts if each.was
-    }
+    known = {*hosts_of(deployment), *(each.name for each in tier.hosts if each.was)}
     return sorted({each.host for each in tier.registries} - known - {host})
 
 
@@ -73,5 +71,4 @@ def with_others_as_before(before: Mapping[str, Any], after: Mapping[str, Any], h
 
 
 def _outputs(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
-    stacks = [each for each in deployment.get("resources") or [] if each["type"] == STACK]
-    return (stacks[0].get("outputs") or {}) if stacks else {}
+    return stack_of(deployment).get("outputs") or {}

@@ -11,7 +11,7 @@ from hostctl.files import FileState
 from hostctl.foresight import Foresight
 from hostctl.unit import NONE, RELOAD, RESTART, Change, Unit
 from hostctl.units import unit_named
-from ops.drift_marks import COMMAND
+from ops.deployment import COMMAND
 from ops.preview_plan import Plan, Step, Texts
 
 CONTAINER, IMAGE = "docker:index/container:Container", "docker:index/remoteImage:RemoteImage"

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hostctl.units import UNITS
-from ops.drift_marks import COMMAND, HOST, STACK
+from ops.deployment import COMMAND, STACK, name_of
+from settings.resource_names import HOST
 
 OURS = "http-registry:index:"
 """What the types of the program's components begin with."""
@@ -98,7 +99,9 @@ def plan(events: Iterable[Mapping[str, Any]]) -> Plan:
     stack = next((each for each in ended.values() if each["type"] == STACK), {})
     outputs = [dict(_outputs(stack, end)) for end in ("old", "new")]
     before, after = (each.pop("documents", None) or {} for each in outputs)
-    names = {_name(each["urn"]): _name((each.get("old") or each)["urn"]) for each in components if each["type"] == HOST}
+    names = {
+        name_of(each["urn"]): name_of((each.get("old") or each)["urn"]) for each in components if each["type"] == HOST
+    }
     steps = tuple(_step(each, names) for each in planned.values() if _counts(each))
     return Plan(
         steps,
@@ -118,7 +121,7 @@ def plan(events: Iterable[Mapping[str, Any]]) -> Plan:
 
 
 def _step(metadata: Mapping[str, Any], hosts: Iterable[str]) -> Step:
-    kind, name = metadata["type"], _name(metadata["urn"])
+    kind, name = metadata["type"], name_of(metadata["urn"])
     state = metadata.get("old") or {}
     host, unit = _place(kind, name, metadata, hosts)
     why = tuple(dict.fromkeys(each.split(".")[0].split("[")[0] for each in metadata.get("diffs") or ()))
@@ -131,7 +134,7 @@ def _counts(step: Mapping[str, Any]) -> bool:
 
 def _place(kind: str, name: str, metadata: Mapping[str, Any], hosts: Iterable[str]) -> tuple[str, str]:
     """The host of a resource and its unit there, each empty where it has none."""
-    provider = _name(str(metadata.get("provider") or "").rpartition("::")[0]).removesuffix("-docker")
+    provider = name_of(str(metadata.get("provider") or "").rpartition("::")[0]).removesuffix("-docker")
     there = sorted((each for each in hosts if name == each or name.startswith(f"{each}-")), key=len, reverse=True)
     if kind == COMMAND:
         for each in there:
@@ -161,10 +164,6 @@ def _known(components: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[
 
 def _outputs(step: Mapping[str, Any], end: str) -> Mapping[str, Any]:
     return (step.get(end) or {}).get("outputs") or {}
-
-
-def _name(urn: str) -> str:
-    return urn.rpartition("::")[2]
 
 
 def _plain(message: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from ops.drift_marks import STACK
+from ops.deployment import STACK
 from ops.preview_effects import Effect, FileDiff, effects, unified
 from ops.preview_plan import OURS, Plan, Step
 

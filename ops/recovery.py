@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ops.checkpoint import PROJECT_NAME
 from ops.configuration import tier_of, write_known_hosts
+from ops.deployment import resources_of
 from ops.leftovers import wait_for_leftovers
 from ops.locks import Locks
 from ops.ssh import on_host
@@ -13,35 +15,38 @@ from ops.stack import Stack, StackError
 from settings.tier import Host
 
 
-def recover(stack: Stack) -> None:
+def recover(stack: Stack) -> dict[str, Any]:
     """Clear the lock of a process that is dead on this machine, then remove what the state does not know.
 
     A state that knows nothing may have been lost, so it is treated like one after a crash; any other costs nothing.
     Volumes stay: creating one that exists adopts it. What was pending is forgotten, since every step can be taken
-    again. Prints what it does.
+    again. Prints what it does; returns the deployment.
     """
     state = stack.state()
     pending = state["deployment"].get("pending_operations") or []
     suspect = bool(pending) or not state["deployment"].get("resources")
     locks = Locks(stack, suspect=suspect)
+    deployment: dict[str, Any] = state["deployment"]
     if not locks.dead and not suspect:
-        return
+        return deployment
     if locks.held:
         # What the state does not know may be what somebody is just making.
         raise StackError(locks.held)
     wait_for_leftovers(stack)
     locks.clear()
     state = stack.state()  # somebody may have ended meanwhile
-    pending = state["deployment"].get("pending_operations") or []
-    known = {resource.get("id") for resource in state["deployment"].get("resources", [])}
+    deployment = state["deployment"]
+    pending = deployment.get("pending_operations") or []
+    known = {resource.get("id") for resource in resources_of(deployment)}
     tier = tier_of(stack.name)
     known_hosts = write_known_hosts(stack.name)
     for name in sorted({registry.host for registry in tier.registries}):
         _remove_strangers(stack, tier.host(name), known, known_hosts)
     if pending:
         print(f"{len(pending)} interrupted steps will be taken again.", flush=True)
-        state["deployment"]["pending_operations"] = []
+        deployment["pending_operations"] = []
         stack.import_state(state)
+    return deployment
 
 
 def _remove_strangers(stack: Stack, host: Host, known: set[str | None], known_hosts: Path) -> None:

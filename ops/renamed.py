@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ops.configuration import tier_of
+from ops.deployment import hosts_of
 from ops.stack import Stack, StackError
-from settings.resource_names import HOST
 from settings.tier import Tier
 
 
-def refuse_renamed(stack: Stack) -> None:
-    """Raise StackError where the state has a machine under another name than the settings."""
-    found = renamed(stack.state()["deployment"], tier_of(stack.name))
+def refuse_renamed(stack: Stack, deployment: Mapping[str, Any]) -> None:
+    """Raise StackError where the stack's deployment has a machine under another name than the settings."""
+    found = renamed(deployment, tier_of(stack.name))
     if found:
         lines = (
             f"{name}: has the address of {old}, which is in the state. The same machine: add 'was: {old}' to it; "
@@ -25,8 +25,8 @@ def refuse_renamed(stack: Stack) -> None:
 
 def renamed(deployment: Mapping[str, Any], tier: Tier) -> dict[str, str]:
     """By the name of a host that the state does not know: the name that its address has there."""
-    hosts = [each for each in deployment.get("resources") or [] if each["type"] == HOST]
-    addresses = {each["urn"].rpartition("::")[2]: (each.get("outputs") or {}).get("address") for each in hosts}
+    hosts = hosts_of(deployment)
+    addresses = {name: (each.get("outputs") or {}).get("address") for name, each in hosts.items()}
     known = {name for each in tier.hosts for name in (each.name, each.was)}
     gone = {address: name for name, address in addresses.items() if name not in known}
     return {

@@ -12,12 +12,12 @@ import yaml
 from hostctl.authorized_keys import fingerprint
 from ops import ssh_agent
 from ops.checkpoint import PROJECT_NAME
+from ops.deployment import hosts_of, name_of, resources_of
 from ops.joined_agents import joined
 from ops.stack import PROJECT, Stack, StackError
 from settings import SettingsError
 from settings.ssh_key import BEFORE, KEY, new_key, openssh, public_half, public_key
 
-HOST = "http-registry:index:Host"
 CONFIRMED = "ssh-access-confirmed"
 
 
@@ -79,19 +79,13 @@ def told_when_before_is_over(stack: Stack) -> str:
 
 def without_key(deployment: dict[str, Any], public: str) -> list[str]:
     """The hosts of a state that have never confirmed this key."""
-    resources = deployment.get("resources") or []
-    hosts = [_name(each) for each in resources if each["type"] == HOST]
-    said = {_name(each): (each.get("outputs") or {}).get("stdout") for each in resources}
-    reports = {host: said.get(f"{host}-{CONFIRMED}") for host in hosts}
+    said = {name_of(each["urn"]): (each.get("outputs") or {}).get("stdout") for each in resources_of(deployment)}
+    reports = {host: said.get(f"{host}-{CONFIRMED}") for host in hosts_of(deployment)}
     return [
         host
         for host, report in reports.items()
         if not isinstance(report, str) or not report or json.loads(report).get("key") != fingerprint(public)
     ]
-
-
-def _name(resource: dict[str, Any]) -> str:
-    return str(resource["urn"].rpartition("::")[2])
 
 
 def _is_set(stack: str) -> bool:

@@ -22,6 +22,7 @@ from hostctl.nginx_build import reads_in_threads
 from hostctl.nginx_conf import (
     DROP_IN,
     OURS,
+    PASSWORD_FILES,
     PASSWORDS_CONF,
     PULLERS,
     PULLERS_BEFORE,
@@ -211,7 +212,7 @@ class NginxProxy(Unit):
 
     def shown(self, path: str, content: bytes) -> str:
         """A file of the site; of a password file the names only."""
-        if path in (PULLERS, PUSHERS, PULLERS_BEFORE, PUSHERS_BEFORE):
+        if path in PASSWORD_FILES:
             return "".join(f"{name}:***\n" for name in htpasswd.hashes_in(content))
         if path.startswith(f"{TLS}/") and path.endswith((".key", ".pin")):
             return f"{MASK}\n"

@@ -12,8 +12,10 @@ from hostctl.__main__ import read_request
 from hostctl.host import Host
 from hostctl.transaction import Transactions
 from hostctl.unit import HEADER
-from ops.drift_marks import COMMAND, HOST, STACK, Drift, is_drift, places, wanted, with_drift
+from ops.deployment import COMMAND, STACK
+from ops.drift_marks import Drift, is_drift, places, wanted, with_drift
 from ops.drift_table import changed_lines, rows
+from settings.resource_names import HOST
 from tests.unit.hostctl_app import OLD, App, host, tree
 
 __all__ = ["host"]

@@ -40,7 +40,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     monkeypatch.setattr(ops, "selected", selected)
     monkeypatch.setattr(ops, "usable", lambda _: nullcontext())
     monkeypatch.setattr(ops, "told_when_before_is_over", lambda _: "")
-    monkeypatch.setattr(ops, "refuse_renamed", lambda _: None)
+    monkeypatch.setattr(ops, "refuse_renamed", lambda *_: None)
     monkeypatch.setattr(ops, "recover", lambda _: stack.done.append("recover"))
     monkeypatch.setattr(ops, "refresh_drift", refresh_drift)
     monkeypatch.setattr(ops, "show_preview", lambda *_: stack.done.append("preview"))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ops.configuration import tier_of
-from ops.one_host import STACK, arguments, never_up, with_others_as_before
+from ops.deployment import STACK
+from ops.one_host import arguments, never_up, with_others_as_before
 from ops.stack import StackError
 from settings.resource_names import HOST
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from hostctl.unit import NONE, RELOAD, RESTART
-from ops.drift_marks import COMMAND, HOST, STACK
+from ops.deployment import COMMAND, STACK
 from ops.preview_effects import AGAIN, DRIFTED, HIDDEN, Effect, effects
 from ops.preview_plan import Plan, plan
 from ops.preview_report import COMMENT_LIMIT, changes, counted, cut, failure, markdown, marker, text
+from settings.resource_names import HOST
 
 Event = dict[str, Any]
 DAEMON, HUB, CONFIG = "/etc/docker/daemon.json", "/etc/docker/certs.d/docker.io/hosts.toml", "hosted:/etc/x/config.yml"
