@@ -42,7 +42,6 @@ class FirewallPolicy(pulumi.ComponentResource):
         wish = firewall_rules.wish(args.rules, args.settings, args.ssh_port)
         self.rules = args.host.run_unit("firewall", wish, self)
         self.confirmed = args.host.confirm_unit("firewall", wish, self.rules, args.settings.confirm_seconds, self)
-        shown = args.host.shows(
-            (f"{args.host.name}-firewall", self.documents), confirm_seconds=args.settings.confirm_seconds
+        self.register_outputs(
+            args.host.shows_units({"firewall": self.documents}, confirm_seconds=args.settings.confirm_seconds)
         )
-        self.register_outputs(shown)

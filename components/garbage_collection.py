@@ -50,4 +50,4 @@ class GarbageCollection(pulumi.ComponentResource):
         args.host.run_unit(
             garbage_collection.UNIT, pulumi.Output.all(**args.secrets).apply(wish), self, depends_on=after
         )
-        self.register_outputs(args.host.shows((f"{args.host.name}-{garbage_collection.UNIT}", self.documents)))
+        self.register_outputs(args.host.shows_units({garbage_collection.UNIT: self.documents}))

@@ -90,7 +90,7 @@ class Host(pulumi.ComponentResource):
             applied = self.run_unit("ssh-access", wish, self)
             dials = REFUSED_DIALS + (seconds + PENALTY) // REFUSED_WAIT
             self._access.append(self.confirm_unit("ssh-access", wish, applied, seconds, self, dials=dials))
-        self.register_outputs({"address": args.host.address, **self.shows((f"{name}-ssh-access", self.documents))})
+        self.register_outputs({"address": args.host.address, **self.shows_units({"ssh-access": self.documents})})
 
     def copy(self, name: str, source: Path, target: str, parent: pulumi.Resource | None = None) -> remote.CopyToRemote:
         """Copy a file of the controller to the host; only its hash is kept in the state."""
@@ -131,10 +131,14 @@ class Host(pulumi.ComponentResource):
         self.done.append(applied.stdout)
         return applied
 
-    def shows(self, *resources: tuple[str, Iterable[str]], **more: int) -> dict[str, Any]:
+    def shows(self, by_resource: Mapping[str, Iterable[str]], **more: int) -> dict[str, Any]:
         """Outputs of a component, for a preview: the names of its resources, each with the `documents` that it writes,
         by their paths; `more`: what else it needs to know of them."""
-        return {"host": self.name, "files": {name: sorted(paths) for name, paths in resources}, **more}
+        return {"host": self.name, "files": {name: sorted(paths) for name, paths in by_resource.items()}, **more}
+
+    def shows_units(self, by_unit: Mapping[str, Iterable[str]], **more: int) -> dict[str, Any]:
+        """The same for resources of `run_unit`, by their units."""
+        return self.shows({f"{self.name}-{unit}": paths for unit, paths in by_unit.items()}, **more)
 
     def confirm_unit(
         self,

@@ -132,8 +132,8 @@ class HttpRegistry(pulumi.ComponentResource):
             for index, port in enumerate(registry.ports, start=1)
         ]
         host.done += [each.id for each in containers]
-        shown = ((f"{name}-container{_suffix(index)}", self.documents) for index in range(1, len(containers) + 1))
-        self.register_outputs({"container": containers[0].name, **host.shows(*shown)})
+        shown = {f"{name}-container{_suffix(index)}": self.documents for index in range(1, len(containers) + 1)}
+        self.register_outputs({"container": containers[0].name, **host.shows(shown)})
 
     def _uploads(self, masked: Sequence[ContainerFile]) -> list[docker.ContainerUploadArgs]:
         registry, files = self._args.registry, self._args.files

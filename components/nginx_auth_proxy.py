@@ -77,9 +77,7 @@ class NginxAuthProxy(pulumi.ComponentResource):
         )
         self._wish = secrets.apply(with_secrets)
         self.site = args.host.run_unit("nginx-proxy", self._wish, self, depends_on=before)
-        self.register_outputs(
-            args.host.shows(*((f"{args.host.name}-{unit}", texts) for unit, texts in by_unit.items()))
-        )
+        self.register_outputs(args.host.shows_units(by_unit))
 
     def settle(self, after: Sequence[pulumi.Resource]) -> None:
         """Take only the new passwords from then on. `after`: the runtimes that have been given them."""

@@ -101,8 +101,7 @@ class RuntimeMirrorConfig(pulumi.ComponentResource):
         if runtime.cli:
             self._unit("docker-cli", lambda passwords: docker_cli.render(runtime.cli, passwords), after)
         self.documents = {path: text for texts in self._by_unit.values() for path, text in texts.items()}
-        shown = ((f"{args.host.name}-{unit}", texts) for unit, texts in self._by_unit.items())
-        self.register_outputs(args.host.shows(*shown))
+        self.register_outputs(args.host.shows_units(self._by_unit))
 
     def _hosts_toml(self) -> list[str]:
         """The paths of containerd's files of ours, which name an authority themselves."""

@@ -69,7 +69,7 @@ class DockerImage(Unit):
             wait_until(lambda: None if image_id(host, image) in ids else f"{image}: not what was loaded", patience)
 
     def report(self, host: Host, change: Change) -> Dict[str, Any]:
-        """`image_id`, for whoever starts a container of it."""
+        """`image_id`, for a person: the program names the image by what the archive holds."""
         return {"image_id": image_id(host, change.facts["image"])}
 
 

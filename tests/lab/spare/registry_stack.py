@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from lab import host
-from lab.services import HUB_URL, PUSH_PORT
+from lab.services import PUSH_PORT
 from ops.proof import PROXY_LOG
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import must, without_records
-from tests.lab.spare.site import SITE
+from tests.lab.spare.site import CACHE, SITE
 
 STACK = "apps"
 PREFIX = host("spare1").address
@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
     **SITE,
     "registries": [
         {"kind": "hosted", "name": "hosted", "host": "spare1", "keep_data": False},
-        {"kind": "cache", "name": "hub-cache", "host": "spare1", "serves": "docker.io", "upstream": HUB_URL},
+        CACHE,
     ],
     "proxy": {
         "host": "spare1",

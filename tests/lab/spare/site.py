@@ -22,6 +22,8 @@ SITE: dict[str, Any] = {
     "firewall": {"allow": ["192.168.1.0/24"]},
 }
 """Settings that each stack of a test on both hosts has in common."""
+CACHE = {"kind": "cache", "name": "hub-cache", "host": "spare1", "serves": "docker.io", "upstream": HUB_URL}
+"""The cache of the lab's hub, as such a stack has it."""
 PREFIX = "tiers"
 """The folder in the lab's bucket."""
 BUCKET = f"/var/lib/versitygw/{S3.bucket}/{PREFIX}"

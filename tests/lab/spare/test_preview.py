@@ -25,7 +25,7 @@ from ops.preview_plan import Plan, plan
 from ops.preview_report import groups
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import logins, without_records
-from tests.lab.spare.site import SITE, SPARES
+from tests.lab.spare.site import CACHE, SITE, SPARES
 
 pytestmark = pytest.mark.lab
 
@@ -42,16 +42,13 @@ def settings() -> Settings:
         **copy.deepcopy(SITE),
         "registries": [
             {"kind": "hosted", "name": "hosted", "host": "spare1", "port": 5000, "keep_data": False},
-            {
-                "kind": "cache", "name": "hub", "host": "spare1", "serves": "docker.io",
-                "upstream": f"http://{host('hub').address}:5000",
-            },
+            dict(CACHE),
         ],
         "proxy": {
             "host": "spare1",
             "endpoints": [
                 {"registry": "hosted", "port": 80, "server_name": REGISTRY},
-                {"registry": "hub", "port": 5080, "server_name": REGISTRY},
+                {"registry": "hub-cache", "port": 5080, "server_name": REGISTRY},
             ],
             "users": [{"name": "puller", "role": "pull"}],
             "cache": {"size": "1g"},

@@ -19,10 +19,9 @@ from typing import Any
 import yaml
 
 from lab import host
-from lab.services import HUB_URL
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import must, without_records
-from tests.lab.spare.site import SITE, SPARES
+from tests.lab.spare.site import CACHE, SITE, SPARES
 
 NAME = "registry.test"
 PASSWORD = "of-a-pusher"
@@ -34,7 +33,7 @@ SETTINGS: dict[str, Any] = {
     **SITE,
     "registries": [
         {"kind": "hosted", "name": "hosted", "host": "spare1"},
-        {"kind": "cache", "name": "hub-cache", "host": "spare1", "serves": "docker.io", "upstream": HUB_URL},
+        CACHE,
     ],
     "proxy": {
         "host": "spare1",
