@@ -13,7 +13,7 @@ help: ## list the targets
 up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (STACK=lab; HOST=name: that host alone)
 	@$(PYTHON) -m ops up --stack $(STACK) $(if $(HOST),--host $(HOST))
 
-preview: $(VENV)/ready ## show what up would change, line by line; no host is asked (HOST=name: of one; MARKDOWN=file: too)
+preview: $(VENV)/ready ## show what up would change, line by line; asks no host, but see observe (HOST=name: of one; MARKDOWN=file: too)
 	@$(PYTHON) -m ops preview --stack $(STACK) $(if $(HOST),--host $(HOST)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
 refresh: $(VENV)/ready ## read what is there into the state
