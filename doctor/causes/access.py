@@ -1,0 +1,9 @@
+"""The causes that the step `access` can name."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from doctor.finding import Cause
+
+CAUSES: Tuple[Cause, ...] = ()
