@@ -42,7 +42,7 @@ SUBNET, SUBNET6 = "172.28.0.0/24", "fd00:172:28::/64"
 CONTAINER = {4: "172.28.0.2", 6: "fd00:172:28::2"}
 FLAG = f"/run/systemd/system/docker.service.d/{NAME}.conf"
 RESTART = "systemctl daemon-reload && systemctl reset-failed docker && systemctl restart docker"
-PATIENTLY = "curl -s -o /dev/null --retry 20 --retry-all-errors --retry-delay 1"
+PATIENTLY = "curl -s -o /dev/null --retry 20 --retry-all-errors --retry-delay 1 --globoff"
 ONLY_NFT = "; ".join(f"mount --bind /dev/null /usr/sbin/xtables-{each}-multi" for each in ("nft", "legacy"))
 """In a mount namespace of its own: a program without its executable bit is not there."""
 ASKERS = list(dict.fromkeys(way.asker for way in WAYS))
@@ -129,7 +129,9 @@ def listeners() -> Iterator[None]:
 
 
 def wait_for_all() -> None:
-    must(REGISTRY.name, " && ".join(f"{PATIENTLY} http://{LOOPBACK}:{port}/" for port in GUARDED))
+    """The container's IPv6 address too: the kernel first asks its network whether somebody has it already."""
+    places = [*(f"{LOOPBACK}:{port}" for port in GUARDED), f"[{CONTAINER[6]}]:{INNER}"]
+    must(REGISTRY.name, " && ".join(f"{PATIENTLY} 'http://{place}/'" for place in places))
 
 
 @contextmanager
