@@ -50,6 +50,9 @@ reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FR
 	@$(PYTHON) -m ops reach --stack $(STACK) --host $(HOST) --from $(FROM) --port $(PORT) \
 	  $(if $(TO),--to $(TO)) $(if $(INTERFACE),--interface $(INTERFACE))
 
+doctor: $(VENV)/ready ## why a pull fails, and what to do about it (IMAGE=reference, HOST=name, JSON=1); docs/troubleshooting.md
+	@$(PYTHON) -m ops doctor --stack $(STACK) $(if $(IMAGE),--image '$(IMAGE)') $(if $(HOST),--host $(HOST)) $(if $(JSON),--json)
+
 policy: policy/$(VENV)/ready ## make the policy pack ready to run (docs/policy.md)
 
 test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts (the lab is made anew)

@@ -1,0 +1,1 @@
+"""Which questions of the firewalls doctor asks, on the server and on the client. Pure."""
