@@ -1,6 +1,7 @@
 """A registry that does one thing wrong on each port; runs on a host, with Python 3.11 and nothing else.
 
-`python3 bad_registry.py CONFIG`, a JSON file: `{"6101": {"does": "denied", "certificate": file or absent, "tls": "1.1"}}`.
+`python3 bad_registry.py CONFIG`, a JSON file: `{"6101": {"does": "denied", "certificate": a file, "tls": "1.1"}}`. Without a
+certificate it speaks HTTP, and `tls` is the newest version of TLS that it knows.
 What it does right it does by https://github.com/opencontainers/distribution-spec.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import socket
 import ssl
 import struct
@@ -85,6 +87,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(60)
         if self.does in ("resets", "hangs"):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())  # without a FIN first
             self.close_connection = True
             return
         status, headers, body = self._answer()
@@ -109,7 +112,9 @@ class Handler(BaseHTTPRequestHandler):
             headers = {"Content-Type": "application/json"}
             if status == 401:
                 basic = 'Basic realm="bad registry"'
-                headers["WWW-Authenticate"] = basic if self.does == "login" else f'Bearer realm="{self.realm}",service="bad"'
+                headers["WWW-Authenticate"] = (
+                    basic if self.does == "login" else f'Bearer realm="{self.realm}",service="bad"'
+                )
             return status, headers, json.dumps({"errors": [{"code": code, "message": message}]}).encode()
         if ping:
             return 200, {"Content-Type": "application/json"}, b"{}"
