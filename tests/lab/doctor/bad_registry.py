@@ -1,8 +1,7 @@
-"""A registry that does one thing wrong on each port; runs on a host, with Python 3.11 and nothing else.
+"""A registry that does one thing wrong; runs on a host, with Python 3.11 and nothing else.
 
-`python3 bad_registry.py CONFIG`, a JSON file: `{"6101": {"does": "denied", "certificate": a file, "tls": "1.1"}}`. Without a
-certificate it speaks HTTP, and `tls` is the newest version of TLS that it knows.
-What it does right it does by https://github.com/opencontainers/distribution-spec.
+`python3 bad_registry.py PORT FAULT [CERTIFICATE [TLS]]`: without a certificate it speaks HTTP; TLS: 1.1, the newest
+version that it knows. What it does right it does by https://github.com/opencontainers/distribution-spec.
 """
 
 from __future__ import annotations
@@ -16,11 +15,9 @@ import ssl
 import struct
 import sys
 import tarfile
-import threading
 import time
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 INDEX, MANIFEST = "application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json"
@@ -149,9 +146,9 @@ class Server(ThreadingHTTPServer):
         """Nothing."""
 
 
-def serve(port: int, does: str, certificate: str = "", tls: str = "", realm: str = "") -> None:
-    """One port of it, for good."""
-    server = Server(("0.0.0.0", port), partial(Handler, does, realm))
+def serve(port: str, does: str, certificate: str = "", tls: str = "") -> None:
+    """For good. Tokens are to be had at a port where nobody listens."""
+    server = Server(("0.0.0.0", int(port)), partial(Handler, does, "http://192.168.1.10:6199/token"))
     if certificate:
         server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.context.load_cert_chain(certificate)
@@ -159,9 +156,8 @@ def serve(port: int, does: str, certificate: str = "", tls: str = "", realm: str
             server.context.minimum_version = ssl.TLSVersion.TLSv1
             server.context.maximum_version = ssl.TLSVersion.TLSv1_1
             server.context.set_ciphers("ALL:@SECLEVEL=0")
-    threading.Thread(target=server.serve_forever).start()
+    server.serve_forever()
 
 
 if __name__ == "__main__":
-    for number, each in json.loads(Path(sys.argv[1]).read_text()).items():
-        serve(int(number), **each)
+    serve(*sys.argv[1:])

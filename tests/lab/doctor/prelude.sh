@@ -40,3 +40,17 @@ restart() {
     systemctl reset-failed "$1" 2>/dev/null
     systemctl restart "$1"
 }
+
+# On the hub: a registry on a port that does something wrong, with a certificate of that name (foreign_registries.py).
+FOREIGN=/root/foreign-registries
+misbehave() {
+    behave "$1"
+    systemd-run -q --collect --unit "foreign-registry-$1" \
+        python3 $FOREIGN/bad_registry.py "$1" "$2" ${3:+$FOREIGN/$3.pem} ${4:+$4}
+    timeout 10 sh -c "until ss -ltn | grep -q ':$1 '; do sleep 0.05; done"
+}
+
+# None there.
+behave() {
+    systemctl stop "foreign-registry-$1" 2>/dev/null || true
+}
