@@ -51,6 +51,16 @@ class Answers:
 
 def diagnose(stack: Stack, *, image: str = "", host: str = "", as_json: bool = False) -> int:
     """Ask, and print what was found; returns the exit status. Raises Usage."""
+    result = examine(stack, image=image, host=host)
+    if as_json:
+        print(json.dumps(result, indent=2), flush=True)
+    else:
+        doctor_report.show(result)
+    return status(result)
+
+
+def examine(stack: Stack, *, image: str = "", host: str = "") -> dict[str, Any]:
+    """Ask, and give the whole result; that of all hosts and registries is left for the status page. Raises Usage."""
     tier = tier_of(stack.name)
     if host and host not in {each.name for each in tier.hosts}:
         raise Usage(f"HOST={host}: the settings of {stack.name} have no such host")
@@ -64,11 +74,7 @@ def diagnose(stack: Stack, *, image: str = "", host: str = "", as_json: bool = F
     result = document(stack.name, answers, wrong or folded(tier, found(answers.reports)))
     if not (wanted or wrong or host):
         leave(stack, tier, result)
-    if as_json:
-        print(json.dumps(result, indent=2), flush=True)
-    else:
-        doctor_report.show(result)
-    return status(result)
+    return result
 
 
 def _read_image(text: str) -> tuple[Image | None, list[Found]]:

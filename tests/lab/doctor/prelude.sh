@@ -1,0 +1,56 @@
+# What the scripts of faults.yaml have: names, and files that are kept and put back.
+REGISTRY=192.168.1.11
+MIRROR=http://$REGISTRY:5080
+HUB=192.168.1.10
+CERTS=/etc/containerd/certs.d/docker.io
+DOCKER_CERTS=/etc/docker/certs.d/docker.io
+DAEMON=/etc/docker/daemon.json
+CONTAINERD=/etc/containerd/config.toml
+SITE=/etc/nginx/conf.d/http-registry.conf
+SECRETS=/etc/nginx/http-registry
+SAVED=/root/http-registry-doctor
+
+# Keep files as they are.
+save() {
+    mkdir -p $SAVED && cp -a --parents "$@" $SAVED/
+}
+
+# Put them back; true where one was another one by now. What a repair has put aside goes too.
+restore() {
+    [ -d $SAVED ] || return 1
+    other=1
+    for file in $(cd $SAVED && find . -type f -o -type l); do
+        rm -f "/$file".http-registry-kept*
+        cmp -s "$SAVED/$file" "/$file" || { cp -a "$SAVED/$file" "/$file"; other=0; }
+    done
+    rm -r $SAVED
+    return $other
+}
+
+# Change a JSON file by lines of Python: its content is `it`.
+edit() {
+    python3 -c "
+import json, sys
+it = json.load(open(sys.argv[1]))
+exec(sys.argv[2])
+json.dump(it, open(sys.argv[1], 'w'), indent=4)" "$@"
+}
+
+restart() {
+    systemctl reset-failed "$1" 2>/dev/null
+    systemctl restart "$1"
+}
+
+# On the hub: a registry on a port that does something wrong, with a certificate of that name (foreign_registries.py).
+FOREIGN=/root/foreign-registries
+misbehave() {
+    behave "$1"
+    systemd-run -q --collect --unit "foreign-registry-$1" \
+        python3 $FOREIGN/bad_registry.py "$1" "$2" ${3:+$FOREIGN/$3.pem} ${4:+$4}
+    timeout 10 sh -c "until ss -ltn | grep -q ':$1 '; do sleep 0.05; done"
+}
+
+# None there.
+behave() {
+    systemctl stop "foreign-registry-$1" 2>/dev/null || true
+}
