@@ -8,6 +8,7 @@ DAEMON=/etc/docker/daemon.json
 CONTAINERD=/etc/containerd/config.toml
 SITE=/etc/nginx/conf.d/http-registry.conf
 SECRETS=/etc/nginx/http-registry
+CACHES=/var/cache/nginx/http-registry
 SAVED=/root/http-registry-doctor
 
 # Keep files as they are.
@@ -53,4 +54,12 @@ misbehave() {
 # None there.
 behave() {
     systemctl stop "foreign-registry-$1" 2>/dev/null || true
+}
+
+# The rules of iptables, all tables.
+save_rules() {
+    iptables-save > $SAVED.rules
+}
+restore_rules() {
+    [ ! -e $SAVED.rules ] || { iptables-restore < $SAVED.rules && rm $SAVED.rules; }
 }
