@@ -9,6 +9,7 @@ from typing import Optional
 from doctor.failures import named
 from doctor.finding import Seen
 from doctor.http_client import PATIENCE
+from doctor.server.firewall import way_out
 from doctor.walk import Walk
 from hostctl.errors import HostError
 
@@ -30,6 +31,9 @@ def look(walk: Walk) -> Seen:
     cause, words = named(failure)
     evidence = f"connect to {address} port {walk.port}: {words}"
     walk.addresses = [address]
+    if stopped := way_out(walk.host, address, walk.port):
+        return walk.broken("connection", "firewall-client", f"{evidence}; {stopped.evidence}", stopped.where,
+                           undo=stopped.undo)  # fmt: skip
     if cause == "no-route" and (route := _dead_route(walk, address)):
         return walk.broken("connection", "no-route", f"{evidence}; this host has the route '{route}'", route=route)
     return walk.broken("connection", cause, evidence)
