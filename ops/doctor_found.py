@@ -84,12 +84,11 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 def found(reports: Mapping[str, Mapping[str, Any]]) -> list[Found]:
     """All findings of the hosts' reports, each once: two runtimes of a host that meet the same thing are one."""
-    seen = {
-        (host, finding["cause"], finding["where"]): Found(host, Finding(**finding))
-        for host, report in reports.items()
-        for step in steps(report)
-        for finding in reversed(step["findings"])
-    }
+    seen: dict[tuple[str, str, str], Found] = {}
+    for host, report in reports.items():
+        for step in steps(report):
+            for finding in step["findings"]:
+                seen.setdefault((host, finding["cause"], finding["where"]), Found(host, Finding(**finding)))
     return ordered(seen.values())
 
 

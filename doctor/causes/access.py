@@ -33,6 +33,7 @@ CAUSES: Tuple[Cause, ...] = (
             r"unauthorized: (authentication required|incorrect username or password)",
             r'user "[^"]*": password mismatch',
             r'user "[^"]*" was not found in',
+            r"unexpected status from \w+ request to \S+: 401 Unauthorized",
             r"failed to authorize: .*401 Unauthorized",
         ),
     ),
@@ -43,7 +44,7 @@ CAUSES: Tuple[Cause, ...] = (
         "An address that nginx refuses must be in firewall.allow; a user that may only pull has role: pull; of a "
         "registry of others its owner gives the right to the repository.",
         ((CONTROLLER, "{repair}"),),
-        (r"403 Forbidden", r"(?:daemon|registry|error): denied\b", r"access forbidden by rule"),
+        (r"403 Forbidden", r": denied\b", r"access forbidden by rule"),
     ),
     Cause(
         "rate-limited",

@@ -20,7 +20,7 @@ CAUSES: Tuple[Cause, ...] = (
         "{address} answers, but nobody listens on port {port} there, or a firewall says so.",
         "Start what should listen, or mend the port: in the image's name, or where {said_by} has it.",
         (("{server}", "systemctl restart {service}"),),
-        (r"connection refused",),
+        (r"^(?!.*token\?).*connect: connection refused",),
     ),
     Cause(
         "connection-timed-out",

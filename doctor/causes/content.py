@@ -25,7 +25,7 @@ CAUSES: Tuple[Cause, ...] = (
         "Mend the tag, or push the image. Behind a mirror the upstream must have it; a new tag is seen there after "
         "proxy.cache.tag_lifetime.",
         ((CONTROLLER, "{repair_canary}"),),
-        (r"manifest unknown", r"manifest for \S+ not found", r"http\.StatusNotFound", r"manifests/\S+: not found"),
+        (r"manifest unknown", r"manifest for \S+ not found", r"http\.StatusNotFound", r": not found\"?$"),
     ),
     Cause(
         "platform-missing",
@@ -63,7 +63,12 @@ CAUSES: Tuple[Cause, ...] = (
         "Look at what lies between for a timeout or a limit of size. Where the cache's copy is cut, the command "
         "removes it; else push the image again.",
         (FORGET,),
-        (r"unexpected EOF", r"short read: expected \d+ bytes", r"failed size validation"),
+        (
+            r"unexpected EOF",
+            r"short read: expected \d+ bytes",
+            r"failed size validation",
+            r"expected HTTP 206 from byte range",
+        ),
     ),
     Cause(
         "not-a-registry",

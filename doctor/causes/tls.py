@@ -61,7 +61,11 @@ CAUSES: Tuple[Cause, ...] = (
         "Say https:// where the runtime looks, and take the server out of insecure-registries: `make up` writes both "
         "for an endpoint with `tls`.",
         ((CONTROLLER, "{repair}"),),
-        (r"HTTP request (was sent )?to (an )?HTTPS (server|port)", r"malformed HTTP (response|status code) .*\\x15"),
+        (
+            r"HTTP request (was sent )?to (an )?HTTPS (server|port)",
+            r"malformed HTTP (response|status code) .*\\x15",
+            r"400 Bad Request",
+        ),
     ),
     Cause(
         "tls-version",
