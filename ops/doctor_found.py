@@ -93,7 +93,7 @@ def found(reports: Mapping[str, Mapping[str, Any]]) -> list[Found]:
 
 
 def once(all_found: Iterable[Found]) -> list[Found]:
-    """What several hosts meet at one place, and one change mends for all, is one finding; the others' follow from it."""
+    """What several hosts meet at one place, and one change mends for all, is one finding; the others follow from it."""
     first: dict[object, Found] = {}
     for each in all_found:
         key = (each.finding.cause, each.finding.where, str(each.document("")["commands"]))
