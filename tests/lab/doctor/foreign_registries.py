@@ -12,8 +12,17 @@ from tests.lab.hosts import must
 
 HUB = host("hub").address
 FOLDER = "/root/foreign-registries"
-PORTS = range(6102, 6120)
-"""Where a host may meet the authority that it knows; not so at 6101."""
+PORTS = range(6101, 6120)
+"""Where a host may meet the authority that it knows."""
+NGINX = "/etc/nginx/conf.d/foreign-registries.conf"
+TLS_PORT = 6200
+"""Where the hub's nginx speaks TLS: other servers hang up on a request in clear, nginx and Go's say what is wrong."""
+SITE = f"""server {{
+    listen {TLS_PORT} ssl;
+    ssl_certificate {FOLDER}/good.pem;
+    ssl_certificate_key {FOLDER}/good.pem;
+}}
+"""
 CERTS = {
     "docker1": "/etc/docker/certs.d",
     "docker2": "/etc/docker/certs.d",
@@ -33,12 +42,13 @@ def foreign_registries() -> Iterator[None]:
     try:
         for name, signed in _certificates(known, unknown).items():
             must("hub", f"umask 077; cat > {FOLDER}/{name}.pem", signed.pem + signed.private)
+        must("hub", f"cat > {NGINX} && systemctl reload nginx", SITE)
         for name, certs in CERTS.items():
             each = 'mkdir -p $folder && printf %s "$authority" > $folder/ca.crt'
             must(name, f"authority=$(cat); {folders.format(certs)}; {each}; done", known.pem)
         yield
     finally:
-        must("hub", f"rm -r {FOLDER}")
+        must("hub", f"rm -rf {FOLDER} {NGINX}; systemctl reload nginx")
         for name, certs in CERTS.items():
             must(name, f"{folders.format(certs)}; rm -rf $folder; done; rmdir --ignore-fail-on-non-empty {certs}")
 

@@ -1,4 +1,4 @@
-# What the scripts of faults.yaml have: names, and files that are kept and put back.
+# What the scripts of faults have: names, and files that are kept and put back. $SAVED is a folder of the fault's own.
 REGISTRY=192.168.1.11
 MIRROR=http://$REGISTRY:5080
 HUB=192.168.1.10
@@ -8,23 +8,35 @@ DAEMON=/etc/docker/daemon.json
 CONTAINERD=/etc/containerd/config.toml
 SITE=/etc/nginx/conf.d/http-registry.conf
 SECRETS=/etc/nginx/http-registry
-SAVED=/root/http-registry-doctor
+CACHES=/var/cache/nginx/http-registry
 
 # Keep files as they are.
 save() {
     mkdir -p $SAVED && cp -a --parents "$@" $SAVED/
 }
 
-# Put them back; true where one was another one by now. What a repair has put aside goes too.
+# After a break: what the kept files have become.
+broken() {
+    [ ! -d $SAVED ] || kept >$SAVED.broken
+}
+kept() {
+    (cd $SAVED && find . -type f) | while read -r file; do
+        stat -c '%A %U %G' "/$file" 2>/dev/null
+        sha256sum "/$file" 2>/dev/null || echo "no $file"
+    done
+}
+
+# Put them back, where nobody has mended them since; then true. What a repair has put aside goes in any case.
 restore() {
     [ -d $SAVED ] || return 1
-    other=1
-    for file in $(cd $SAVED && find . -type f -o -type l); do
+    kept | cmp -s - $SAVED.broken
+    mended=$?
+    for file in $(cd $SAVED && find . -type f); do
         rm -f "/$file".http-registry-kept*
-        cmp -s "$SAVED/$file" "/$file" || { cp -a "$SAVED/$file" "/$file"; other=0; }
+        [ $mended != 0 ] || cp -a "$SAVED/$file" "/$file"
     done
-    rm -r $SAVED
-    return $other
+    rm -r $SAVED $SAVED.broken
+    return $mended
 }
 
 # Change a JSON file by lines of Python: its content is `it`.
@@ -53,4 +65,12 @@ misbehave() {
 # None there.
 behave() {
     systemctl stop "foreign-registry-$1" 2>/dev/null || true
+}
+
+# The rules of iptables, all tables.
+save_rules() {
+    iptables-save >$SAVED.rules
+}
+restore_rules() {
+    [ ! -e $SAVED.rules ] || { iptables-restore < $SAVED.rules && rm $SAVED.rules; }
 }

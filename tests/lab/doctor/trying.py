@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,7 @@ class Outcome:
 
 def script(fault: Fault, what: str) -> str:
     """Run one of a fault's scripts where it is broken; gives what it said. Fails where it does."""
-    done = on(fault.broken_on, f"{PRELUDE}\n{what}")
+    done = on(fault.broken_on, f"SAVED=/root/http-registry-doctor-{fault.cause}\n{PRELUDE}\n{what}")
     assert done.returncode == 0, f"{fault.broken_on}: {fault.name}: {what}\n{done.stdout}"
     return done.stdout
 
@@ -49,14 +49,12 @@ def try_wave(stack: Stack, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
     clients = list(clients)
     broken = [each for each in wave if each.breaks]
     try:
-        with ThreadPoolExecutor(len(wave)) as pool:
-            list(pool.map(lambda each: script(each, each.breaks), broken))
+        _on_hosts(broken, lambda each: script(each, f"{each.breaks}\nbroken"))
         told = _ask(stack, wave, instead=False)
         healed = _heal(stack, wave, told)
         left = _ask(stack, wave, instead=True)
     finally:
-        for each in reversed(broken):
-            script(each, each.undo)
+        _on_hosts(broken[::-1], lambda each: script(each, each.undo))
     return [
         Outcome(
             fault,
@@ -69,6 +67,19 @@ def try_wave(stack: Stack, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
         )
         for fault in wave
     ]
+
+
+def _on_hosts(faults: Wave, do: Callable[[Fault], str]) -> None:
+    """Do something for each fault, at once on different hosts."""
+
+    def one_by_one(host: str) -> None:
+        for each in faults:
+            if each.broken_on == host:
+                do(each)
+
+    hosts = list(dict.fromkeys(each.broken_on for each in faults))
+    with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
+        list(pool.map(one_by_one, hosts))
 
 
 def _question(fault: Fault) -> tuple[str, str]:
