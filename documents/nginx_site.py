@@ -36,6 +36,7 @@ PATH_SEGMENT = "[A-Za-z0-9_][A-Za-z0-9._:+=~-]*"
 
 LOG_FIELDS = {
     "time": "$time_iso8601",
+    "at": "$msec",
     "client": "$remote_addr",
     "user": "$remote_user",
     "host": "$host",

@@ -39,8 +39,8 @@ class Metrics(Settings):
     scrapers: Scrapers = ()
     """Who scrapes besides our own Prometheus: private networks, such as 192.168.1.9/32."""
     pull_ends: Duration = "30s"
-    """A pull has ended when its client has asked for nothing of it for so long. Docker waits up to 20 s before it tries a
-    layer again: less than that counts one pull as two."""
+    """A pull has ended when its client has asked for nothing of it for so long. Docker waits up to 20 s before it tries
+    a layer again, so less than that may count one pull as two."""
     status_page: bool = False
     """Whether the proxy's endpoints show `/status/` to their users."""
 
