@@ -10,6 +10,7 @@ from typing import Any
 
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
+from settings.status_page_rules import status_page_contradictions
 from settings.tier import Host, server
 from settings.tls_rules import tls_contradictions, tls_secrets, with_tls
 from settings.values import USER_NAME, Settings
@@ -52,6 +53,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_no_runtime(data),
         *_no_login(data, endpoints, registries, {path for path, _, _ in with_tls(proxy)}),
         *tls_contradictions(proxy, _other_ports(hosts, containers, proxy.get("host"))),
+        *status_page_contradictions(data),
     ]
 
 
