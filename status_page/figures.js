@@ -35,7 +35,7 @@ export function card(kind, figure) {
   const [now, beside] = kind.now(figure ?? {});
   const more = made("p", { className: "more" }, kind.more(figure ?? {}, seen));
   const head = [made("h3", {}, kind.title),
-    made("p", { className: "now" }, known(now) ? kind.read(now) : "–", made("small", {}, known(now) ? beside : "no pulls yet")), more];
+    made("p", { className: "now" }, known(now) ? kind.read(now) : "–", " ", made("small", {}, known(now) ? beside : "no pulls yet")), more];
   if (!known(now) && kind.key === "storage_bytes") head[1].lastChild.textContent = "not known";
   const chart = seen ? drawn(kind, points, seen, more) : made("p", { className: "empty" }, "a chart needs two values");
   return made("div", { className: "figure" }, ...head, chart);
