@@ -240,8 +240,7 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
     servers: list[Directive] = []
     for endpoint in proxy.endpoints:
         registry = behind[endpoint.registry]
-        hsts = [*(nginx_tls.hsts(endpoint.tls) if endpoint.tls else ())]
-        added = [_version(), *hsts]
+        added = [_version(), *(nginx_tls.hsts(endpoint.tls) if endpoint.tls else ())]
         zones.append(zone(f"http-registry-{endpoint.key}", f"{CACHES}/{endpoint.key}", *bounds))
         if isinstance(registry, CacheRegistry):
             servers += nginx_mirror.shared(endpoint, registry, proxy.cache)
@@ -251,7 +250,7 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
             servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
             locations = nginx_hosted.locations(endpoint, registry, backend, _store(registry) or backend, added)
         if endpoint == page:
-            locations = (*locations, *nginx_status.locations(hsts))
+            locations = (*locations, *nginx_status.locations(added))
         servers.append(_server(tier, endpoint, generation, [*_tls(endpoint, certificates), *locations]))
         servers += _redirect(endpoint, generation)
     return HEADER_LINE + text([*zones, *shared, *servers])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import PurePosixPath
 
 import status_page
 from documents import nginx_passwords, pull_instructions
@@ -66,7 +67,7 @@ def locations(added: Sequence[Directive]) -> Iterable[Directive]:
         types,
         directive("charset", "utf-8"),
         directive("charset_types", "text/css", "text/javascript", "image/svg+xml"),
-        # What is written anew is read anew.
+        # What is written anew is read anew; findings may not be there yet.
         directive("open_file_cache", "off"),
         directive("log_not_found", "off"),
         *added,
@@ -77,14 +78,15 @@ def locations(added: Sequence[Directive]) -> Iterable[Directive]:
     ]
     slash = [directive("absolute_redirect", "off"), directive("return", 301, PATH)]
     yield block("location", "=", PATH.rstrip("/"), body=slash)
-    index = [directive("root", FOLDER), directive("try_files", f"/{status_page.INDEX}", "=404")]
-    yield block("location", "=", PATH, body=[*common, *index])
-    for name in status_page.files():
-        if name != status_page.INDEX:
-            yield block("location", "=", PATH + name, body=[*common, directive("alias", f"{FOLDER}/{name}")])
-    for name, path in (("status.json", FIGURES), ("findings.json", FINDINGS)):
-        json = directive("default_type", "application/json")
-        yield block("location", "=", PATH + name, body=[*common, json, directive("alias", path)])
+    bare = directive("rewrite", f"^{PATH}(.+)$", "/$1", "break")
+    ours = [*common, directive("root", FOLDER)]
+    index = directive("rewrite", "^", f"/{status_page.INDEX}", "break")
+    yield block("location", "=", PATH, body=[*ours, index])
+    others = "|".join(each.replace(".", "[.]") for each in status_page.files() if each != status_page.INDEX)
+    yield block("location", "~", f"^{PATH}({others})$", body=[*ours, bare])
+    json = directive("default_type", "application/json")
+    for path in map(PurePosixPath, (FIGURES, FINDINGS)):
+        yield block("location", "=", PATH + path.name, body=[*common, json, directive("root", str(path.parent)), bare])
     yield block("location", PATH, body=[directive("return", 404)])
 
 

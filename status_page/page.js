@@ -64,7 +64,7 @@ function said(doctor) {
 /* Once, then again and again while somebody looks. */
 async function fetched(name) {
   const answer = await fetch(name, { cache: "no-cache" });
-  if (answer.status === 404) return null;
+  if (answer.status === 404) return null; // nobody has written it yet
   if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
   return answer.json();
 }

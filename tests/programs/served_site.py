@@ -22,7 +22,7 @@ from typing import Any
 from documents import nginx_site
 from documents.canary import canaries
 from documents.nginx_site import CACHES
-from documents.nginx_status import FIGURES, FINDINGS
+from documents.nginx_status import FIGURES, FINDINGS_FOLDER
 from hostctl import bcrypt_hash
 from hostctl.nginx_conf import MARKER, OURS, RUN
 from hostctl.nginx_probe import has_ipv6
@@ -292,8 +292,8 @@ def serving(
         OURS: str(tmp_path / "etc"),
         RUN: str(tmp_path / "run"),
         ORIGIN_SOCKET: str(tmp_path / "origin.sock"),
-        FIGURES: str(tmp_path / "status.json"),
-        FINDINGS: str(tmp_path / "findings.json"),
+        str(Path(FIGURES).parent): str(tmp_path),
+        FINDINGS_FOLDER: str(tmp_path),
         "/var/log/nginx": str(tmp_path),
         f"listen {port};": f"listen {HERE}:{port}; listen {SECOND}:{port};",
         f"listen [::]:{port};": f"listen [::1]:{port};",

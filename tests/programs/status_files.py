@@ -83,4 +83,5 @@ FINDING = {
 def doctor(*findings: dict[str, Any], at: float | None = None) -> dict[str, Any]:
     """What `make doctor` leaves."""
     hosts = [{"host": name, "error": None} for name in ("registry", "app", "app2")]
-    return {"stack": "prod", "at": iso(time.time() - 720 if at is None else at), "hosts": hosts, "findings": [*findings]}
+    when = time.time() - 720 if at is None else at
+    return {"stack": "prod", "at": iso(when), "hosts": hosts, "findings": [*findings]}
