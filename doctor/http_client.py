@@ -62,9 +62,9 @@ class Unanswered(Exception):
 class Connection(http.client.HTTPConnection):
     """To an address, by the name that its clients use."""
 
-    def __init__(self, place: Place, timeout: float = PATIENCE) -> None:
+    def __init__(self, place: Place) -> None:
         self.default_port = 443 if place.context else 80
-        super().__init__(place.host, place.port, timeout=timeout)
+        super().__init__(place.host, place.port, timeout=PATIENCE)
         self._place = place
 
     @property

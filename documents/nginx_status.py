@@ -1,7 +1,7 @@
 """The status page at the proxy: what it is made of, and where nginx serves it, to who has a password.
 
 One endpoint has it: the first that asks each reader for a password. What the page shows is in two files that others
-write: `FIGURES`, by the service that measures, and `FINDINGS`, by `make doctor`.
+write: `PAGE`, the service that measures, and `FINDINGS`, `make doctor`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from documents.document import Document
 from documents.nginx_text import Directive, block, directive
 from documents.pull_instructions import Instructions, Step
 from hostctl.nginx_conf import OURS
+from hostctl.units.pull_metrics import PAGE
 from settings.certificates import Certificate
 from settings.proxy import Endpoint
 from settings.tier import Tier, base_url
 
 PATH = "/status/"
 FOLDER = f"{OURS}/status"
-FIGURES = "/run/http-registry-pulls/status.json"
-"""Written anew every 15 s, and gone with who writes it."""
 FINDINGS_FOLDER = "/var/lib/http-registry-findings"
 FINDINGS = f"{FINDINGS_FOLDER}/findings.json"
 PLAIN_PATH = "~^/status(/[a-z]*([.][a-z]+)?)?([?]|$)"
@@ -85,7 +84,7 @@ def locations(added: Sequence[Directive]) -> Iterable[Directive]:
     others = "|".join(each.replace(".", "[.]") for each in status_page.files() if each != status_page.INDEX)
     yield block("location", "~", f"^{PATH}({others})$", body=[*ours, bare])
     json = directive("default_type", "application/json")
-    for path in map(PurePosixPath, (FIGURES, FINDINGS)):
+    for path in map(PurePosixPath, (PAGE, FINDINGS)):
         yield block("location", "=", PATH + path.name, body=[*common, json, directive("root", str(path.parent)), bare])
     yield block("location", PATH, body=[directive("return", 404)])
 

@@ -6,9 +6,10 @@ import socket
 import time
 from typing import Optional
 
+from doctor import http_client
 from doctor.failures import named
 from doctor.finding import Seen
-from doctor.http_client import PATIENCE
+from doctor.server.firewall import Stopped, way_out
 from doctor.walk import Walk
 from hostctl.errors import HostError
 
@@ -19,7 +20,7 @@ def look(walk: Walk) -> Seen:
     for address in walk.addresses:
         began = time.monotonic()
         try:
-            socket.create_connection((address, walk.port), PATIENCE / len(walk.addresses)).close()
+            socket.create_connection((address, walk.port), http_client.PATIENCE / len(walk.addresses)).close()
         except OSError as each:
             failed.append((address, each))
             continue
@@ -30,9 +31,20 @@ def look(walk: Walk) -> Seen:
     cause, words = named(failure)
     evidence = f"connect to {address} port {walk.port}: {words}"
     walk.addresses = [address]
+    if stopped := _own_rule(walk, address):
+        return walk.broken("connection", "firewall-client", f"{evidence}; {stopped.evidence}", stopped.where,
+                           undo=stopped.undo)  # fmt: skip
     if cause == "no-route" and (route := _dead_route(walk, address)):
         return walk.broken("connection", "no-route", f"{evidence}; this host has the route '{route}'", route=route)
     return walk.broken("connection", cause, evidence)
+
+
+def _own_rule(walk: Walk, address: str) -> Optional[Stopped]:
+    """What of this host's own rules stops it; None where nothing does, or nobody can tell."""
+    try:
+        return way_out(walk.host, address, walk.port)
+    except (HostError, OSError):
+        return None
 
 
 def _dead_route(walk: Walk, address: str) -> Optional[str]:

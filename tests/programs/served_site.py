@@ -22,11 +22,12 @@ from typing import Any
 from documents import nginx_site
 from documents.canary import canaries
 from documents.nginx_site import CACHES
-from documents.nginx_status import FIGURES, FINDINGS_FOLDER
+from documents.nginx_status import FINDINGS_FOLDER
 from hostctl import bcrypt_hash
 from hostctl.nginx_conf import MARKER, OURS, RUN
 from hostctl.nginx_probe import has_ipv6
 from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
+from hostctl.units.pull_metrics import PAGE
 from settings import parse
 from tests.programs.nginx import running
 
@@ -292,7 +293,7 @@ def serving(
         OURS: str(tmp_path / "etc"),
         RUN: str(tmp_path / "run"),
         ORIGIN_SOCKET: str(tmp_path / "origin.sock"),
-        str(Path(FIGURES).parent): str(tmp_path),
+        str(Path(PAGE).parent): str(tmp_path),
         FINDINGS_FOLDER: str(tmp_path),
         "/var/log/nginx": str(tmp_path),
         f"listen {port};": f"listen {HERE}:{port}; listen {SECOND}:{port};",
