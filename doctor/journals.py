@@ -96,7 +96,9 @@ def servers(pull: Pull) -> List[str]:
 
 def about(lines: Iterable[Line], names: List[str]) -> Iterator[Line]:
     """The lines that name one of these: a repository, a server. Pure."""
-    pattern = re.compile("|".join(rf"(?<![\w.-]){re.escape(each)}(?![\w-]|:\d)" for each in names))
+    # Behind a server a number is another port, behind a repository a tag.
+    ends = {each: r"(?![\w-])" if "/" in each else r"(?![\w-]|:\d)" for each in names}
+    pattern = re.compile("|".join(rf"(?<![\w.-]){re.escape(each)}{end}" for each, end in ends.items()))
     return (line for line in lines if pattern.search(line.text))
 
 

@@ -8,10 +8,8 @@ containerd's docs/cri/config.md, internal/cri/server/images/image_pull.go; docs/
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from difflib import SequenceMatcher
-from glob import glob
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from doctor.pull import Endpoint, Pull
@@ -211,8 +209,8 @@ def _file(arguments: List[str]) -> str:
 def _written(host: Host, containerd: Containerd) -> float:
     """When the file, or one that it imports, was changed last; one that was put back, with its old date, too."""
     paths = [containerd.file, *map(str, containerd.dump.get("imports") or [])]
-    found = [name for each in paths for name in glob(str(host.path(each)))]
-    return max((os.stat(name).st_ctime for name in found), default=0.0)
+    found = [file for each in map(host.path, paths) for file in each.parent.glob(each.name)]
+    return max((each.stat().st_ctime for each in found), default=0.0)
 
 
 def _environment(state: Service) -> Dict[str, str]:

@@ -1,4 +1,4 @@
-"""Decides: of what a host says, doctor makes the endpoints that its runtime asks, or the reason why ours is not asked."""
+"""Decides: from what a host says follow the endpoints that its runtime asks, or the reason why ours is not asked."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_reason(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     seen, found = asked(name, tmp_path, monkeypatch, asks_for_login=case["cause"] == "mirror-login-not-sent")
     assert (seen.state, found, [each.cause for each in seen.findings]) == (BROKEN, [], [case["cause"]]), seen.said
     assert case["says"] in seen.findings[0].evidence
-    assert "c2VjcmV0" not in str(seen) and "secret" not in str(seen)
+    assert not [secret for secret in ("c2VjcmV0", "secret") if secret in str(seen)]
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if "cause" in case])

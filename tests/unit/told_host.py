@@ -1,7 +1,7 @@
-"""A host that is only told of: its files, and what its programs and its dockerd answer. For doctor, which changes nothing.
+"""A host that is only told of: its files, and what its programs and its dockerd answer.
 
-A case is data (tests/cases/doctor/runtimes.yaml): `files`, `programs` (a command's beginning, and what it prints; with a
-status before it where that is not 0), `services` (active where it is not said), `info` (dockerd's GET /info).
+A case is data (tests/cases/doctor/runtimes.yaml): `files`, `programs` (a command's beginning, and what it prints; with
+a status before it where that is not 0), `services` (active where it is not said), `info` (dockerd's GET /info).
 """
 
 from __future__ import annotations
