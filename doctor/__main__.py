@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
@@ -51,13 +52,23 @@ def walk(host: Host, pull: Pull, clock: float, asked_at: float) -> List[Seen]:
     """
     first, endpoints = runtime.endpoints(host, pull)
     seen = [first]
-    if first.state == OK:
-        for endpoint in endpoints:
-            if endpoint.wanted:
-                seen += walked(Walk(host, pull, endpoint, clock, asked_at), AT_AN_ENDPOINT)
-                if seen[-1].state == BROKEN:
-                    break
+    asked: List[str] = []
+    for endpoint in endpoints if first.state == OK else []:
+        if endpoint.wanted and endpoint.url not in asked:
+            asked.append(endpoint.url)
+            seen += _at(Walk(host, pull, endpoint, clock, asked_at))
+            if seen[-1].state == BROKEN:
+                break
     return journals.evidence(host, pull, seen)
+
+
+def _at(at: Walk) -> List[Seen]:
+    """The steps at one endpoint; in clear where the runtime goes on to that, once HTTPS has not come about."""
+    seen = walked(at, AT_AN_ENDPOINT)
+    if at.endpoint.plain_too and seen[-1].state == BROKEN and seen[-1].step in ("connection", "tls"):
+        plain = replace(at.endpoint, url=at.endpoint.url.replace("https://", "http://"), plain_too=False)
+        seen = walked(replace(at, endpoint=plain), AT_AN_ENDPOINT)
+    return seen
 
 
 def _guarded(look: Callable[[], List[Seen]]) -> List[Seen]:

@@ -162,8 +162,10 @@ def move(
 @app.command()
 def reach(
     host: HostName,
-    source: Annotated[str, typer.Option("--from", help="Who asks: an address, or a host's name in the settings.")],
     port: Annotated[int, typer.Option(min=1, max=65535)],
+    source: Annotated[
+        str, typer.Option("--from", help="Who asks: an address, or a host's name; the host itself if absent.")
+    ] = "",
     to: Annotated[
         str, typer.Option(help="Whom: an address of the host or a container; the host's own if absent.")
     ] = "",

@@ -51,6 +51,16 @@ class Answers:
 
 def diagnose(stack: Stack, *, image: str = "", host: str = "", as_json: bool = False) -> int:
     """Ask, and print what was found; returns the exit status. Raises Usage."""
+    result = examine(stack, image=image, host=host)
+    if as_json:
+        print(json.dumps(result, indent=2), flush=True)
+    else:
+        doctor_report.show(result)
+    return status(result)
+
+
+def examine(stack: Stack, *, image: str = "", host: str = "") -> dict[str, Any]:
+    """Ask, and give the whole result; that of all hosts and registries is left for the status page. Raises Usage."""
     tier = tier_of(stack.name)
     if host and host not in {each.name for each in tier.hosts}:
         raise Usage(f"HOST={host}: the settings of {stack.name} have no such host")
@@ -58,17 +68,13 @@ def diagnose(stack: Stack, *, image: str = "", host: str = "", as_json: bool = F
     answers = Answers()
     if not wrong:
         requests = requests_of(tier, wanted, host)
-        if not requests:
+        if not requests or (host and host not in requests):
             raise Usage(f"{host or stack.name}: no runtime and no registry there, by the settings; nothing to ask")
         answers = ask(stack, tier, requests)
     result = document(stack.name, answers, wrong or folded(tier, found(answers.reports)))
     if not (wanted or wrong or host):
         leave(stack, tier, result)
-    if as_json:
-        print(json.dumps(result, indent=2), flush=True)
-    else:
-        doctor_report.show(result)
-    return status(result)
+    return result
 
 
 def _read_image(text: str) -> tuple[Image | None, list[Found]]:
@@ -80,11 +86,12 @@ def _read_image(text: str) -> tuple[Image | None, list[Found]]:
 
 def requests_of(tier: Tier, image: Image | None, only: str = "") -> dict[str, dict[str, Any]]:
     """What each host is asked, without the time. Those that serve are asked always: the reason may be there. Pure."""
+    client = only if any(each.host == only for each in tier.runtimes) else ""
     requests = {
         each.name: {
             "deadline": DEADLINE,
             "pulls": [pull_document(pull) for pull in pulls(tier, each.name, image)],
-            "serves": served(tier, each.name),
+            "serves": served(tier, each.name, image, client),
         }
         for each in tier.hosts
     }

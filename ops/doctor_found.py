@@ -9,6 +9,7 @@ from typing import Any
 
 from doctor.causes import AREA_OF, AREAS, CATALOGUE
 from doctor.finding import Cause, Finding
+from hostctl.canary import REPOSITORY
 
 PLACE = re.compile(r"\{([a-z_]+)\}")
 
@@ -34,6 +35,7 @@ class Found:
     def document(self, stack: str) -> dict[str, Any]:
         """As JSON has it."""
         values = {
+            **repairs(stack, self.finding.values),
             **self.finding.values,
             "host": self.host,
             "stack": stack,
@@ -49,12 +51,30 @@ class Found:
             "title": filled(self.cause.title, values),
             "because": filled(self.cause.because, values),
             "fix": filled(self.cause.fix, values),
-            "commands": [{"on": filled(on, values), "line": filled(line, values)} for on, line in self.cause.commands],
+            "commands": [
+                {"on": filled(on, values), "line": filled(line, values)}
+                for on, line in self.cause.commands
+                if all(values.get(each) for each in PLACE.findall(on + line))
+            ],
             "consequences": [
                 {"host": each.host, "cause": each.finding.cause, "evidence": each.finding.evidence}
                 for each in self.consequences
             ],
         }
+
+
+def repairs(stack: str, values: Mapping[str, str]) -> dict[str, str]:
+    """Commands that only the controller knows, for places of the catalogue; empty where this tier does not serve it.
+
+    `make drift` ends with a failure where it found something, and `up` repairs just that.
+    """
+    ours = bool(values.get("server"))
+    repair = f"make drift STACK={stack}; make up STACK={stack}" if ours else ""
+    return {
+        "repair": repair,
+        "repair_canary": repair if REPOSITORY in values.get("image", "") else "",
+        "certificates": f"make certificates STACK={stack} RENEW=--renew" if ours else "",
+    }
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
@@ -64,12 +84,11 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 def found(reports: Mapping[str, Mapping[str, Any]]) -> list[Found]:
     """All findings of the hosts' reports, each once: two runtimes of a host that meet the same thing are one."""
-    seen = {
-        (host, finding["cause"], finding["where"]): Found(host, Finding(**finding))
-        for host, report in reports.items()
-        for step in steps(report)
-        for finding in reversed(step["findings"])
-    }
+    seen: dict[tuple[str, str, str], Found] = {}
+    for host, report in reports.items():
+        for step in steps(report):
+            for finding in step["findings"]:
+                seen.setdefault((host, finding["cause"], finding["where"]), Found(host, Finding(**finding)))
     return ordered(seen.values())
 
 

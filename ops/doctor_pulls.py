@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from doctor.pull import DOCKER_HUB, Image, Pull, Wanted
+from doctor.pull import DOCKER_HUB, Image, Pull, Server, Wanted
 from documents.canary import canaries
 from hostctl.canary import REPOSITORY, TAG
 from settings.runtimes import Containerd, Docker, Login, Runtime
@@ -52,7 +52,18 @@ def _wanted(tier: Tier, runtime: Runtime, name: str, registry: str) -> Wanted:
         others = {each.serves: each.endpoints for each in settings.mirrors}
         urls = [*urls, *others.get(registry, () if urls else others.get("*", ()))]
     own = HUB if registry == DOCKER_HUB else f"https://{registry}"
-    return Wanted(tuple(urls or [own]), _user(runtime, settings, registry, urls or [own]), settings.fallback)
+    urls = urls or [own]
+    user = _user(runtime, settings, registry, urls)
+    return Wanted(tuple(urls), user, settings.fallback, tuple(_servers(tier, urls)))
+
+
+def _servers(tier: Tier, urls: list[str]) -> Iterator[Server]:
+    for each in tier.registries:
+        proxied = tier.proxy is not None and tier.behind_proxy(each)
+        host = tier.host(tier.proxy.host if tier.proxy and proxied else each.host)
+        for url in tier.urls(each):
+            if url in urls:
+                yield Server(url, host.name, host.address, "nginx" if proxied else "")
 
 
 def _user(runtime: Runtime, settings: Docker | Containerd, registry: str, urls: list[str]) -> str:
@@ -69,5 +80,9 @@ def document(pull: Pull) -> dict[str, Any]:
     return {
         "runtime": pull.runtime,
         "image": pull.image._asdict(),
-        "wanted": {**pull.wanted._asdict(), "urls": list(pull.wanted.urls)},
+        "wanted": {
+            **pull.wanted._asdict(),
+            "urls": list(pull.wanted.urls),
+            "servers": [each._asdict() for each in pull.wanted.servers],
+        },
     }

@@ -22,7 +22,7 @@ def show(document: Mapping[str, Any]) -> None:
         table.add_row(*(Text(text, overflow="fold") for text in row(each)))
     console.print(table)
     for line in lines(document["findings"]):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
 
 
 def row(host: Mapping[str, Any]) -> tuple[str, str, str, str]:

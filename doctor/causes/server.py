@@ -1,9 +1,235 @@
-"""The causes that the step `server` can name."""
+"""The causes that lie with the host that serves: its nginx, its registries, their upstreams, its disk, its firewall."""
 
 from __future__ import annotations
 
 from typing import Tuple
 
-from doctor.finding import Cause
+from doctor.finding import CONTROLLER, Cause
 
-CAUSES: Tuple[Cause, ...] = ()
+REPAIR = ((CONTROLLER, "make drift STACK={stack}; make up STACK={stack}"),)
+"""`make drift` ends with a failure where it found something, and `up` repairs just that."""
+NOT_REACHED = ("connection-refused", "connection-timed-out", "connection-reset", "no-route")
+NOT_SERVED = ("not-a-registry", "server-error", "manifest-unknown", "blob-missing", "blob-cut-short", "rate-limited")
+"""What a client is told where something behind nginx fails: 502 and 503 first of all."""
+
+CAUSES: Tuple[Cause, ...] = (
+    Cause(
+        "nginx-config-broken",
+        "nginx: configuration file /etc/nginx/nginx.conf test failed",
+        "nginx on {host} would not take its configuration at its next start or reload: {evidence}.",
+        "Have the stack's files written anew. A file of others: mend the line that nginx names; the command takes it "
+        "out of nginx's way until then.",
+        ((CONTROLLER, "{repair}"), ("{host}", "{mend}")),
+        (r"\[emerg\]", r"configuration file \S+ test failed"),
+        (*NOT_REACHED, *NOT_SERVED),
+    ),
+    Cause(
+        "port-taken",
+        "bind() to 0.0.0.0:{port} failed (98: Address already in use)",
+        "{user} listens on port {port} of {host}, so that nginx can't start.",
+        "Stop it, or give the endpoint another port (proxy.endpoints.N.port).",
+        (("{host}", "{stop}"), ("{host}", "systemctl reset-failed nginx; systemctl restart nginx")),
+        (r"bind\(\) to \S+ failed \(98: Address already in use\)",),
+        (*NOT_REACHED, *NOT_SERVED, "http-answer-to-https", "https-answer-to-http", "tls-unknown-authority"),
+    ),
+    Cause(
+        "nginx-down",
+        "nginx.service is {state}",
+        "nginx does not run on {host}, so that nobody listens on the endpoints' ports.",
+        "Start it; its journal says why it has ended: journalctl -u nginx.",
+        (("{host}", "systemctl reset-failed nginx; systemctl restart nginx"),),
+        (),
+        NOT_REACHED,
+    ),
+    Cause(
+        "site-not-in-force",
+        "nginx does not show the site of the stack",
+        "nginx runs on {host}, but with other files than the stack has written, or without having read them.",
+        "Have the files written anew, and nginx reloaded.",
+        REPAIR,
+        (),
+        (*NOT_REACHED, *NOT_SERVED, "not-allowed"),
+    ),
+    Cause(
+        "htpasswd-missing",
+        'open() "{where}" failed (2: No such file or directory)',
+        "The file with the passwords' hashes is gone from {host}; nobody can log in.",
+        "Have it made anew.",
+        REPAIR,
+        (r"htpasswd\" failed \(2: No such file",),
+        ("login-wrong", "not-allowed", *NOT_SERVED),
+    ),
+    Cause(
+        "htpasswd-unreadable",
+        'open() "{where}" failed (13: Permission denied)',
+        "nginx's workers ({user}) may not read the file with the passwords' hashes: no password can be checked.",
+        "Give its group the right to read it, and all the right to enter the folders above it.",
+        (("{host}", "{mend}"),),
+        (r"htpasswd\" failed \(13: Permission denied\)",),
+        ("login-wrong", "not-allowed", *NOT_SERVED),
+    ),
+    Cause(
+        "htpasswd-not-bcrypt",
+        "{users}: the hash in {where} is no bcrypt",
+        "Somebody has written a line of the password file by hand; other hashes are weak, or read by few servers.",
+        "Set the password in the stack, which writes the hash: make secret KEY=password-NAME, then make up.",
+        REPAIR,
+        (r"crypt_r\(\) failed",),
+        ("login-wrong", "not-allowed", *NOT_SERVED),
+    ),
+    Cause(
+        "certificate-near-end",
+        "the certificate of {name} ends on {ends}",
+        "The certificate that nginx shows on port {port} ends in {days} days; then no client will take it.",
+        "Renew it: the stack's own by the command, another where it comes from (docs/tls.md).",
+        (
+            (CONTROLLER, "make certificates STACK={stack} RENEW=--renew"),
+            (CONTROLLER, "make up STACK={stack}"),
+        ),
+    ),
+    Cause(
+        "registry-docker-down",
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock",
+        "Docker does not answer on {host}, and the registries are its containers.",
+        "Start it; its journal says why it has ended: journalctl -u docker.",
+        (("{host}", "systemctl reset-failed docker.service docker.socket; systemctl restart docker"),),
+        (),
+        (*NOT_REACHED, *NOT_SERVED, "runtime-down"),
+    ),
+    Cause(
+        "registry-missing",
+        "No such container: {container}",
+        "The container of the registry {registry} is gone from {host}.",
+        "Have it made anew; its volume or bucket has the images still.",
+        ((CONTROLLER, "make refresh STACK={stack}"), (CONTROLLER, "make up STACK={stack}")),
+        (),
+        (*NOT_REACHED, *NOT_SERVED),
+    ),
+    Cause(
+        "registry-down",
+        "container {container}: {state}",
+        "The container of the registry {registry} does not answer on {host}.",
+        "Start it again; `docker logs {container}` says why it has ended.",
+        (("{host}", "docker restart {container}"),),
+        (),
+        (*NOT_REACHED, *NOT_SERVED),
+    ),
+    Cause(
+        "store-down",
+        "the registry's store {url} does not answer",
+        "The bucket that has the images of {registry} can't be reached from {host}.",
+        "Bring the store up, or mend its address (registries.N.storage.s3.endpoint).",
+        (("{host}", "curl -sS -o /dev/null {url}"),),
+        (r"s3aws: ", r"s3: "),
+        NOT_SERVED,
+    ),
+    Cause(
+        "origin-down",
+        "connect() to unix:/run/http-registry-origin.sock failed",
+        "The origin service, which fetches what the cache lacks, does not answer on {host}.",
+        "Start it again; its journal says why it has ended: journalctl -u http-registry-origin.",
+        (("{host}", "systemctl restart http-registry-origin.socket http-registry-origin.service"),),
+        (r"connect\(\) to unix:/run/http-registry-origin\.sock failed",),
+        NOT_SERVED,
+    ),
+    Cause(
+        "upstream-firewall",
+        "{host} does not get out to {upstream}",
+        "A rule of {host} itself stops its way to the upstream of {registry}: {where}.",
+        "Let it through, here until the next boot; then mend what has set the rule.",
+        (("{host}", "{undo}"),),
+        (),
+        NOT_SERVED,
+    ),
+    Cause(
+        "upstream-down",
+        "the upstream {upstream} does not answer",
+        "The registry behind the cache {registry} can't be asked from {host}; what the cache has is served still.",
+        "Bring it up, or mend registries.N.upstream and its `authority`. The command tells when it answers.",
+        (("{host}", "curl -sS -o /dev/null {upstream}/v2/"),),
+        (r"HEAD|GET /\S+: 50[234]: ",),
+        NOT_SERVED,
+    ),
+    Cause(
+        "upstream-login-refused",
+        "{upstream}: 401 Unauthorized",
+        "The upstream of {registry} does not take the login of the settings ({user}).",
+        "Set the right password: registries.N.upstream_user, and the secret upstream-password-{registry}.",
+        (
+            (CONTROLLER, "make secret STACK={stack} KEY=upstream-password-{registry}"),
+            (CONTROLLER, "make up STACK={stack}"),
+        ),
+        (r"refuses (this login|anonymous pulls)", r"refuses this \(status 401\)"),
+        ("not-allowed", "login-wrong", "login-missing", *NOT_SERVED),
+    ),
+    Cause(
+        "upstream-rate-limited",
+        "{upstream}: 429 Too Many Requests",
+        "The upstream of {registry} answers no more for a while: Docker Hub counts manifests by address or login.",
+        "Wait; more is granted to a login: registries.N.upstream_user, and the secret upstream-password-{registry}.",
+        ((CONTROLLER, "make secret STACK={stack} KEY=upstream-password-{registry}"),),
+        (r"has had too many", r"toomanyrequests"),
+        ("rate-limited", "not-a-registry", "server-error"),
+    ),
+    Cause(
+        "server-disk-full",
+        "no space left on device: {where}",
+        "The file system of {what} on {host} is full: nothing can be pushed, or kept in the cache.",
+        "Make room there: a smaller proxy.cache.size, make gc, or a larger disk.",
+        (("{host}", "df -h {where}; du -xh --max-depth=2 {where} | sort -h | tail"),),
+        (r"No space left on device", r"no space left on device"),
+        ("blob-cut-short", "blob-missing", *NOT_SERVED),
+    ),
+    Cause(
+        "read-only",
+        "read-only file system: {where}",
+        "The file system of {what} on {host} is mounted read-only, as after an error of its disk.",
+        "Look at dmesg for the disk's errors, then mount it writable again.",
+        (("{host}", "mount -o remount,rw {mount}"),),
+        (r"[Rr]ead-only file system",),
+        ("blob-cut-short", "blob-missing", *NOT_SERVED),
+    ),
+    Cause(
+        "pushes-held",
+        "503: the registry takes no pushes for a moment",
+        "Pushes to {registry} are held off on {host} since {since}: `make move` has done it, or a clean-up was killed.",
+        "Go on with the move by make up, or let pushes in again.",
+        ((CONTROLLER, "make move STACK={stack} REGISTRY={registry} BACK=--back"),),
+    ),
+    Cause(
+        "firewall-server",
+        "{host} drops {clients}: a rule of its firewall that is not the stack's",
+        "A rule of {host} stops {clients} on the way to port {port}: {where}.",
+        "Let them through, here until the next boot; then mend what has set the rule.",
+        (("{host}", "{undo}"),),
+        (),
+        NOT_REACHED,
+    ),
+    Cause(
+        "firewall-changed",
+        "{host} drops {clients}, whom the settings let in",
+        "The stack's own rules are not as it has written them: {where}.",
+        "Have them written anew.",
+        REPAIR,
+        (),
+        NOT_REACHED,
+    ),
+    Cause(
+        "firewall-allowlist",
+        "{host} drops {clients}, whom the settings don't let in",
+        "The address is not in the allowlist of port {port}: {where}.",
+        "Add it to firewall.allow in stacks/Pulumi.{stack}.yaml, or to the rule of firewall.rules that names the port.",
+        ((CONTROLLER, "make up STACK={stack}"),),
+        (),
+        (*NOT_REACHED, "not-allowed"),
+    ),
+    Cause(
+        "no-way-back",
+        "{host} has no way back to {clients}",
+        "The kernel of {host} drops what comes from there: {evidence}.",
+        "Add the route to their network on {host}, or mend rp_filter of the interface.",
+        (("{host}", "ip route get {address}"),),
+        (),
+        NOT_REACHED,
+    ),
+)
