@@ -117,6 +117,9 @@ def newest(lines: Iterable[Line], cause: str = "") -> Optional[Line]:
 
 
 def cause_of(text: str, only: str = "") -> str:
-    """The first cause of the catalogue, in a pull's order, that says a line; empty where none does. Pure."""
-    causes = [CATALOGUE[only]] if only else CATALOGUE.values()
+    """The first cause, in a pull's order, that says a line; empty where none does. Pure.
+
+    A server's own causes are left out: a runtime's journal tells what they look like from outside.
+    """
+    causes = [CATALOGUE[only]] if only else [each for each in CATALOGUE.values() if AREA_OF[each.name] != "server"]
     return next((each.name for each in causes if any(re.search(said_by, text) for said_by in each.said)), "")

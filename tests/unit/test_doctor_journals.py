@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from doctor.causes import AREA_OF
 from doctor.finding import BROKEN, OK, SKIPPED, Finding, Seen, broken
 from doctor.journals import about, after_success, cause_of, evidence, newest, read
 from doctor.pull import Image, Pull, Wanted
@@ -13,6 +15,7 @@ from doctor.steps.stopped import said
 from hostctl.host import Finished, Host
 
 TEXT = (Path(__file__).parents[1] / "cases/doctor/journal.txt").read_text()
+SAID = json.loads((Path(__file__).parents[1] / "cases/doctor/said.json").read_text())
 LINES = read(TEXT)
 BEFORE = LINES[:3]
 """Without the success."""
@@ -65,6 +68,19 @@ def test_the_newest_line_that_the_catalogue_knows() -> None:
     assert newest(LINES[:2], "proxy-environment") == LINES[1]
     assert newest(LINES, "hosts-toml-broken") is None
     assert cause_of("all is well") == ""
+
+
+@pytest.mark.parametrize(
+    ("area", "causes"),
+    [
+        ("reference", ["reference-scheme", "reference-invalid"]),
+        ("runtime", ["runtime-down", "runtime-config-broken", "mirror-ignored-config-path", "proxy-environment"]),
+    ],
+)
+def test_what_runtimes_said_on_the_lab_is_known(area: str, causes: list[str]) -> None:
+    lines = [line for cause in causes for line in SAID[cause]]
+    assert lines
+    assert [line for line in lines if AREA_OF.get(cause_of(line)) != area] == []
 
 
 def test_a_finding_gets_the_runtime_s_own_words() -> None:
