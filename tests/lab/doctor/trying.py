@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,9 +16,13 @@ from ops import doctor, doctor_report
 from ops.proof import on
 from ops.stack import PROJECT, Stack
 from tests.lab.doctor.fault import PRELUDE, Fault, Wave
+from tests.lab.hosts import without_records
 
 Document = Mapping[str, Any]
 """What `make doctor JSON=1` prints."""
+AT_ONCE = 4
+"""Questions; each is one to a client, and one to the registry's host."""
+ANEW = re.compile(r"[0-9a-f]{64}  /etc/nginx/(conf\.d/)?http-registry|^[-+] [0-9a-f]{12}$")
 LAB_HOSTS = {each.name for each in HOSTS}
 
 
@@ -35,6 +40,18 @@ class Outcome:
     """The commands, and what they printed where one failed."""
     seconds: float
     """Those that doctor's answer took."""
+
+
+def others(before: Mapping[str, list[str]]) -> list[str]:
+    """What is not on the hosts as it was, but for what `make up` makes anew each time: bcrypt's salt, a container."""
+    wrong = []
+    for name, lines in before.items():
+        now = without_records(name)
+        differing = [f"- {each}" for each in lines if each not in now] + [
+            f"+ {each}" for each in now if each not in lines
+        ]
+        wrong += [f"{name}: {each}" for each in differing if not ANEW.search(each)]
+    return wrong
 
 
 def script(fault: Fault, what: str) -> str:
@@ -89,10 +106,13 @@ def _question(fault: Fault) -> tuple[str, str]:
 def _ask(stack: Stack, wave: Wave, *, instead: bool) -> dict[tuple[str, str], Document]:
     """doctor's answers by the question: of all faults without an image there is one."""
     questions = {_question(each): each for each in wave}
-    return {
-        question: doctor.examine(stack, image=(instead and fault.instead) or fault.image, host=question[1])
-        for question, fault in questions.items()
-    }
+
+    def ask(question: tuple[str, str]) -> Document:
+        fault = questions[question]
+        return doctor.examine(stack, image=(instead and fault.instead) or fault.image, host=question[1])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(questions, pool.map(ask, questions), strict=True))
 
 
 def _expected(fault: Fault, clients: list[str]) -> frozenset[tuple[str, str]]:
