@@ -35,4 +35,4 @@ def archive() -> bytes:
     return archive_of({**library_members(), **members("doctor", HERE, without=Path(__file__).resolve())})
 
 
-COMMAND = f"python3 -c {shlex.quote(BOOT)}"
+COMMAND = f"python3 -I -c {shlex.quote(BOOT)}"

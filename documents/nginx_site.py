@@ -36,12 +36,18 @@ PATH_SEGMENT = "[A-Za-z0-9_][A-Za-z0-9._:+=~-]*"
 
 LOG_FIELDS = {
     "time": "$time_iso8601",
+    "at": "$msec",
     "client": "$remote_addr",
     "user": "$remote_user",
     "host": "$host",
+    "server": "$server_name",
+    "port": "$server_port",
     "request": "$request",
+    "request_bytes": "$request_length",
+    "range": "$http_range",
     "status": "$status",
     "bytes": "$body_bytes_sent",
+    "length": "$sent_http_content_length",
     "seconds": "$request_time",
     "cache": "$upstream_cache_status",
     "upstream_status": "$upstream_status",
@@ -49,7 +55,11 @@ LOG_FIELDS = {
     "upstream_seconds": "$upstream_response_time",
     "agent": "$http_user_agent",
 }
-"""The access log's fields; no header that holds credentials is among them."""
+"""The access log's fields; no header that holds credentials is among them. pull_metrics/access_log.py reads them.
+
+Of a blob's slices the first is in the line of the whole answer. Each other one has a line of its own where metrics are
+on: `request_bytes` is 0 there, `cache` and `upstream_bytes` are the slice's.
+"""
 
 
 @dataclass(frozen=True)
@@ -231,17 +241,20 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
     bounds = (f"max_size={proxy.cache.size}", f"inactive={proxy.cache.unused}")
     zones: list[Directive] = []
     servers: list[Directive] = []
+    measured = tier.metrics is not None
     for endpoint in proxy.endpoints:
         registry = behind[endpoint.registry]
         added = [_version(), *(nginx_tls.hsts(endpoint.tls) if endpoint.tls else ())]
         zones.append(zone(f"http-registry-{endpoint.key}", f"{CACHES}/{endpoint.key}", *bounds))
         if isinstance(registry, CacheRegistry):
             servers += nginx_mirror.shared(endpoint, registry, proxy.cache)
-            locations = nginx_mirror.locations(endpoint, registry, canaries(tier)[registry.serves], added)
+            canary = canaries(tier)[registry.serves]
+            locations = nginx_mirror.locations(endpoint, registry, canary, added, each_slice_logged=measured)
         else:
             backend = _backend(registry)
             servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
-            locations = nginx_hosted.locations(endpoint, registry, backend, _store(registry) or backend, added)
+            store = _store(registry) or backend
+            locations = nginx_hosted.locations(endpoint, registry, backend, store, added, each_slice_logged=measured)
         servers.append(_server(tier, endpoint, generation, [*_tls(endpoint, certificates), *locations]))
         servers += _redirect(endpoint, generation)
     return HEADER_LINE + text([*zones, *shared, *servers])

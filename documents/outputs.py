@@ -35,8 +35,15 @@ def render(tier: Tier, authorities: Iterable[Certificate], passwords: Mapping[st
             else None
         ),
         dockerconfigjson=json.dumps({"auths": {server: {"auth": login.auth} for server in servers if login}}),
-        metrics_endpoint=None,
+        metrics_endpoint=_metrics(tier),
     )
+
+
+def _metrics(tier: Tier) -> str | None:
+    """Where somebody else than the proxy's own host may read them."""
+    if not (tier.metrics and tier.proxy and tier.scrapers()):
+        return None
+    return base_url("http", tier.host(tier.proxy.host).address, tier.metrics.port) + "/metrics"
 
 
 def _endpoint(tier: Tier, registry: HostedRegistry) -> str:

@@ -22,6 +22,8 @@ PACKAGES = (
     "docker.io containerd nginx-light apache2-utils iptables nftables",
     # a key in an HSM
     "softhsm2 opensc libengine-pkcs11-openssl openssl",
+    # what tells figures, and what keeps them
+    "prometheus prometheus-node-exporter",
     # what the tests use; busybox is the test images' only content
     "curl jq skopeo wrk busybox-static",
     # what the lab's token server signs with

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from doctor.causes import AREA_OF, AREAS, CATALOGUE
@@ -84,13 +84,23 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 def found(reports: Mapping[str, Mapping[str, Any]]) -> list[Found]:
     """All findings of the hosts' reports, each once: two runtimes of a host that meet the same thing are one."""
-    seen = {
-        (host, finding["cause"], finding["where"]): Found(host, Finding(**finding))
-        for host, report in reports.items()
-        for step in steps(report)
-        for finding in reversed(step["findings"])
-    }
+    seen: dict[tuple[str, str, str], Found] = {}
+    for host, report in reports.items():
+        for step in steps(report):
+            for finding in step["findings"]:
+                seen.setdefault((host, finding["cause"], finding["where"]), Found(host, Finding(**finding)))
     return ordered(seen.values())
+
+
+def once(all_found: Iterable[Found]) -> list[Found]:
+    """What several hosts meet at one place, and one change mends for all, is one finding; the others follow from it."""
+    first: dict[object, Found] = {}
+    for each in all_found:
+        key = (each.finding.cause, each.finding.where, str(each.document("")["commands"]))
+        known = first.setdefault(key, each)
+        if known is not each:
+            first[key] = replace(known, consequences=(*known.consequences, each, *each.consequences))
+    return list(first.values())
 
 
 def ordered(all_found: Iterable[Found]) -> list[Found]:

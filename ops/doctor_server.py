@@ -26,6 +26,7 @@ def served(tier: Tier, host: str, image: Image | None = None, only: str = "") ->
     if not there and not with_nginx:
         return None
     return {
+        "host": host,
         "endpoints": list(_endpoints(tier, host)),
         "containers": [found for each in there for found in _containers(tier, each)],
         "caches": [_cache(tier, each, image) for each in there if isinstance(each, CacheRegistry)],
@@ -91,20 +92,22 @@ def _cache(tier: Tier, cache: CacheRegistry, image: Image | None) -> dict[str, A
 def folded(tier: Tier, found: Sequence[Found]) -> list[Found]:
     """One finding a reason: what a server's finding explains (`Cause.explains`) becomes its consequence."""
     reasons = [each for each in found if each.area == "server"]
-    told: list[Found] = []
+    reasons = [each for each in reasons if not any(_says_more(tier, other, each) for other in found)]
     because: dict[int, list[Found]] = {}
+    told = []
     for each in found:
         by = next((number for number, reason in enumerate(reasons) if explains(tier, reason, each)), None)
-        if by is None:
-            told.append(each)
-        else:
+        if by is not None:
             because.setdefault(by, []).append(each)
-    return [
-        replace(each, consequences=(*each.consequences, *because.get(reasons.index(each), ())))
-        if each in reasons
-        else each
-        for each in told
-    ]
+        elif each.area != "server" or each in reasons:
+            told.append(each)
+    ends = {id(reasons[number]): tuple(consequences) for number, consequences in because.items()}
+    return [replace(each, consequences=ends[id(each)]) if id(each) in ends else each for each in told]
+
+
+def _says_more(tier: Tier, other: Found, reason: Found) -> bool:
+    """Whether a client knows better what is wrong with a site than that it is another one."""
+    return reason.finding.cause == "site-not-in-force" and other.area == "tls" and _at(tier, reason, other)
 
 
 def explains(tier: Tier, reason: Found, other: Found) -> bool:
@@ -113,9 +116,13 @@ def explains(tier: Tier, reason: Found, other: Found) -> bool:
         return False
     if other.area == "runtime":
         return other.host == reason.host
+    hosts = reason.finding.values.get("hosts")
+    return (hosts is None or other.host in hosts.split()) and _at(tier, reason, other)
+
+
+def _at(tier: Tier, reason: Found, other: Found) -> bool:
+    """Whether a finding is about an endpoint that a server's finding names."""
     values = reason.finding.values
-    if "hosts" in values and other.host not in values["hosts"].split():
-        return False
     text = " ".join([other.finding.where, other.finding.evidence, *other.finding.values.values()])
     places = [each.rpartition(":") for each in values.get("endpoints", "").split()]
     address = tier.host(reason.host).address

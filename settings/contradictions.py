@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from settings.metrics_rules import metrics_contradictions
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
 from settings.tier import Host, server
@@ -52,6 +53,11 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_no_runtime(data),
         *_no_login(data, endpoints, registries, {path for path, _, _ in with_tls(proxy)}),
         *tls_contradictions(proxy, _other_ports(hosts, containers, proxy.get("host"))),
+        *metrics_contradictions(
+            data,
+            {item.get("name"): item.get("address") for _, item in hosts},
+            _taken(hosts, containers, endpoints, proxy.get("host")),
+        ),
     ]
 
 
@@ -201,6 +207,16 @@ def _other_ports(hosts: list[Item], registries: list[Item], host: object) -> dic
         **{port: "sshd (hosts.*.ssh_port)" for port in sshd},
         **{_port(item): path for path, item in registries if item.get("host") == host},
     }
+
+
+def _taken(
+    hosts: list[Item], registries: list[Item], endpoints: list[Item], proxy_host: object
+) -> dict[tuple[object, object], str]:
+    """Who has which port of which host."""
+    taken = {(proxy_host, item.get("port")): path for path, item in endpoints}
+    for name in _names(hosts):
+        taken |= {(name, port): who for port, who in _other_ports(hosts, registries, name).items()}
+    return taken
 
 
 def _runtimes(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -16,19 +16,11 @@ CAUSES: Tuple[Cause, ...] = (
     Cause(
         "nginx-config-broken",
         "nginx: configuration file /etc/nginx/nginx.conf test failed",
-        "nginx on {host} would not take its configuration at its next start or reload: {where} has been changed.",
-        "Have the files of the stack written anew.",
-        REPAIR,
+        "nginx on {host} would not take its configuration at its next start or reload: {evidence}.",
+        "Have the stack's files written anew. A file of others: mend the line that nginx names; the command takes it "
+        "out of nginx's way until then.",
+        ((CONTROLLER, "{repair}"), ("{host}", "{mend}")),
         (r"\[emerg\]", r"configuration file \S+ test failed"),
-        (*NOT_REACHED, *NOT_SERVED),
-    ),
-    Cause(
-        "nginx-other-config-broken",
-        "nginx: configuration file /etc/nginx/nginx.conf test failed",
-        "nginx on {host} would not take its configuration at its next start or reload; {where} is not the stack's.",
-        "Mend the line that nginx names; until then the command takes another site out of its way, to /root.",
-        (("{host}", "{mend}"),),
-        (),
         (*NOT_REACHED, *NOT_SERVED),
     ),
     Cause(
@@ -56,7 +48,7 @@ CAUSES: Tuple[Cause, ...] = (
         "Have the files written anew, and nginx reloaded.",
         REPAIR,
         (),
-        (*NOT_REACHED, *NOT_SERVED, "not-allowed", "http-answer-to-https", "https-answer-to-http"),
+        (*NOT_REACHED, *NOT_SERVED, "not-allowed"),
     ),
     Cause(
         "htpasswd-missing",
@@ -212,6 +204,15 @@ CAUSES: Tuple[Cause, ...] = (
         (("{host}", "{undo}"),),
         (),
         NOT_REACHED,
+    ),
+    Cause(
+        "firewall-loopback",
+        "{host} drops what it sends to itself",
+        "nginx on {host} can't reach the registry {registry} at 127.0.0.1: {where}.",
+        "Let loopback pass, here until the next boot; then mend what has set the rule.",
+        (("{host}", "{undo}"),),
+        (),
+        (*NOT_REACHED, *NOT_SERVED),
     ),
     Cause(
         "firewall-changed",

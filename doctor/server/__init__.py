@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Callable, Dict, List, Mapping
 
 from doctor.finding import OK, SKIPPED, Seen, broken
@@ -22,15 +22,21 @@ PARTS: Dict[str, Look] = {
     "firewall": firewall.look,
 }
 
+SECONDS = 7.0
+"""How long they may take: less than the whole answer."""
+
 
 def look(host: Host, served: Mapping[str, Any]) -> List[Seen]:
     """What each part of the server says; `served`: what `ops.doctor_server.served` has asked for.
 
-    All at once: one that waits for a dead upstream holds up no other.
+    All at once; of one that has not ended after `SECONDS`, only that is said.
     """
-    with ThreadPoolExecutor(len(PARTS)) as pool:
-        asked = [pool.submit(_guarded, name, part, host, served) for name, part in PARTS.items()]
-    return [seen for each in asked for seen in each.result()]
+    pool = ThreadPoolExecutor(len(PARTS))
+    asked = {name: pool.submit(_guarded, name, part, host, served) for name, part in PARTS.items()}
+    wait(asked.values(), SECONDS)
+    pool.shutdown(wait=False)
+    late = [Seen(name, SKIPPED, f"no end within {SECONDS:g} s") for name, each in asked.items() if not each.done()]
+    return [seen for each in asked.values() if each.done() for seen in each.result()] + late
 
 
 def _guarded(name: str, part: Callable[..., Any], host: Host, served: Mapping[str, Any]) -> List[Seen]:

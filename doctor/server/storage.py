@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
@@ -26,23 +27,24 @@ DATA = "/var/lib/registry"
 
 def look(host: Host, served: Served) -> Iterator[Finding]:
     """Each file system once; then what holds pushes off."""
-    used: Dict[int, List[Tuple[str, Path, str]]] = {}
+    used: Dict[str, List[Tuple[str, Path, str]]] = {}
+    mounts = _mounts()
     for what, path, broken in _folders(host, served):
-        used.setdefault(path.stat().st_dev, []).append((what, path, broken))
-    for entries in used.values():
+        used.setdefault(mount_of(path, mounts), []).append((what, path, broken))
+    for mount, entries in used.items():
         path = entries[0][1]
         values = {
-            "what": " and ".join(what for what, _, _ in entries),
-            "endpoints": " ".join(broken for _, _, broken in entries),
-            "mount": str(_mount(path)),
+            "what": " and ".join(dict.fromkeys(what for what, _, _ in entries)),
+            "endpoints": " ".join(dict.fromkeys(broken for _, _, broken in entries)),
+            "mount": mount,
         }
         room = os.statvfs(path)
         free = room.f_bavail * room.f_frsize
         if room.f_flag & os.ST_RDONLY:
-            yield Finding("read-only", str(path), f"{values['mount']}: mounted ro", values)
+            yield Finding("read-only", str(path), f"{mount}: mounted ro", values)
         elif free < LEAST or (room.f_files and not room.f_favail):
             inodes = "" if room.f_favail or not room.f_files else ", no inode"
-            evidence = f"{values['mount']}: {free >> 20} MiB of {room.f_blocks * room.f_frsize >> 20} MiB left{inodes}"
+            evidence = f"{mount}: {free >> 20} MiB of {room.f_blocks * room.f_frsize >> 20} MiB left{inodes}"
             yield Finding("server-disk-full", str(path), evidence, values)
     for each in served["containers"]:
         yield from _held(host, each["registry"])
@@ -50,9 +52,10 @@ def look(host: Host, served: Served) -> Iterator[Finding]:
 
 def _folders(host: Host, served: Served) -> Iterator[Tuple[str, Path, str]]:
     for each in served["folders"]:
-        path = host.path(each)
-        if path.exists():
-            yield "the cache", path, endpoints(served, nginx=True)
+        folder = host.path(each)
+        for path in [folder, *sorted(folder.glob("*"))]:  # one of them may be a file system of its own
+            if path.is_dir():
+                yield "the cache", path, endpoints(served, nginx=True)
     if served["containers"] and service(host, "docker").runs:
         for each in served["containers"]:
             path_of = _volume(host, each["name"])
@@ -69,8 +72,15 @@ def _volume(host: Host, container: str) -> str:
     return next((str(each["Source"]) for each in mounts if each["Destination"] == DATA), "")
 
 
-def _mount(path: Path) -> Path:
-    return next(each for each in [path, *path.parents] if os.path.ismount(each))
+def _mounts() -> List[str]:
+    """Where something is mounted (proc(5), /proc/pid/mounts)."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    return [re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line.split()[1]) for line in lines]
+
+
+def mount_of(path: Path, mounts: List[str]) -> str:
+    """The file system that has a folder, by where it is mounted; a folder mounted over itself is one as well."""
+    return next(str(each) for each in [path, *path.parents] if str(each) in mounts)
 
 
 def _held(host: Host, registry: str) -> Iterator[Finding]:

@@ -14,7 +14,10 @@ from ops.doctor_found import PLACE
 from ops.troubleshooting import PAGE, page
 
 SAID: dict[str, list[str]] = json.loads((Path(__file__).parent.parent / "cases" / "doctor" / "said.json").read_text())
-SAYS_LITTLE = re.compile(r": not found\"?$|404 Not Found|StatusNotFound|context canceled|^denied$|after status: 40|^> |dial tc$|ns=docker\.io$")
+SAYS_LITTLE = re.compile(
+    r": not found\"?$|404 Not Found|StatusNotFound|context canceled|^denied$|after status: 40"
+    r"|^> |dial tc$|ns=docker\.io$"
+)
 """Lines that many causes have in common, or that the journal has cut."""
 OF_THE_WAY = {"name", "connection", "tls", "access", "content", "host"}
 
