@@ -1,4 +1,4 @@
-"""Decides that doctor names what is wrong with registries of others, each asked for by its own image's name."""
+"""Decides that doctor names what is wrong with one image, asked for by its name: most are in registries of others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.lab.doctor.trying import Outcome, others, try_wave
 from tests.lab.hosts import HOSTS, without_records
 
 pytestmark = pytest.mark.lab
-[WAVE] = waves("foreign_faults.yaml")
+[WAVE] = waves("image_faults.yaml")
 
 
 @pytest.fixture(scope="module")
