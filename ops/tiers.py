@@ -58,7 +58,12 @@ TIERS = (
         ((*PYTEST, "tests/lab", "--ignore", "tests/lab/spare"),),
         needs=("up",),
     ),
-    Tier("spare", "stacks of tests on two hosts of their own", ((*PYTEST, "tests/lab/spare"),), needs=("up",)),
+    Tier(
+        "spare",
+        "stacks of tests on hosts of their own, two at once",
+        ((*PYTEST, *BOTH, "tests/lab/spare"),),
+        needs=("up",),
+    ),
 )
 LAB_DOWN = Tier("down", "the lab, stopped again without a trace", (("lab/down",), (*PYTEST, "tests/down")))
 
