@@ -1,5 +1,5 @@
-"""Decides that two of the stacks in tests/lab/spare can be up at once: each is on the pair of hosts that its process has,
-since no test names a host of a pair itself.
+"""Decides that two of the stacks in tests/lab/spare can be up at once: no test names a host of a pair itself, so each
+is on the pair that its process has.
 """
 
 from __future__ import annotations
