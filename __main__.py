@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pulumi
 
-from components import FirewallPolicy, Host, HttpRegistry, NginxAuthProxy, RuntimeMirrorConfig
+from components import FirewallPolicy, Host, HttpRegistry, NginxAuthProxy, PullMetrics, RuntimeMirrorConfig
 from components.configuration import Loaded, load
 from components.firewall_policy import FirewallPolicyArgs
 from components.garbage_collection import GarbageCollection, GarbageCollectionArgs
 from components.http_registry import HttpRegistryArgs, RegistryBase
 from components.nginx_auth_proxy import NginxAuthProxyArgs
 from components.outputs import Documents, export
+from components.prometheus import Prometheus, PrometheusArgs
+from components.pull_metrics import PullMetricsArgs
 from components.renamed_hosts import keep_renamed_hosts
 from components.runtime_mirror_config import RuntimeMirrorConfigArgs
 from documents import canary, garbage_collection
@@ -76,6 +78,7 @@ def declare(loaded: Loaded) -> None:
                 hosts[each.host],
                 bases[each.host],
                 tier.behind_proxy(each),
+                tier.metrics is not None and tier.behind_proxy(each),
                 loaded.registry_files[each.name],
                 loaded.registry_secrets(each),
             ),
@@ -97,6 +100,7 @@ def declare(loaded: Loaded) -> None:
                 loaded.servers,
                 loaded.registry_files,
                 loaded.upstream_passwords(),
+                loaded.authorities,
             ),
             after=[*guards[tier.proxy.host], *registries],
         )
@@ -112,6 +116,15 @@ def declare(loaded: Loaded) -> None:
                 after=served,
             )
             documents.add(name, collection.documents)
+
+    if tier.metrics and tier.proxy:
+        metrics_args = PullMetricsArgs(hosts[tier.proxy.host], tier, loaded.servers, loaded.registry_files)
+        metrics = PullMetrics(f"{tier.proxy.host}-pull-metrics", metrics_args, after=served)
+        documents.add(tier.proxy.host, metrics.documents)
+        if tier.metrics.prometheus:
+            name = tier.metrics.prometheus.host
+            prometheus = Prometheus(f"{name}-prometheus", PrometheusArgs(hosts[name], tier), after=[metrics])
+            documents.add(name, prometheus.documents)
 
     pointed = runtimes(set(hosts) - registry_hosts, after=served)
     if proxy:

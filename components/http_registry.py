@@ -13,6 +13,7 @@ from components.host import FOLDER, Host
 from documents import registry_config
 from documents.firewall_rules import OWN_BRIDGE
 from documents.registry_config import ContainerFile
+from settings.metrics import debug_port
 from settings.registries import HostedRegistry, Image, Registry
 from settings.registry_files import RegistryFiles
 
@@ -82,7 +83,8 @@ class RegistryBase(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class HttpRegistryArgs:
-    """`loopback_only`: publish the port on 127.0.0.1, for a proxy on the same host, else on every address.
+    """`loopback_only`: publish the port on 127.0.0.1, for a proxy on the same host, else on every address. `metrics`:
+    whether its own are published there as well.
 
     `files`: the texts of the files that the registry names. `secrets`: what `registry.secrets` names.
     """
@@ -91,6 +93,7 @@ class HttpRegistryArgs:
     host: Host
     base: RegistryBase
     loopback_only: bool
+    metrics: bool
     files: RegistryFiles
     secrets: Mapping[str, pulumi.Output[str]]
 
@@ -114,7 +117,7 @@ class HttpRegistry(pulumi.ComponentResource):
         super().__init__("http-registry:index:HttpRegistry", name, None, pulumi.ResourceOptions.merge(opts, earlier))
         self._args = args
         registry, host = args.registry, args.host
-        masked = registry_config.render(registry, args.files)
+        masked = registry_config.render(registry, args.files, metrics=args.metrics)
         self.documents = {f"{registry.name}:{each.path}": each.text for each in masked}
         volumes = []
         if registry_config.in_volume(registry):
@@ -136,12 +139,14 @@ class HttpRegistry(pulumi.ComponentResource):
         self.register_outputs({"container": containers[0].name, **host.shows(shown)})
 
     def _uploads(self, masked: Sequence[ContainerFile]) -> list[docker.ContainerUploadArgs]:
-        registry, files = self._args.registry, self._args.files
+        registry, files, metrics = self._args.registry, self._args.files, self._args.metrics
         texts: list[pulumi.Input[str]] = [each.text for each in masked]
         if self._args.secrets:
             known = pulumi.Output.all(**self._args.secrets)
             rendered = known.apply(
-                lambda secrets: [each.text for each in registry_config.render(registry, files, secrets)]
+                lambda secrets: [
+                    each.text for each in registry_config.render(registry, files, secrets, metrics=metrics)
+                ]
             )
             holding = {registry_config.PATH, registry_config.TLS_KEY}
             texts = [rendered[at] if each.path in holding else each.text for at, each in enumerate(masked)]
@@ -174,7 +179,8 @@ class HttpRegistry(pulumi.ComponentResource):
                     internal=registry_config.CONTAINER_PORT,
                     external=port,
                     ip="127.0.0.1" if self._args.loopback_only else "0.0.0.0",  # noqa: S104  the firewall stands before it
-                )
+                ),
+                *self._debug_ports(port),
             ],
             uploads=uploads,
             volumes=volumes,
@@ -190,6 +196,11 @@ class HttpRegistry(pulumi.ComponentResource):
                 delete_before_replace=True,
             ),
         )
+
+    def _debug_ports(self, port: int) -> list[docker.ContainerPortArgs]:
+        inner = registry_config.DEBUG_PORT
+        outer = docker.ContainerPortArgs(internal=inner, external=debug_port(port), ip="127.0.0.1")
+        return [outer] if self._args.metrics else []
 
 
 def _suffix(index: int) -> str:

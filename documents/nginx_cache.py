@@ -35,13 +35,15 @@ KEEPING = ("X-Accel-Expires", "Cache-Control", "Expires", "Set-Cookie", "Vary")
 """Response headers by which nginx decides whether and how long to keep an answer."""
 
 
-def blob(zone: str, key: str, token: str = "") -> list[Directive]:
+def blob(zone: str, key: str, token: str = "", *, each_slice_logged: bool = False) -> list[Directive]:
     """A blob, of `zone` or, once for all clients, of the registry behind. `key`: what of it may be shared by whom.
 
     A HEAD fetches one slice: of a stored GET it is answered as well. `token`: the Authorization that goes on.
+    `each_slice_logged`: by a line for each but the first, whose line is the whole answer's.
     """
     return [
         directive("slice", SLICE),
+        *([directive("log_subrequest", "on")] if each_slice_logged else []),
         *kept_in(zone),
         directive("proxy_cache_key", f"blob {key} $http_registry_digest $slice_range"),
         directive("proxy_cache_valid", 200, 206, FOR_GOOD),

@@ -91,9 +91,11 @@ def locations(
     backend: Sequence[Directive],
     store: Sequence[Directive],
     added: Sequence[Directive],
+    *,
+    each_slice_logged: bool = False,
 ) -> Sequence[Directive]:
     """`backend`: how requests go to the registry. `store`: how those for a blob's bytes do. `added`: the headers that
-    each answer bears."""
+    each answer bears. `each_slice_logged`: see nginx_cache.blob."""
     token = "$http_authorization" if registry.token else ""
     password = [] if registry.token else nginx_passwords.required()
     zone_name = f"http-registry-{endpoint.key}"
@@ -102,8 +104,9 @@ def locations(
         directive("auth_request_set", CHECKED, "$status"),
         directive("proxy_cache_bypass", "$http_registry_unsure"),
     ]
+    blobs = blob(zone_name, registry.name, token, each_slice_logged=each_slice_logged)
     by = {
-        "blob": (BLOB, [*checked, *blob(zone_name, registry.name, token), *store]),
+        "blob": (BLOB, [*checked, *blobs, *store]),
         "manifest": (
             MANIFEST,
             [*checked, *manifest(zone_name, f"{registry.name} $http_registry_digest", token), *by_digest(), *backend],

@@ -42,16 +42,21 @@ def shared(endpoint: Endpoint, registry: CacheRegistry, cache: Cache) -> Sequenc
 
 
 def locations(
-    endpoint: Endpoint, registry: CacheRegistry, canary: Canary, added: Sequence[Directive]
+    endpoint: Endpoint,
+    registry: CacheRegistry,
+    canary: Canary,
+    added: Sequence[Directive],
+    *,
+    each_slice_logged: bool = False,
 ) -> Sequence[Directive]:
     """Of anybody, or with a login by Basic auth.
 
-    `canary`: what this endpoint answers itself, with the headers `added`.
+    `canary`: what this endpoint answers itself, with the headers `added`. `each_slice_logged`: see nginx_cache.blob.
     """
     password = nginx_passwords.required() if endpoint.login else []
     zone_name = f"http-registry-{endpoint.key}"
     # The upstream is in each key: a changed setting may name another one, whose tags and rights are others.
-    blobs = blob(zone_name, registry.upstream)
+    blobs = blob(zone_name, registry.upstream, each_slice_logged=each_slice_logged)
     manifests = [*manifest(zone_name, f"{registry.upstream} $http_registry_digest"), *by_digest()]
     tag = [
         *manifest(zone_name, f"{registry.upstream} $uri"),

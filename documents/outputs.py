@@ -10,7 +10,7 @@ from hostctl.docker_cli_config import Login
 from registry_outputs.contract import Outputs, PullCredentials
 from settings.certificates import Certificate
 from settings.proxy import Endpoint, User
-from settings.registries import CacheRegistry, HostedRegistry
+from settings.registries import HostedRegistry
 from settings.tier import Tier, base_url
 
 
@@ -35,8 +35,15 @@ def render(tier: Tier, authorities: Iterable[Certificate], passwords: Mapping[st
             else None
         ),
         dockerconfigjson=json.dumps({"auths": {server: {"auth": login.auth} for server in servers if login}}),
-        metrics_endpoint=None,
+        metrics_endpoint=_metrics(tier),
     )
+
+
+def _metrics(tier: Tier) -> str | None:
+    """Where somebody else than the proxy's own host may read them."""
+    if not (tier.metrics and tier.proxy and tier.scrapers()):
+        return None
+    return base_url("http", tier.host(tier.proxy.host).address, tier.metrics.port) + "/metrics"
 
 
 def _endpoint(tier: Tier, registry: HostedRegistry) -> str:
@@ -52,14 +59,7 @@ def _puller(tier: Tier) -> User | None:
 
 def _asking(tier: Tier) -> list[str]:
     """The servers that ask for the login of a user of the proxy before they let somebody pull."""
-    return [urlsplit(_url(each)).netloc for each in _endpoints(tier) if _asks(tier, each)]
-
-
-def _asks(tier: Tier, endpoint: Endpoint) -> bool:
-    registry = tier.registry(endpoint.registry)
-    if isinstance(registry, CacheRegistry):
-        return endpoint.login
-    return registry.token is None and not endpoint.anonymous_pull
+    return [urlsplit(_url(each)).netloc for each in _endpoints(tier) if tier.asks_readers(each)]
 
 
 def _signers(tier: Tier, authorities: Iterable[Certificate]) -> str:

@@ -22,6 +22,8 @@ PATH = f"{FOLDER}/config.yml"
 DATA = "/var/lib/registry"
 """The folder that holds blobs and links; the volume is mounted here."""
 CONTAINER_PORT = 5000
+DEBUG_PORT = 5001
+"""Where it answers anybody with its metrics and its profile: published on 127.0.0.1 only."""
 TOKEN_CERTIFICATE = f"{FOLDER}/token.pem"
 TOKEN_JWKS = f"{FOLDER}/token.jwks"
 TLS_CERTIFICATE, TLS_KEY = f"{FOLDER}/tls.pem", f"{FOLDER}/tls.key"
@@ -41,13 +43,16 @@ class ContainerFile:
     mode: int
 
 
-def render(registry: Registry, files: RegistryFiles, secrets: Mapping[str, str] | None = None) -> list[ContainerFile]:
+def render(
+    registry: Registry, files: RegistryFiles, secrets: Mapping[str, str] | None = None, *, metrics: bool = False
+) -> list[ContainerFile]:
     """The files of one registry's containers, config.yml first; the replicas have the same.
 
-    `secrets`: the values by the names in `registry.secrets`; None masks them.
+    `secrets`: the values by the names in `registry.secrets`; None masks them. `metrics`: whether it tells its own, at
+    DEBUG_PORT.
     """
     known = dict.fromkeys(registry.secrets, MASK) if secrets is None else secrets
-    config = f"# {HEADER}\n" + yaml.safe_dump(_config(registry, known), sort_keys=False)
+    config = f"# {HEADER}\n" + yaml.safe_dump(_config(registry, known, metrics), sort_keys=False)
     public = {
         f"{AUTHORITIES}/authority.pem": files.authority,
         TOKEN_CERTIFICATE: files.token_certificate,
@@ -72,7 +77,7 @@ def in_volume(registry: Registry) -> bool:
     return not (isinstance(registry, HostedRegistry) and registry.storage.s3)
 
 
-def _config(registry: Registry, secrets: Mapping[str, str]) -> dict[str, Any]:
+def _config(registry: Registry, secrets: Mapping[str, str], metrics: bool) -> dict[str, Any]:
     # No cache of blob descriptors (storage.cache): it would go on naming blobs that garbage collection has removed.
     config: dict[str, Any] = {
         "version": 0.1,
@@ -84,6 +89,8 @@ def _config(registry: Registry, secrets: Mapping[str, str]) -> dict[str, Any]:
         },
         "http": {"addr": f":{CONTAINER_PORT}", "headers": {"X-Content-Type-Options": ["nosniff"]}},
     }
+    if metrics:
+        config["http"]["debug"] = {"addr": f":{DEBUG_PORT}", "prometheus": {"enabled": True, "path": "/metrics"}}
     if isinstance(registry, CacheRegistry):
         config["proxy"] = {"remoteurl": registry.upstream, "ttl": _go_duration(registry.keep)}
         if registry.upstream_user:

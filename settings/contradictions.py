@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from settings.metrics_rules import metrics_contradictions
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
+from settings.status_page_rules import status_page_contradictions
 from settings.tier import Host, server
 from settings.tls_rules import tls_contradictions, tls_secrets, with_tls
 from settings.values import USER_NAME, Settings
@@ -52,6 +54,12 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_no_runtime(data),
         *_no_login(data, endpoints, registries, {path for path, _, _ in with_tls(proxy)}),
         *tls_contradictions(proxy, _other_ports(hosts, containers, proxy.get("host"))),
+        *metrics_contradictions(
+            data,
+            {item.get("name"): item.get("address") for _, item in hosts},
+            _taken(hosts, containers, endpoints, proxy.get("host")),
+        ),
+        *status_page_contradictions(data),
     ]
 
 
@@ -201,6 +209,16 @@ def _other_ports(hosts: list[Item], registries: list[Item], host: object) -> dic
         **{port: "sshd (hosts.*.ssh_port)" for port in sshd},
         **{_port(item): path for path, item in registries if item.get("host") == host},
     }
+
+
+def _taken(
+    hosts: list[Item], registries: list[Item], endpoints: list[Item], proxy_host: object
+) -> dict[tuple[object, object], str]:
+    """Who has which port of which host."""
+    taken = {(proxy_host, item.get("port")): path for path, item in endpoints}
+    for name in _names(hosts):
+        taken |= {(name, port): who for port, who in _other_ports(hosts, registries, name).items()}
+    return taken
 
 
 def _runtimes(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

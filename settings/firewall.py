@@ -12,15 +12,16 @@ from settings.values import Interface, Network, Port, Settings
 Entry = TypeVar("Entry", bound=Hashable)
 
 
-def _once(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+def once(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """A check that no entry of a list is there twice."""
     twice = [each for each in entries if entries.count(each) > 1]
     if twice:
         raise ValueError(f"has {twice[0]} twice; remove one of them")
     return entries
 
 
-Ports = Annotated[tuple[Port, ...], AfterValidator(_once)]
-Networks = Annotated[tuple[Network, ...], Field(min_length=1), AfterValidator(_once)]
+Ports = Annotated[tuple[Port, ...], AfterValidator(once)]
+Networks = Annotated[tuple[Network, ...], Field(min_length=1), AfterValidator(once)]
 
 
 class Rule(Settings):

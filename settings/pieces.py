@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from settings.firewall import Firewall
+from settings.metrics import Metrics
 from settings.proxy import Endpoint
 from settings.registries import HostedRegistry, Image, Registry
 from settings.tier import Host
@@ -34,6 +35,12 @@ class Pieces:
         """Who reaches the ports."""
         firewall: Firewall | None = _piece(Firewall, self.data.get("firewall"))
         return firewall
+
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        """What is measured, and for whom."""
+        metrics: Metrics | None = _piece(Metrics, self.data.get("metrics"))
+        return metrics
 
     @cached_property
     def hosts(self) -> list[tuple[str, Host]]:

@@ -14,6 +14,7 @@ METRICS_PORTS = {
     9100: "node_exporter",
     9113: "nginx-prometheus-exporter",
     9115: "blackbox_exporter",
+    9180: "this product's metrics",
     9323: "dockerd's metrics",
 }
 """Ports that answer anybody with what a machine does, and who has them by custom or by its own default.

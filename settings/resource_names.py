@@ -25,6 +25,8 @@ PARTS = {
     "NginxAuthProxy": ["nginx"],
     "FirewallPolicy": ["firewall"],
     "GarbageCollection": ["garbage-collection"],
+    "PullMetrics": ["pull-metrics"],
+    "Prometheus": ["prometheus"],
 }
 """The parts by the last word of their type. Without the type, `a-docker` may be a part of `a` or another host."""
 

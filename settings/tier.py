@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Set
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from settings.firewall import Firewall, Rule
-from settings.proxy import Proxy
+from settings.metrics import Metrics
+from settings.proxy import Endpoint, Proxy
 from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
 from settings.values import Address, HostKey, Name, Port, Settings, distinct
@@ -57,6 +59,8 @@ class Tier(Settings):
     authorities: Annotated[tuple[Authority, ...], AfterValidator(distinct("name"))] = ()
     """Whom the runtimes' hosts trust besides the authorities that they know."""
     firewall: Firewall
+    metrics: Metrics | None = None
+    """Figures of pulls and storage, alerts, a status page; off if absent. It needs the proxy."""
     observe: bool = False
     """Whether `make preview` and `make up` first ask the hosts for what somebody has changed there, as `make drift`
     does."""
@@ -72,6 +76,13 @@ class Tier(Settings):
     def behind_proxy(self, registry: Registry) -> bool:
         """Whether clients reach the registry through the proxy only."""
         return self.proxy is not None and any(each.registry == registry.name for each in self.proxy.endpoints)
+
+    def asks_readers(self, endpoint: Endpoint) -> bool:
+        """Whether whoever pulls at this endpoint of the proxy has to be one of the proxy's users."""
+        registry = self.registry(endpoint.registry)
+        if isinstance(registry, CacheRegistry):
+            return endpoint.login
+        return registry.token is None and not endpoint.anonymous_pull
 
     def url(self, registry: Registry) -> str:
         """Where clients reach the registry: scheme, host and port, the port left out if it is the scheme's own.
@@ -113,7 +124,18 @@ class Tier(Settings):
     def firewall_rules(self, host: str) -> list[Rule]:
         """Who reaches which ports of a host; empty where the tier opens none there."""
         ports = self.open_ports(host)
-        return [Rule(ports=tuple(ports), allow=self.firewall.allow), *self.firewall.rules] if ports else []
+        rules = [Rule(ports=tuple(ports), allow=self.firewall.allow), *self.firewall.rules] if ports else []
+        if self.metrics and self.proxy and self.proxy.host == host and self.scrapers():
+            rules.append(Rule(ports=(self.metrics.port,), allow=tuple(self.scrapers())))
+        return rules
+
+    def scrapers(self) -> list[str]:
+        """Who reads the metrics from elsewhere than the proxy's host itself."""
+        if self.metrics is None or self.proxy is None:
+            return []
+        ours = self.metrics.prometheus
+        remote = [self.host(ours.host).address] if ours and ours.host != self.proxy.host else []
+        return list(dict.fromkeys([*(str(ipaddress.ip_network(each)) for each in remote), *self.metrics.scrapers]))
 
     def firewall_networks(self, ports: Set[int]) -> list[str]:
         """Who reaches one or more of these ports, which the tier opens itself."""

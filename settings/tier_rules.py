@@ -75,6 +75,10 @@ def _named(given: Given) -> Iterator[Error]:
 
 
 def _metrics(given: Given) -> Iterator[Error]:
+    metrics = given.pieces.metrics
+    for index, network in enumerate(metrics.scrapers if metrics else ()):
+        if is_public(network):
+            yield f"metrics.scrapers.{index}", f" = {network!r}: is public; only private networks may read metrics"
     firewall = given.pieces.firewall
     if firewall is None:
         return

@@ -17,6 +17,8 @@ UNITS = {
     "containerd-mirrors": "ContainerdMirrors",
     "buildkit-mirrors": "BuildkitMirrors",
     "docker-cli": "DockerCli",
+    "prometheus": "Prometheus",
+    "pull-metrics": "PullMetrics",
     "garbage-collection": "GarbageCollection",
     "nginx-proxy": "NginxProxy",
     "origin": "Origin",

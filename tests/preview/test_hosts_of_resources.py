@@ -40,6 +40,7 @@ SETTINGS = {
         {"host": "b", "docker": {}, "buildkit": {}, "cli": [{"user": "root", "logins": [
             {"registry": "registry.example", "user": "pusher"}]}]},
     ],
+    "metrics": {"prometheus": {"host": "b"}},
     "firewall": {"allow": ["10.20.0.0/16"]},
 }  # fmt: skip
 

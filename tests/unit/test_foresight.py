@@ -16,6 +16,8 @@ DAEMON, HUB = "/etc/docker/daemon.json", "/etc/docker/certs.d/docker.io/hosts.to
 CONFIG, HOSTS = "/etc/containerd/config.toml", "/etc/containerd/certs.d/docker.io/hosts.toml"
 RELAY, RELAY_UNIT = "/etc/http-registry/docker-relay.conf", "/etc/systemd/system/http-registry-docker-relay.service"
 RULES, BOOT = "/etc/http-registry/firewall.v4", "/etc/systemd/system/http-registry-firewall.service"
+PROMETHEUS = "/etc/http-registry/prometheus/prometheus.yml"
+PROMETHEUS_UNIT = "/etc/systemd/system/http-registry-prometheus.service"
 PEM = "/etc/http-registry/authorities/ours.pem"
 BOTH = '# registry-mirrors: not on some.\n{"registry-mirrors": ["http://a"], "insecure-registries": ["a"]}\n'
 OLD_DOCKER, LOSES, NEW_DOCKER = (
@@ -53,6 +55,10 @@ CASES: tuple[tuple[str, Texts, Texts, dict[str, Any], tuple[str, ...]], ...] = (
     ("nginx-proxy", {}, {SITE: "b"}, {}, (RELOAD, RESTART)),
     ("origin", {"/etc/http-registry/origin.json": "a"}, {"/etc/http-registry/origin.json": "b"}, {}, (RESTART,)),
     ("garbage-collection", {}, {"/etc/http-registry/garbage-collection/a.json": "a"}, {}, (RESTART,)),
+    ("pull-metrics", {}, {"/etc/http-registry/pull-metrics.json": "a"}, {}, (RESTART,)),
+    ("prometheus", {PROMETHEUS: "a"}, {PROMETHEUS: "b"}, {}, (RELOAD, RESTART)),
+    ("prometheus", {}, {PROMETHEUS: "a", PROMETHEUS_UNIT: "a"}, {}, (RESTART,)),
+    ("prometheus", {PROMETHEUS: "a", PROMETHEUS_UNIT: "a"}, {}, {}, (RESTART,)),
     ("docker-image", {}, {}, {}, (NONE,)),
     ("authorities", {PEM: "a"}, {PEM: "b"}, {}, (NONE,)),
     ("authorities", {PEM: "a"}, {PEM: f"{authorities.IN_SYSTEM}b"}, {}, (RELOAD,)),

@@ -1,0 +1,60 @@
+"""What is wrong between the settings of the metrics and others. Works on the raw data."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from settings.metrics import Metrics, Prometheus, debug_port
+
+Item = tuple[str, Mapping[str, Any]]
+
+
+def metrics_contradictions(
+    data: Mapping[str, Any], hosts: Mapping[object, object], taken: Mapping[tuple[object, object], str]
+) -> Iterator[str]:
+    """A line for each. `hosts`: addresses by name. `taken`: who has which port of which host."""
+    metrics = data.get("metrics")
+    if not isinstance(metrics, Mapping):
+        return
+    proxy = data.get("proxy")
+    if not isinstance(proxy, Mapping):
+        yield "metrics: pulls are counted where the proxy's access log is; add proxy, or remove this"
+        return
+    ours = metrics.get("prometheus")
+    prometheus: Mapping[str, Any] = ours if isinstance(ours, Mapping) else {}
+    name, at = prometheus.get("host"), proxy.get("host")
+    if isinstance(name, str) and name not in hosts:
+        yield f"metrics.prometheus.host = {name!r}: must be a name from hosts ({', '.join(map(str, hosts))})"
+    elif isinstance(name, str) and name != at and not _is_address(hosts[name]):
+        yield (
+            f"metrics.prometheus.host = {name!r}: the firewall of {at!r} lets it in by its address, and "
+            f"{hosts[name]!r} is a name; give hosts.*.address as an IP address, or run it on {at!r}"
+        )
+    claims = [("metrics.port", at, metrics.get("port", Metrics.model_fields["port"].default))]
+    if isinstance(name, str):
+        port = prometheus.get("port", Prometheus.model_fields["port"].default)
+        claims.append(("metrics.prometheus.port", name, port))
+    known = dict(taken)
+    for (host, port), path in taken.items():
+        if path.startswith("registries.") and isinstance(port, int) and host == at:
+            own = (host, debug_port(port))
+            if own in taken:
+                yield (
+                    f"{path}.port = {port}: its own metrics are at {own[1]} of host {host!r} (metrics), which "
+                    f"{taken[own]} has; choose another"
+                )
+            known[own] = f"the metrics of {path}"
+    for path, host, port in claims:
+        if isinstance(port, int):
+            if (host, port) in known:
+                yield f"{path} = {port}: already taken on host {host!r} by {known[host, port]}; choose another"
+            known[host, port] = path
+
+
+def _is_address(text: object) -> bool:
+    try:
+        return bool(ipaddress.ip_address(str(text)))
+    except ValueError:
+        return False
