@@ -77,8 +77,12 @@ def endpoints(host: Host, pull: Pull) -> Tuple[List[Endpoint], Dict[str, str]]:
         found, where = list(read.endpoints), read.path
     else:
         found, where = _by_mirrors(containerd, pull.image.registry), ""
+    if not any(each.url in pull.wanted.urls for each in found):
+        _looked_for_elsewhere(host, containerd, pull, found)
     if not any_wanted(pull, found):
-        raise _not_there(host, containerd, pull, where, found)
+        missing = f"{', '.join(pull.wanted.urls)} is not there; {_shown(found)} is asked"
+        folder = where or f"{containerd.config_path.split(':')[0] or USUAL}/{pull.image.registry}/hosts.toml"
+        raise ended("mirror-missing", folder, missing)
     return [_with_login(containerd, each) for each in found], _environment(containerd.service)
 
 
@@ -161,20 +165,21 @@ def _read_by_process(host: Host) -> Optional[str]:
         return None
 
 
-def _not_there(host: Host, containerd: Containerd, pull: Pull, where: str, found: List[Endpoint]) -> Exception:
-    """Why no wanted mirror is asked: its hosts.toml stands where this containerd does not look, or nowhere."""
-    asked = ", ".join(each.url for each in found) or "nobody"
-    if USUAL not in containerd.config_path.split(":"):
-        try:
-            unread = rules(host, [USUAL], pull.image.registry)
-        except Undecodable:
-            unread = None
-        if unread and any_wanted(pull, list(unread.endpoints)):
-            evidence = f"config_path is {containerd.config_path!r}, so {unread.path} is not read; {asked} is asked"
-            return ended("mirror-ignored-config-path", containerd.file, evidence)
-    missing = f"{', '.join(pull.wanted.urls)} is not there; {asked} is asked"
-    folder = where or f"{containerd.config_path.split(':')[0] or USUAL}/{pull.image.registry}/hosts.toml"
-    return ended("mirror-missing", folder, missing)
+def _looked_for_elsewhere(host: Host, containerd: Containerd, pull: Pull, found: List[Endpoint]) -> None:
+    """Raises End where what is wanted stands in a hosts.toml of the usual folder, and containerd looks into another."""
+    if USUAL in containerd.config_path.split(":"):
+        return
+    try:
+        unread = rules(host, [USUAL], pull.image.registry)
+    except Undecodable:
+        return
+    if unread and any_wanted(pull, list(unread.endpoints)):
+        evidence = f"config_path is {containerd.config_path!r}, so {USUAL} is not looked into; {_shown(found)} is asked"
+        raise ended("mirror-ignored-config-path", containerd.file, evidence)
+
+
+def _shown(found: List[Endpoint]) -> str:
+    return ", ".join(each.url for each in found) or "nobody"
 
 
 def _by_mirrors(containerd: Containerd, registry: str) -> List[Endpoint]:
