@@ -88,9 +88,16 @@ def _loaded(host: Host, containerd: Containerd) -> None:
     """The plugins of the CRI have loaded."""
     if not host.has("ctr"):
         return
-    states = containerd_says.plugin_states(host.run("ctr", "plugins", "ls", timeout=PATIENCE).output)
+    try:
+        listed = host.run("ctr", "plugins", "ls", timeout=PATIENCE)
+        silent = "" if listed.ok else listed.tail(1)
+    except HostError as late:
+        silent = str(late)
+    if silent:
+        raise ended("runtime-down", f"{SERVICE}.service", f"it runs, and does not answer: {silent}", service=SERVICE)
+    states = containerd_says.plugin_states(listed.output)
     broken = [name for name in containerd.release.plugins if states.get(name) != "ok"]
-    if not states or not broken:
+    if not broken:
         return
     lines = journal(host, SERVICE, started_at(containerd.service) - 1)
     failures = [said(line) for line in lines if "failed to load plugin" in line]
@@ -155,11 +162,11 @@ def _read_by_process(host: Host) -> Optional[str]:
     if not host.has("crictl"):
         return None
     crictl = ("crictl", "--runtime-endpoint", canary.CRI_SOCKET, "--image-endpoint", canary.CRI_SOCKET)
-    shown = host.run(*crictl, "info", timeout=PATIENCE)
     try:
+        shown = host.run(*crictl, "info", timeout=PATIENCE)
         registry = json.loads(shown.output)["config"].get("registry")
         return str(registry["configPath"]) if registry else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (HostError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
