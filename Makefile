@@ -46,9 +46,12 @@ reinstalled: $(VENV)/ready ## drop from the state what was on a host that was in
 move: $(VENV)/ready ## copy a registry's images to another host, pushes held off at the end (REGISTRY=name TO=host; BACK=--back: stay)
 	@$(PYTHON) -m ops move --stack $(STACK) --registry $(REGISTRY) $(if $(TO),--to $(TO)) $(BACK)
 
-reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FROM=address PORT=number, TO=, INTERFACE=)
-	@$(PYTHON) -m ops reach --stack $(STACK) --host $(HOST) --from $(FROM) --port $(PORT) \
+reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FROM=address PORT=number, TO=, INTERFACE=; without FROM the host asks)
+	@$(PYTHON) -m ops reach --stack $(STACK) --host $(HOST) --port $(PORT) $(if $(FROM),--from $(FROM)) \
 	  $(if $(TO),--to $(TO)) $(if $(INTERFACE),--interface $(INTERFACE))
+
+doctor: $(VENV)/ready ## why a pull fails, and what to do about it (IMAGE=reference, HOST=name, JSON=1); docs/troubleshooting.md
+	@$(PYTHON) -m ops doctor --stack $(STACK) $(if $(IMAGE),--image '$(IMAGE)') $(if $(HOST),--host $(HOST)) $(if $(JSON),--json)
 
 policy: policy/$(VENV)/ready ## make the policy pack ready to run (docs/policy.md)
 

@@ -18,9 +18,32 @@ class Image(NamedTuple):
     digest: str = ""
 
     @property
+    def name(self) -> str:
+        """As people type it."""
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.registry}/{self.repository}{tag}{digest}".rstrip("/")
+
+    @property
     def reference(self) -> str:
         """The tag or the digest, as a manifest's path has it."""
         return self.digest or self.tag
+
+
+class Server(NamedTuple):
+    """A host of the tier that serves an endpoint."""
+
+    url: str
+    host: str
+    """Its name in the settings."""
+    address: str
+    """Where the settings have it; a name where they do."""
+    service: str = ""
+    """What listens: nginx, the proxy; empty for a registry's own container."""
+
+
+NOBODY = Server("", "", "")
+"""Serves what this tier does not run."""
 
 
 class Wanted(NamedTuple):
@@ -32,6 +55,8 @@ class Wanted(NamedTuple):
     """As whom; empty where nobody logs in."""
     fallback: bool = False
     """Whether the settings let it ask the real registry when the mirror fails."""
+    servers: Tuple[Server, ...] = ()
+    """Of those urls that this tier serves itself."""
 
 
 class Pull(NamedTuple):
@@ -40,6 +65,10 @@ class Pull(NamedTuple):
     runtime: str
     image: Image
     wanted: Wanted
+
+    def server(self, url: str) -> Server:
+        """Who of this tier serves an endpoint."""
+        return next((each for each in self.wanted.servers if each.url == url), NOBODY)
 
     @property
     def mirrored(self) -> bool:
@@ -83,5 +112,10 @@ def read_pull(document: Mapping[str, Any]) -> Pull:
     return Pull(
         document["runtime"],
         Image(**document["image"]),
-        Wanted(tuple(wanted["urls"]), wanted.get("user", ""), bool(wanted.get("fallback", False))),
+        Wanted(
+            tuple(wanted["urls"]),
+            wanted.get("user", ""),
+            bool(wanted.get("fallback", False)),
+            tuple(Server(**each) for each in wanted.get("servers", ())),
+        ),
     )

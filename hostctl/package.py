@@ -10,7 +10,7 @@ import io
 import os
 import zipfile
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Mapping, Optional
 
 import tomlkit
 
@@ -31,9 +31,14 @@ def build(target: Path) -> str:
 
 def archive() -> bytes:
     """The zipapp's bytes."""
+    return archive_of({"__main__.py": MAIN, **library_members()})
+
+
+def archive_of(contents: Mapping[str, bytes]) -> bytes:
+    """A zip of these files; the same ones give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        for name, content in sorted(_members().items()):
+        for name, content in sorted(contents.items()):
             entry = zipfile.ZipInfo(name, LONG_AGO)
             entry.compress_type = zipfile.ZIP_STORED  # what deflate makes differs between builds of zlib
             entry.external_attr = 0o644 << 16
@@ -42,11 +47,16 @@ def archive() -> bytes:
     return buffer.getvalue()
 
 
-def _members() -> Dict[str, bytes]:
+def library_members() -> Dict[str, bytes]:
+    """hostctl and tomlkit, as they lie in a zip."""
     library = Path(tomlkit.__file__).resolve().parent
-    members = {"__main__.py": MAIN}
-    for package, folder in (("hostctl", HERE), ("tomlkit", library)):
-        for path in folder.rglob("*.py"):
-            if path != Path(__file__).resolve():
-                members[f"{package}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
-    return members
+    return {**members("hostctl", HERE, without=Path(__file__).resolve()), **members("tomlkit", library)}
+
+
+def members(package: str, folder: Path, *, without: Optional[Path] = None) -> Dict[str, bytes]:
+    """A package's modules as they lie in a zip."""
+    return {
+        f"{package}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for path in folder.rglob("*.py")
+        if path != without
+    }

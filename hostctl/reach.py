@@ -1,11 +1,13 @@
 """`hostctl reach`: whether an address reaches a TCP port of this host, or of a container, and which rule decides.
 
 Request: `{"from": address, "port": number, "to": address, "interface": name}`; without `to` the host's own address on
-the way to the sender, without `interface` the one of that way. A `from` of the host's own asks for the host itself.
+the way to the sender, without `interface` the one of that way. Without `from`, or with one of the host's own, the host
+itself asks: then its own rules on the way out decide.
 
 Report: `verdict` (reaches, dropped, rejected, nobody listens, unknown), `why`, `rule` (the one that decides, or null:
 `by`, `table`, `chain`, `number` from 1 or 0 for the policy, `text`, `did`), `way` (every rule that held, in order),
-`asked` and `arrives` (address and port before and after translation), `interface`, `listener`, `assuming`.
+`asked` and `arrives` (address and port before and after translation), `interface`, `direction` (in or out: which way
+the packet passes that interface), `listener`, `assuming`.
 """
 
 from __future__ import annotations
@@ -27,9 +29,12 @@ EXAMPLE = '{"from": "192.0.2.7", "port": 443, "to": "192.0.2.1", "interface": "e
 
 
 class Question(NamedTuple):
-    """Who asks for which port; of which address, coming in by which interface (None and empty: by the route)."""
+    """Who asks for which port; of which address, coming in by which interface (None and empty: by the route).
 
-    source: Address
+    A `source` of None is the host itself, and `to` says whom it asks.
+    """
+
+    source: Optional[Address]
     port: int
     to: Optional[Address] = None
     interface: str = ""
@@ -43,6 +48,7 @@ class Answer(NamedTuple):
     walk: Walk
     interface: str
     listener: str
+    direction: str = "in"
 
 
 def read_request(text: bytes) -> Dict[str, Any]:
@@ -59,34 +65,55 @@ def read_request(text: bytes) -> Dict[str, Any]:
 def read_question(request: Dict[str, Any]) -> Question:
     """Raises HostError where the request is malformed."""
     try:
-        source, to = ipaddress.ip_address(request["from"]), request.get("to")
+        source, to = request.get("from"), request.get("to")
         port, interface = request["port"], request.get("interface") or ""
         if (
             isinstance(port, bool)
             or not isinstance(port, int)
             or not 0 < port < 65536
             or not isinstance(interface, str)
+            or not (source or to)
         ):
             raise ValueError
-        question = Question(source, port, ipaddress.ip_address(to) if to else None, interface)
+        question = Question(_address(source), port, _address(to), interface)
     except (KeyError, ValueError, TypeError):
-        raise HostError(f"reach: the request must be like {EXAMPLE}; to and interface may be absent") from None
-    if question.to is not None and question.to.version != source.version:
-        raise HostError(f"reach: {source} and {question.to} are not of the same IP version")
+        raise HostError(
+            f"reach: the request must be like {EXAMPLE}; interface, and from or to, may be absent"
+        ) from None
+    versions = {each.version for each in (question.source, question.to) if each is not None}
+    if len(versions) > 1:
+        raise HostError(f"reach: {question.source} and {question.to} are not of the same IP version")
     return question
+
+
+def _address(given: Any) -> Optional[Address]:
+    return ipaddress.ip_address(given) if given else None
+
+
+def version(question: Question) -> int:
+    """4 or 6."""
+    asked = question.source or question.to
+    assert asked is not None
+    return asked.version
 
 
 def reach(host: Host, request: Dict[str, Any]) -> Dict[str, Any]:
     """Answer a request; changes nothing. Raises HostError where the host can't be asked."""
     question = read_question(request)
-    rules = live_rules(host, question.source.version)
+    rules = live_rules(host, version(question))
     return report(answer(host, question, rules, Routes(host)), rules)
 
 
 def answer(host: Host, question: Question, rules: LiveRules, routes: Routes) -> Answer:
     """Walk the packet of a question through the rules."""
-    source, interface, to = _way_in(question, routes)
+    source, interface, to = _way(question, routes)
     walked = walk(rules.tables, Packet(source, to, question.port, in_interface=interface), routes)
+    answered = _judged(host, walked, rules, routes, interface)
+    out = routes.way_to(to)[0]
+    return answered._replace(interface=out, direction="out") if interface == LOOPBACK != out else answered
+
+
+def _judged(host: Host, walked: Walk, rules: LiveRules, routes: Routes, interface: str) -> Answer:
     packet = walked.packet
     if walked.end not in (LOCAL, FORWARD):
         return Answer(walked.end, walked.why or _because(walked), walked, interface, "")
@@ -104,10 +131,25 @@ def answer(host: Host, question: Question, rules: LiveRules, routes: Routes) -> 
     return Answer(REACHES, _because(walked), walked, interface, users)
 
 
-def _way_in(question: Question, routes: Routes) -> Tuple[Address, str, Address]:
-    source = question.source
+def _way(question: Question, routes: Routes) -> Tuple[Address, str, Address]:
+    """Who asks, the interface that the packet comes in by, and who is asked."""
     if question.interface and not routes.has_interface(question.interface):
         raise HostError(f"{question.interface}: this host has no such interface")
+    if question.source is None and question.to is not None:
+        return _own(question.to, routes), LOOPBACK, question.to
+    assert question.source is not None
+    return _way_in(question, question.source, routes)
+
+
+def _own(to: Address, routes: Routes) -> Address:
+    """This host's own address on its way to another."""
+    _, own = routes.way_to(to)
+    if own is None:
+        raise HostError(f"{to}: this host has no route there")
+    return own
+
+
+def _way_in(question: Question, source: Address, routes: Routes) -> Tuple[Address, str, Address]:
     interface, own = routes.way_to(source)
     interface = question.interface or interface
     if not interface:
@@ -156,6 +198,7 @@ def report(answered: Answer, rules: LiveRules) -> Dict[str, Any]:
         "asked": {"from": str(walked.packet.source), "to": str(address), "port": port},
         "arrives": {"to": str(walked.packet.destination), "port": walked.packet.port},
         "interface": answered.interface,
+        "direction": answered.direction,
         "listener": answered.listener,
         "assuming": _listed(walked.notes),
         "notes": _listed(rules.notes),

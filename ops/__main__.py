@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from ops.certificates import certify
 from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
 from ops.diagnosis import explained
+from ops.doctor import Usage, diagnose, say_usage
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
 from ops.preview import commented, show_preview
@@ -161,8 +162,10 @@ def move(
 @app.command()
 def reach(
     host: HostName,
-    source: Annotated[str, typer.Option("--from", help="Who asks: an address, or a host's name in the settings.")],
     port: Annotated[int, typer.Option(min=1, max=65535)],
+    source: Annotated[
+        str, typer.Option("--from", help="Who asks: an address, or a host's name; the host itself if absent.")
+    ] = "",
     to: Annotated[
         str, typer.Option(help="Whom: an address of the host or a container; the host's own if absent.")
     ] = "",
@@ -179,6 +182,28 @@ def reach(
     except (StackError, EngineError, LabError) as wrong:
         print(f"ops: {wrong}", file=sys.stderr)
         status = UNKNOWN
+    raise typer.Exit(status)
+
+
+@app.command()
+def doctor(
+    image: Annotated[str, typer.Option(help="An image reference; without it, what the tier serves is tried.")] = "",
+    host: Annotated[str, typer.Option("--host", help="Only this client; all hosts if absent.")] = "",
+    stack: StackName = LAB,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document in place of tables.")] = False,
+) -> None:
+    """Tell why pulls fail: every host walks the way of its pulls and stops at the first break; changes nothing.
+
+    Exit status: 0 where nothing was found, 1 where a host could not be asked, 2 for a wrong question, else the first
+    finding's area: 10 reference, 11 runtime, 12 name, 13 connection, 14 tls, 15 access, 16 content, 17 host, 18 server.
+    """
+    try:
+        with ExitStack() as until_asked:
+            with redirect_stdout(sys.stderr):
+                chosen = until_asked.enter_context(reached(stack))
+            status = diagnose(chosen, image=image, host=host, as_json=as_json)
+    except Usage as wrong:
+        status = say_usage(wrong)
     raise typer.Exit(status)
 
 

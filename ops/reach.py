@@ -24,7 +24,10 @@ USAGE = "usage: hostctl"
 
 @dataclass(frozen=True)
 class Asked:
-    """The question: `source` and `to` are addresses, or names of hosts in the settings; empty: the host decides."""
+    """The question: `source` and `to` are addresses, or names of hosts in the settings; empty: the host decides.
+
+    Without a `source` the host itself asks.
+    """
 
     host: str
     source: str
@@ -55,7 +58,11 @@ def ask_reach(stack: Stack, asked: Asked) -> int:
 
 def request_of(asked: Asked, tier: Tier) -> dict[str, object]:
     """What hostctl is asked; a host's name becomes its address. Raises StackError where it is neither."""
-    request: dict[str, object] = {"from": _address("FROM", asked.source, tier), "port": asked.port}
+    if not (asked.source or asked.to):
+        raise StackError("give FROM=, who asks the host, or TO=, whom the host itself asks")
+    request: dict[str, object] = {"port": asked.port}
+    if asked.source:
+        request["from"] = _address("FROM", asked.source, tier)
     if asked.to:
         request["to"] = _address("TO", asked.to, tier)
     if asked.interface:
@@ -94,15 +101,16 @@ def status(report: Mapping[str, Any]) -> int:
 def lines(report: Mapping[str, Any]) -> list[str]:
     """A report for a person."""
     asked, arrives = report["asked"], report["arrives"]
-    told = [f"{asked['from']} -> {asked['to']} port {asked['port']}, in by {report['interface']}: {report['verdict']}"]
+    way = f"{report.get('direction', 'in')} by {report['interface']}"
+    told = [f"{asked['from']} -> {asked['to']} port {asked['port']}, {way}: {report['verdict']}"]
     if (asked["to"], asked["port"]) != (arrives["to"], arrives["port"]):
         told.append(f"  translated to {arrives['to']} port {arrives['port']}")
     told.append(f"  {report['why']}")
     rule = report["rule"]
     if rule and rule["text"] not in report["why"]:
         told.append(f"  let through by {rule['by']}, table {rule['table']}, chain {rule['chain']}: {rule['text']}")
-    way = [f"{each['table']} {each['chain']} {each['number']}" for each in report["way"]]
-    told += [f"  way: {', '.join(way)}"] if way else []
+    passed = [f"{each['table']} {each['chain']} {each['number']}" for each in report["way"]]
+    told += [f"  way: {', '.join(passed)}"] if passed else []
     told += [f"  listening: {report['listener']}"] if report["listener"] else []
     told += [f"  if {each}" for each in report["assuming"]]
     return told + [f"  {each}" for each in report["notes"]]

@@ -74,6 +74,7 @@ def test_a_question() -> None:
         {"from": "somewhere", "port": 443},
         {"from": "10.0.0.1", "port": 443, "interface": 5},
         {"from": "10.0.0.1", "port": 443, "to": "fd00::1"},
+        {"port": 443},
     ],
 )
 def test_a_question_that_is_none(request_: dict[str, Any]) -> None:
@@ -215,6 +216,18 @@ def test_where_no_rule_decides() -> None:
     assert "rp_filter" in refused["why"]
 
 
+def test_the_host_itself_asks() -> None:
+    rules = "*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -d 10.9.1.2/32 -p tcp -m tcp --dport 5080 -j DROP\nCOMMIT\n"
+    told = {"iptables-save": rules, "ip -4 route get 10.9.1.2 from 10.9.1.1": "10.9.1.2 from 10.9.1.1 dev lan0 uid 0"}
+    report = reach(answers(**told), {"to": "10.9.1.2", "port": 5080})
+    said, why = lines(report)[:2]
+    assert said == "10.9.1.1 -> 10.9.1.2 port 5080, out by lan0: dropped"
+    assert why.endswith("chain OUTPUT, rule 1: -A OUTPUT -d 10.9.1.2/32 -p tcp -m tcp --dport 5080 -j DROP")
+    assert reach(answers(**told), {"to": "10.9.1.2", "port": 5081})["verdict"] == "reaches"
+    with pytest.raises(HostError, match=r"10\.9\.7\.7: this host has no route there"):
+        reach(answers(**told), {"to": "10.9.7.7", "port": 5081})
+
+
 def test_neighbours_on_one_bridge_are_not_judged() -> None:
     told = {
         "iptables-save": "",
@@ -251,6 +264,9 @@ def test_names_of_hosts_become_addresses() -> None:
     request = request_of(Asked(host.name, host.name, 443, "192.0.2.9", "eth1"), tier)
     assert request == {"from": host.address, "port": 443, "to": "192.0.2.9", "interface": "eth1"}
     assert request_of(Asked(host.name, "192.0.2.7", 443), tier) == {"from": "192.0.2.7", "port": 443}
+    assert request_of(Asked(host.name, "", 443, host.name), tier) == {"to": host.address, "port": 443}
+    with pytest.raises(StackError, match="give FROM=, who asks the host, or TO="):
+        request_of(Asked(host.name, "", 443), tier)
     with pytest.raises(StackError, match=f"FROM=outsider: must be an address, or a host of the settings .*{host.name}"):
         request_of(Asked(host.name, "outsider", 443), tier)
 

@@ -1,0 +1,1 @@
+"""The steps of a walk, one a file, in the order in which a pull meets them."""

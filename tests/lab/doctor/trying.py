@@ -1,0 +1,169 @@
+"""Breaks the lab by a wave of faults, asks doctor, does what it says, and asks again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from doctor.finding import CONTROLLER
+from lab.hosts import HOSTS
+from ops import doctor, doctor_report
+from ops.proof import on
+from ops.stack import PROJECT, Stack
+from tests.lab.doctor.fault import PRELUDE, Fault, Wave
+from tests.lab.hosts import without_records
+
+Document = Mapping[str, Any]
+"""What `make doctor JSON=1` prints."""
+AT_ONCE = 4
+"""Questions; each is one to a client, and one to the registry's host."""
+ANEW = re.compile(r"[0-9a-f]{64}  /etc/nginx/(conf\.d/)?http-registry|/var/cache/nginx/|^[-+] [0-9a-f]{12}$")
+LAB_HOSTS = {each.name for each in HOSTS}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A fault that was tried. `named`: what doctor said, a cause and its host each; `left`: the same, once healed."""
+
+    fault: Fault
+    expected: frozenset[tuple[str, str]]
+    named: frozenset[tuple[str, str]]
+    left: frozenset[tuple[str, str]]
+    told: str
+    """The findings, for a person."""
+    healed_by: tuple[str, ...]
+    """The commands, and what they printed where one failed."""
+    seconds: float
+    """Those that doctor's answer took."""
+
+
+def others(before: Mapping[str, list[str]]) -> list[str]:
+    """What is not on the hosts as it was, but for what `make up` makes anew each time: bcrypt's salt, a container; and the cache."""
+    wrong = []
+    for name, lines in before.items():
+        now = without_records(name)
+        differing = [f"- {each}" for each in lines if each not in now] + [
+            f"+ {each}" for each in now if each not in lines
+        ]
+        wrong += [f"{name}: {each}" for each in differing if not ANEW.search(each)]
+    return wrong
+
+
+def script(fault: Fault, what: str) -> str:
+    """Run one of a fault's scripts where it is broken; gives what it said. Fails where it does."""
+    done = on(fault.broken_on, f"SAVED=/root/http-registry-doctor-{fault.cause}\n{PRELUDE}\n{what}")
+    assert done.returncode == 0, f"{fault.broken_on}: {fault.name}: {what}\n{done.stdout}"
+    return done.stdout
+
+
+def try_wave(stack: Stack, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
+    """All of it; afterwards the hosts are as before, healed or not."""
+    clients = list(clients)
+    broken = [each for each in wave if each.breaks]
+    try:
+        _on_hosts(broken, lambda each: script(each, f"{each.breaks}\nbroken"))
+        told = _ask(stack, wave, instead=False)
+        healed = _heal(stack, wave, told)
+        left = _ask(stack, wave, instead=True)
+    finally:
+        _on_hosts(broken[::-1], lambda each: script(each, each.undo))
+    return [
+        Outcome(
+            fault,
+            _expected(fault, clients),
+            _of(fault, wave, told),
+            _of(fault, wave, left),
+            "\n".join(doctor_report.lines(told[_question(fault)]["findings"])),
+            tuple(healed),
+            max((each["seconds"] or 0 for each in told[_question(fault)]["hosts"]), default=0),
+        )
+        for fault in wave
+    ]
+
+
+def _on_hosts(faults: Wave, do: Callable[[Fault], str]) -> None:
+    """Do something for each fault, at once on different hosts."""
+
+    def one_by_one(host: str) -> None:
+        for each in faults:
+            if each.broken_on == host:
+                do(each)
+
+    hosts = list(dict.fromkeys(each.broken_on for each in faults))
+    with ThreadPoolExecutor(max(len(hosts), 1)) as pool:
+        list(pool.map(one_by_one, hosts))
+
+
+def _question(fault: Fault) -> tuple[str, str]:
+    return (fault.image, fault.host if fault.image and fault.host != CONTROLLER else "")
+
+
+def _ask(stack: Stack, wave: Wave, *, instead: bool) -> dict[tuple[str, str], Document]:
+    """doctor's answers by the question: of all faults without an image there is one."""
+    questions = {_question(each): each for each in wave}
+
+    def ask(question: tuple[str, str]) -> Document:
+        fault = questions[question]
+        return doctor.examine(stack, image=(instead and fault.instead) or fault.image, host=question[1])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(questions, pool.map(ask, questions), strict=True))
+
+
+def _expected(fault: Fault, clients: list[str]) -> frozenset[tuple[str, str]]:
+    return frozenset((host, fault.cause) for host in (clients if fault.found == "clients" else [fault.host]))
+
+
+def _of(fault: Fault, wave: Wave, told: Mapping[tuple[str, str], Document]) -> frozenset[tuple[str, str]]:
+    """What was said, without what must have been said of the others of the wave that were asked in the same breath."""
+    question = _question(fault)
+    said = {(each["host"], each["cause"]) for each in told[question]["findings"]}
+    others = {(other.host, other.cause) for other in wave if other is not fault and _question(other) == question}
+    return frozenset(said - others)
+
+
+def _heal(stack: Stack, wave: Wave, told: Mapping[tuple[str, str], Document]) -> list[str]:
+    """What the findings say, in their order, each line once; and what somebody does of whom they can't know."""
+    said: list[str] = []
+    for fault in wave:
+        if fault.heals:
+            script(fault, fault.heals)
+            said.append(f"by hand on {fault.broken_on}: {fault.heals.strip()}")
+    by_hand = {each.cause for each in wave if each.heals}
+    commands = {
+        (command["on"], command["line"]): None
+        for answer in told.values()
+        for finding in answer["findings"]
+        if finding["cause"] not in by_hand
+        for command in finding["commands"]
+    }
+    for place, line in commands:
+        began = time.monotonic()
+        done = _typed(stack, place, line, {each.host: each.editor for each in wave if each.editor})
+        said.append(f"{place}# {line}  ({time.monotonic() - began:.1f} s)")
+        if done.returncode != 0:
+            said.append(f"exit status {done.returncode}: {done.stdout[-1500:]}")
+    return said
+
+
+def _typed(stack: Stack, place: str, line: str, editors: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    if place in LAB_HOSTS:
+        return on(place, f"EDITOR={shlex.quote(editors.get(place, 'false'))}\n{line}")
+    assert place == CONTROLLER, f"{place}: no host of the lab: {line}"
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=PROJECT,
+        env=stack.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+        check=False,
+    )
