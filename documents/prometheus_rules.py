@@ -40,8 +40,7 @@ def recording() -> list[dict[str, str]]:
     rules += [
         _rule(
             f"registry:http_registry_cache_hit:ratio_{WINDOW}",
-            f'sum by (registry) (increase({lookups}{{result="hit"}}[{WINDOW}])) / '
-            f"(sum by (registry) (increase({lookups}[{WINDOW}])) > 0)",
+            _rest(f'{lookups}{{result="miss"}}', lookups, WINDOW, " by (registry)"),
         ),
         _rule(
             f"registry:http_registry_saved_bytes:increase_{WINDOW}",
@@ -59,11 +58,15 @@ def recording() -> list[dict[str, str]]:
 
 def success(window: str, by: str = "") -> str:
     """Of the pulls that ended, the part that succeeded; none where none ended. Those that their users stopped don't
-    count. A sum that has no series of its kind is 0, not nothing."""
+    count."""
     pulls = "http_registry_pulls_total"
-    failed = f'sum{by} (increase({pulls}{{outcome="failed"}}[{window}]))'
-    ended = f'(sum{by} (increase({pulls}{{outcome=~"succeeded|failed"}}[{window}])) > 0)'
-    return f"1 - ({failed} / {ended} or 0 * {ended})"
+    return _rest(f'{pulls}{{outcome="failed"}}', f'{pulls}{{outcome=~"succeeded|failed"}}', window, by)
+
+
+def _rest(part: str, whole: str, window: str, by: str) -> str:
+    """What of a whole is not that part of it. A sum without any series is 0 here, not nothing."""
+    total = f"(sum{by} (increase({whole}[{window}])) > 0)"
+    return f"1 - (sum{by} (increase({part}[{window}])) / {total} or 0 * {total})"
 
 
 def alerts() -> list[dict[str, Any]]:

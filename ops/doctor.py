@@ -21,7 +21,7 @@ from ops import doctor_report
 from ops.configuration import tier_of, write_known_hosts
 from ops.diagnosis import SSH_FAILED, remedy
 from ops.doctor_findings import leave
-from ops.doctor_found import Found, found, steps
+from ops.doctor_found import Found, found, once, steps
 from ops.doctor_pulls import document as pull_document
 from ops.doctor_pulls import pulls
 from ops.doctor_server import folded, served
@@ -71,7 +71,7 @@ def examine(stack: Stack, *, image: str = "", host: str = "") -> dict[str, Any]:
         if not requests or (host and host not in requests):
             raise Usage(f"{host or stack.name}: no runtime and no registry there, by the settings; nothing to ask")
         answers = ask(stack, tier, requests)
-    result = document(stack.name, answers, wrong or folded(tier, found(answers.reports)))
+    result = document(stack.name, answers, wrong or once(folded(tier, found(answers.reports))))
     if not (wanted or wrong or host):
         leave(stack, tier, result)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from doctor.causes import AREA_OF, AREAS, CATALOGUE
@@ -90,6 +90,17 @@ def found(reports: Mapping[str, Mapping[str, Any]]) -> list[Found]:
             for finding in step["findings"]:
                 seen.setdefault((host, finding["cause"], finding["where"]), Found(host, Finding(**finding)))
     return ordered(seen.values())
+
+
+def once(all_found: Iterable[Found]) -> list[Found]:
+    """What several hosts meet at one place, and one change mends for all, is one finding; the others follow from it."""
+    first: dict[object, Found] = {}
+    for each in all_found:
+        key = (each.finding.cause, each.finding.where, str(each.document("")["commands"]))
+        known = first.setdefault(key, each)
+        if known is not each:
+            first[key] = replace(known, consequences=(*known.consequences, each, *each.consequences))
+    return list(first.values())
 
 
 def ordered(all_found: Iterable[Found]) -> list[Found]:

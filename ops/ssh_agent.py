@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -21,9 +22,9 @@ def holding(*keys: str | Path) -> Iterator[str]:
     Yields its socket (for SSH_AUTH_SOCK) and ends it afterwards. A text is in no file meanwhile.
     """
     with tempfile.TemporaryDirectory(prefix="agent-") as folder:
-        socket = Path(folder, "socket")
+        path = Path(folder, "socket")
         agent = subprocess.Popen(
-            ["ssh-agent", "-a", str(socket), "sh", "-c", UNTIL_WE_END],
+            ["ssh-agent", "-a", str(path), "sh", "-c", UNTIL_WE_END],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -31,14 +32,20 @@ def holding(*keys: str | Path) -> Iterator[str]:
         )
         try:
             deadline = time.monotonic() + 5
-            while not socket.exists() and time.monotonic() < deadline:
+            while not _listens(path) and time.monotonic() < deadline:
                 time.sleep(0.02)
             for key in keys:
                 text = key if isinstance(key, str) else key.read_text()
-                environment = {**os.environ, "SSH_AUTH_SOCK": str(socket)}
+                environment = {**os.environ, "SSH_AUTH_SOCK": str(path)}
                 subprocess.run(["ssh-add", "-q", "-"], input=text, text=True, env=environment, check=True)
-            yield str(socket)
+            yield str(path)
         finally:
             assert agent.stdin is not None
             agent.stdin.close()
             agent.wait()
+
+
+def _listens(path: Path) -> bool:
+    """Whether the agent is there; its socket is a moment before it listens."""
+    with socket.socket(socket.AF_UNIX) as tried:
+        return tried.connect_ex(str(path)) == 0

@@ -6,8 +6,12 @@ from typing import Tuple
 
 from doctor.finding import CONTROLLER, Cause
 
-FORGET = ("{server}", "grep -rlaF '{digest}' /var/cache/nginx/http-registry | xargs -r rm -f")
-"""A file of nginx's cache names on its second line what it is; nginx fetches anew what is gone."""
+FORGET = (
+    "{server}",
+    "grep -rlaF '{digest}' /var/cache/nginx/http-registry | xargs -r sh -c 'truncate -s 0 \"$@\"; rm -f \"$@\"' sh",
+)
+"""A file of nginx's cache names on its second line what it is. One that is only removed is served for some seconds more,
+since nginx keeps it open; an empty one is fetched anew."""
 
 CAUSES: Tuple[Cause, ...] = (
     Cause(

@@ -206,6 +206,15 @@ CAUSES: Tuple[Cause, ...] = (
         NOT_REACHED,
     ),
     Cause(
+        "firewall-loopback",
+        "{host} drops what it sends to itself",
+        "nginx on {host} can't reach the registry {registry} at 127.0.0.1: {where}.",
+        "Let loopback pass, here until the next boot; then mend what has set the rule.",
+        (("{host}", "{undo}"),),
+        (),
+        (*NOT_REACHED, *NOT_SERVED),
+    ),
+    Cause(
         "firewall-changed",
         "{host} drops {clients}, whom the settings let in",
         "The stack's own rules are not as it has written them: {where}.",

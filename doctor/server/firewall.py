@@ -92,13 +92,6 @@ def way_out(host: Host, address: str, port: int) -> Optional[Stopped]:
     return Stopped(_where(answered), _evidence(answered), undo(host, answered, out=True))
 
 
-def stops_itself(host: Host, address: str, port: int) -> bool:
-    """Whether this host's rules stop it on the way to an address of its own."""
-    own = ipaddress.ip_address(address)
-    answered = answer(host, Question(own, port, own), live_rules(host, own.version), Routes(host))
-    return answered.verdict in (DROPPED, REJECTED)
-
-
 def _cause(asking: Asking) -> str:
     place = asking.answer.walk.place
     if place is None:
@@ -147,14 +140,18 @@ def _by_iptables(host: Host, place: Place, packet: Packet, peer: Address, out: b
     program = f"{place.by if host.has(place.by) else place.by.split('-')[0]} -t {place.table}"
     if about_the_port and place.text.startswith("-A "):
         return f"{program} -D {place.text[len('-A ') :]}"
+    to_itself = {"-i lo": packet.in_interface, "-o lo": packet.out_interface}
+    alone = next((words for words, interface in to_itself.items() if interface == LOOPBACK), "")
     side = "-d" if out else "-s"
-    return f"{program} -I {place.chain} -p tcp {side} {peer} --dport {packet.port} -j ACCEPT"
+    return f"{program} -I {place.chain} {alone or f'-p tcp {side} {peer} --dport {packet.port}'} -j ACCEPT"
 
 
 def _by_nft(host: Host, place: Place, packet: Packet, peer: Address, out: bool, about_the_port: bool) -> str:
     handle = _handle(host, place) if about_the_port else ""
     if handle:
         return f"nft delete rule {place.table} {place.chain} handle {handle}"
+    if packet.in_interface == LOOPBACK:
+        return f"nft insert rule {place.table} {place.chain} iifname lo accept"
     family, side = "ip" if peer.version == 4 else "ip6", "daddr" if out else "saddr"
     return f"nft insert rule {place.table} {place.chain} {family} {side} {peer} tcp dport {packet.port} accept"
 

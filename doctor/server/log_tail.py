@@ -30,6 +30,8 @@ def nginx_errors(host: Host, minutes: float = MINUTES) -> List[str]:
 
 def journal(host: Host, unit: str, minutes: float = MINUTES) -> List[str]:
     """What a unit has logged, and systemd about it, oldest first."""
+    if not host.has("journalctl"):
+        return []
     done = host.run(
         "journalctl", "-q", "--no-pager", "-o", "cat", "-n", "500", f"--since=-{minutes:g}min", "-u", unit, timeout=4
     )

@@ -94,7 +94,7 @@ def _site(host: Host, served: Served) -> Optional[Finding]:
     facts = _facts(host)
     for port, name, *of in facts.get("probes", []):
         for probe in probes_for(port, name, facts.get("ipv6", False), *of):
-            if firewall.stops_itself(host, probe.address, port):
+            if firewall.way_out(host, probe.address, port):
                 continue
             shown = _other_site(probe, facts["generation"])
             if shown:

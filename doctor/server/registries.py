@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from typing import Any, Iterator, Mapping, Optional
+from urllib.parse import urlsplit
 
 from doctor.finding import Finding
+from doctor.server import firewall
 from doctor.server.http_asking import ask, why
 from doctor.server.served import Served, endpoints
 from hostctl import docker_api
@@ -66,6 +68,9 @@ def _container(host: Host, each: Mapping[str, Any], values: Mapping[str, str]) -
         try:
             said = ask(f"{each['url']}/v2/", verify=False).status
         except OSError as failure:
+            stopped = firewall.way_out(host, "127.0.0.1", urlsplit(each["url"]).port or 0)
+            if stopped:
+                return Finding("firewall-loopback", stopped.where, stopped.evidence, {**values, "undo": stopped.undo})
             status, evidence = "running, but silent", f"GET {each['url']}/v2/: {why(failure)}"
         else:
             if said in ALIVE:

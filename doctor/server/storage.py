@@ -28,7 +28,7 @@ DATA = "/var/lib/registry"
 def look(host: Host, served: Served) -> Iterator[Finding]:
     """Each file system once; then what holds pushes off."""
     used: Dict[str, List[Tuple[str, Path, str]]] = {}
-    mounts = _mounts(host)
+    mounts = _mounts()
     for what, path, broken in _folders(host, served):
         used.setdefault(mount_of(path, mounts), []).append((what, path, broken))
     for mount, entries in used.items():
@@ -72,9 +72,9 @@ def _volume(host: Host, container: str) -> str:
     return next((str(each["Source"]) for each in mounts if each["Destination"] == DATA), "")
 
 
-def _mounts(host: Host) -> List[str]:
+def _mounts() -> List[str]:
     """Where something is mounted (proc(5), /proc/pid/mounts)."""
-    lines = host.path("/proc/self/mounts").read_text().splitlines()
+    lines = Path("/proc/self/mounts").read_text().splitlines()
     return [re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line.split()[1]) for line in lines]
 
 

@@ -209,8 +209,8 @@ def _file(arguments: List[str]) -> str:
 def _written(host: Host, containerd: Containerd) -> float:
     """When the file, or one that it imports, was changed last; one that was put back, with its old date, too."""
     paths = [containerd.file, *map(str, containerd.dump.get("imports") or [])]
-    found = [host.path(each) for each in paths]
-    return max((each.stat().st_ctime for each in found if each.is_file()), default=0.0)
+    found = [file for each in map(host.path, paths) for file in each.parent.glob(each.name)]
+    return max((each.stat().st_ctime for each in found), default=0.0)
 
 
 def _environment(state: Service) -> Dict[str, str]:

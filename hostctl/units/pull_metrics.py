@@ -32,8 +32,6 @@ STATE = f"/var/lib/private/{SERVICE}"
 """Where systemd has the folder of a service with a user of its own; /var/lib/<name> leads there."""
 PAGE = f"/run/{SERVICE}/status.json"
 """What the status page shows; nginx's workers may read it."""
-FINDINGS = "/var/lib/http-registry/findings.json"
-"""What doctor found last: {"findings": [...], "at": ISO 8601}. The service only reads it."""
 SECONDS = 5.0
 
 

@@ -94,6 +94,27 @@ def test_the_way_out(empty: ReachWorld, breaks: str, undo: str) -> None:
     assert firewall.way_out(empty.host, FRIEND, PORT) is None
 
 
+ITSELF = {
+    "a policy": ("iptables-nft -P INPUT DROP", "-I INPUT -i lo -j ACCEPT"),
+    "the way out": ("iptables-nft -P OUTPUT DROP", "-I OUTPUT -o lo -j ACCEPT"),
+    "nft": (f"{NFT} nft add rule inet theirs in drop", "nft insert rule inet theirs in iifname lo accept"),
+}
+
+
+@pytest.mark.parametrize(("breaks", "undo"), ITSELF.values(), ids=ITSELF)
+def test_a_host_that_does_not_let_itself_in(empty: ReachWorld, breaks: str, undo: str) -> None:
+    asked = [("127.0.0.1", "127.0.0.1", 5083)]
+    assert firewall.way_out(empty.host, "127.0.0.1", 5083) is None
+    empty.host.must("sh", "-c", breaks)
+    stopped = firewall.way_out(empty.host, "127.0.0.1", 5083)
+    assert stopped is not None
+    assert undo in stopped.undo
+    assert empty.connect(asked) != [REACHED]
+    empty.host.must("sh", "-c", stopped.undo)
+    assert firewall.way_out(empty.host, "127.0.0.1", 5083) is None
+    assert empty.connect(asked, 2.5) == [REACHED]
+
+
 def test_each_rule_is_told_once_with_all_whom_it_stops(empty: ReachWorld) -> None:
     empty.host.must("sh", "-c", "iptables-nft -P INPUT DROP; iptables-nft -A INPUT -s 10.9.2.2 -j DROP")
     found = {each.where: each.values["clients"] for each in firewall.look(empty.host, served(FRIEND, STRANGER))}

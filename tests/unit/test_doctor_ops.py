@@ -12,7 +12,7 @@ from doctor.pull import Image, read_pull
 from ops import doctor_report
 from ops.configuration import tier_of
 from ops.doctor import Answers, document, requests_of, status
-from ops.doctor_found import Found, found
+from ops.doctor_found import Found, found, once
 from ops.doctor_pulls import document as pull_document
 from ops.doctor_pulls import pulls
 from settings import Tier, parse
@@ -101,6 +101,14 @@ def test_two_runtimes_that_meet_the_same_thing_are_one_finding() -> None:
     assert [each.finding.evidence for each in found({"a": same})] == ["docker says so"]
     assert len(found({"a": other})) == 2
     assert len(found({"a": same, "b": same})) == 2
+
+
+def test_what_several_hosts_meet_at_one_place_is_one_finding_where_one_change_mends_it() -> None:
+    missing = report(("docker", "manifest-unknown", MIRROR))
+    (told,) = once(found({"a": missing, "b": missing}))
+    assert (told.host, [each.host for each in told.consequences]) == ("a", ["b"])
+    unknown = report(("docker", "host-name-unknown", MIRROR), name="r", server_address="192.0.2.1")
+    assert len(once(found({"a": unknown, "b": unknown}))) == 2, "each has a file to mend"
 
 
 def test_findings_come_in_the_order_of_a_pull_and_the_first_gives_the_status() -> None:

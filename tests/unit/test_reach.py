@@ -220,12 +220,11 @@ def test_the_host_itself_asks() -> None:
     rules = "*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -d 10.9.1.2/32 -p tcp -m tcp --dport 5080 -j DROP\nCOMMIT\n"
     told = {"iptables-save": rules, "ip -4 route get 10.9.1.2 from 10.9.1.1": "10.9.1.2 from 10.9.1.1 dev lan0 uid 0"}
     report = reach(answers(**told), {"to": "10.9.1.2", "port": 5080})
-    assert lines(report)[:2] == [
-        "10.9.1.1 -> 10.9.1.2 port 5080, out by lan0: dropped",
-        "  iptables-nft: table filter, chain OUTPUT, rule 1: -A OUTPUT -d 10.9.1.2/32 -p tcp -m tcp --dport 5080 -j DROP",
-    ]
+    said, why = lines(report)[:2]
+    assert said == "10.9.1.1 -> 10.9.1.2 port 5080, out by lan0: dropped"
+    assert why.endswith("chain OUTPUT, rule 1: -A OUTPUT -d 10.9.1.2/32 -p tcp -m tcp --dport 5080 -j DROP")
     assert reach(answers(**told), {"to": "10.9.1.2", "port": 5081})["verdict"] == "reaches"
-    with pytest.raises(HostError, match="10.9.7.7: this host has no route there"):
+    with pytest.raises(HostError, match=r"10\.9\.7\.7: this host has no route there"):
         reach(answers(**told), {"to": "10.9.7.7", "port": 5081})
 
 

@@ -20,7 +20,7 @@ class Fault:
     name: str
     """What is broken, for the table."""
     host: str
-    """Where doctor must find it."""
+    """Where doctor must find it; `controller` for what no host is asked for."""
     breaks: str = ""
     undo: str = "true"
     """Leaves nothing of it behind, whatever has happened; where it was broken."""
@@ -32,6 +32,8 @@ class Fault:
     """What doctor is asked for, and then on `host` alone; empty: all that the settings serve, on all hosts."""
     heals: str = ""
     """What somebody does whose commands doctor can't know, where it was broken; empty: the finding's own commands."""
+    editor: str = ""
+    """What somebody does in the editor that a command opens: a command that takes the file."""
     instead: str = ""
     """What is asked for once it is healed, where it was the image that was wrong."""
 

@@ -74,3 +74,11 @@ save_rules() {
 restore_rules() {
     [ ! -e $SAVED.rules ] || { iptables-restore < $SAVED.rules && rm $SAVED.rules; }
 }
+
+# On the registry's host: the file of the cache that has the layer of library/app:1.
+cached() {
+    url=$MIRROR/v2/library/app
+    layer=$(curl -fsS $url/manifests/1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["layers"][0]["digest"])')
+    curl -fsS -o /dev/null $url/blobs/$layer
+    grep -rlaF "$layer bytes=" $CACHES
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,9 +17,13 @@ from ops import doctor, doctor_report
 from ops.proof import on
 from ops.stack import PROJECT, Stack
 from tests.lab.doctor.fault import PRELUDE, Fault, Wave
+from tests.lab.hosts import without_records
 
 Document = Mapping[str, Any]
 """What `make doctor JSON=1` prints."""
+AT_ONCE = 4
+"""Questions; each is one to a client, and one to the registry's host."""
+ANEW = re.compile(r"[0-9a-f]{64}  /etc/nginx/(conf\.d/)?http-registry|/var/cache/nginx/|^[-+] [0-9a-f]{12}$")
 LAB_HOSTS = {each.name for each in HOSTS}
 
 
@@ -35,6 +41,18 @@ class Outcome:
     """The commands, and what they printed where one failed."""
     seconds: float
     """Those that doctor's answer took."""
+
+
+def others(before: Mapping[str, list[str]]) -> list[str]:
+    """What is not on the hosts as it was, but for what `make up` makes anew each time: bcrypt's salt, a container; and the cache."""
+    wrong = []
+    for name, lines in before.items():
+        now = without_records(name)
+        differing = [f"- {each}" for each in lines if each not in now] + [
+            f"+ {each}" for each in now if each not in lines
+        ]
+        wrong += [f"{name}: {each}" for each in differing if not ANEW.search(each)]
+    return wrong
 
 
 def script(fault: Fault, what: str) -> str:
@@ -83,16 +101,19 @@ def _on_hosts(faults: Wave, do: Callable[[Fault], str]) -> None:
 
 
 def _question(fault: Fault) -> tuple[str, str]:
-    return (fault.image, fault.host if fault.image else "")
+    return (fault.image, fault.host if fault.image and fault.host != CONTROLLER else "")
 
 
 def _ask(stack: Stack, wave: Wave, *, instead: bool) -> dict[tuple[str, str], Document]:
     """doctor's answers by the question: of all faults without an image there is one."""
     questions = {_question(each): each for each in wave}
-    return {
-        question: doctor.examine(stack, image=(instead and fault.instead) or fault.image, host=question[1])
-        for question, fault in questions.items()
-    }
+
+    def ask(question: tuple[str, str]) -> Document:
+        fault = questions[question]
+        return doctor.examine(stack, image=(instead and fault.instead) or fault.image, host=question[1])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(questions, pool.map(ask, questions), strict=True))
 
 
 def _expected(fault: Fault, clients: list[str]) -> frozenset[tuple[str, str]]:
@@ -124,16 +145,16 @@ def _heal(stack: Stack, wave: Wave, told: Mapping[tuple[str, str], Document]) ->
     }
     for place, line in commands:
         began = time.monotonic()
-        done = _typed(stack, place, line)
+        done = _typed(stack, place, line, {each.host: each.editor for each in wave if each.editor})
         said.append(f"{place}# {line}  ({time.monotonic() - began:.1f} s)")
         if done.returncode != 0:
             said.append(f"exit status {done.returncode}: {done.stdout[-1500:]}")
     return said
 
 
-def _typed(stack: Stack, place: str, line: str) -> subprocess.CompletedProcess[str]:
+def _typed(stack: Stack, place: str, line: str, editors: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     if place in LAB_HOSTS:
-        return on(place, line)
+        return on(place, f"EDITOR={shlex.quote(editors.get(place, 'false'))}\n{line}")
     assert place == CONTROLLER, f"{place}: no host of the lab: {line}"
     return subprocess.run(
         ["bash", "-c", line],

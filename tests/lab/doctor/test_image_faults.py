@@ -1,0 +1,36 @@
+"""Decides that doctor names what is wrong with one image, asked for by its name: most are in registries of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ops.stack import Stack
+from tests.lab.doctor.conftest import TRIED
+from tests.lab.doctor.fault import Fault, waves
+from tests.lab.doctor.foreign_registries import foreign_registries
+from tests.lab.doctor.trying import Outcome, others, try_wave
+from tests.lab.hosts import HOSTS, without_records
+
+pytestmark = pytest.mark.lab
+[WAVE] = waves("image_faults.yaml")
+
+
+@pytest.fixture(scope="module")
+def outcomes(stack: Stack) -> Iterator[list[Outcome]]:
+    """All of them, there at the same time; afterwards the hosts are as before."""
+    before = {name: without_records(name) for name in HOSTS}
+    with foreign_registries():
+        tried = try_wave(stack, WAVE, [])
+    TRIED.extend(tried)
+    yield tried
+    assert not others(before)
+
+
+@pytest.mark.parametrize("fault", WAVE, ids=lambda fault: f"{fault.cause}-{fault.host}")
+def test_it_is_named_and_healed(fault: Fault, outcomes: list[Outcome]) -> None:
+    [tried] = [each for each in outcomes if each.fault == fault]
+    assert tried.named == tried.expected, tried.told
+    assert not tried.left
+    assert tried.seconds < 10
