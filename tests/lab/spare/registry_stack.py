@@ -102,14 +102,14 @@ def push(login, repository, tag):
 
 
 @contextmanager
-def registry_stack(folder: Path) -> Iterator[Registry]:
-    """Bring it up; afterwards both hosts are as they were before."""
+def registry_stack(folder: Path, **changed: Any) -> Iterator[Registry]:
+    """Bring it up; afterwards both hosts are as they were before. `changed`: settings that are others."""
     before = {name: without_records(name) for name in PAIR}
     with on_the_lab(folder) as checkout:
         registry = Registry(checkout)
         checkout.write(STACK, "config: {}\n")
         checkout.pulumi("stack", "init", STACK)
-        registry.configure()
+        registry.configure(**changed)
         for user in ("pusher", "puller"):
             registry.set_password(user, f"first-of-{user}")
         try:
