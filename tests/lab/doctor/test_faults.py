@@ -13,6 +13,7 @@ from ops.configuration import tier_of
 from ops.stack import Stack
 from tests.lab.doctor.conftest import TRIED
 from tests.lab.doctor.fault import Wave, waves
+from tests.lab.doctor.site import Lab
 from tests.lab.doctor.trying import others, try_wave
 from tests.lab.hosts import HOSTS, without_records
 
@@ -37,7 +38,7 @@ def test_a_healthy_fleet_has_no_finding(stack: Stack, before: dict[str, list[str
 @pytest.mark.parametrize("wave", WAVES, ids=lambda wave: "+".join(each.cause for each in wave))
 def test_it_is_named_and_healed(wave: Wave, stack: Stack, before: dict[str, list[str]]) -> None:
     clients = [each.host for each in tier_of(stack.name).runtimes]
-    tried = try_wave(stack, wave, clients)
+    tried = try_wave(Lab(stack), wave, clients)
     TRIED.extend(tried)
     for each in tried:
         assert each.named == each.expected, f"{each.fault.name}: {each.told}"
