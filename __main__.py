@@ -100,6 +100,7 @@ def declare(loaded: Loaded) -> None:
                 loaded.servers,
                 loaded.registry_files,
                 loaded.upstream_passwords(),
+                loaded.authorities,
             ),
             after=[*guards[tier.proxy.host], *registries],
         )

@@ -10,6 +10,7 @@ import pulumi
 
 from components.host import Host
 from documents import nginx_site, origin
+from settings.certificates import Certificate
 from settings.registry_files import RegistryFiles
 from settings.server_certificates import ServerCertificate
 from settings.tier import Tier
@@ -19,7 +20,8 @@ from settings.tier import Tier
 class NginxAuthProxyArgs:
     """`passwords`: each user's, by the user's name, as secrets. `tls_secrets`: each private key, or the PIN of the
     token that holds it, by the key's name. `certificates`: by the key's name. `registry_files`: by the registry's name.
-    `upstream_passwords`: of the caches that log in at their upstreams, by the secrets' names.
+    `upstream_passwords`: of the caches that log in at their upstreams, by the secrets' names. `authorities`:
+    the tier's.
     """
 
     host: Host
@@ -29,6 +31,7 @@ class NginxAuthProxyArgs:
     certificates: Mapping[str, ServerCertificate]
     registry_files: Mapping[str, RegistryFiles]
     upstream_passwords: Mapping[str, pulumi.Output[str]]
+    authorities: Sequence[Certificate] = ()
 
 
 class NginxAuthProxy(pulumi.ComponentResource):
@@ -49,7 +52,7 @@ class NginxAuthProxy(pulumi.ComponentResource):
         """`after`: what must be in place before its ports open: the firewall, and the registries behind it."""
         earlier = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="proxy")])  # its name had no host
         super().__init__("http-registry:index:NginxAuthProxy", name, None, pulumi.ResourceOptions.merge(opts, earlier))
-        site = nginx_site.render(args.tier, args.certificates, args.registry_files)
+        site = nginx_site.render(args.tier, args.certificates, args.registry_files, args.authorities)
         users = [{"name": user.name, "role": user.role} for user in site.users]
         by_unit: dict[str, Mapping[str, str]] = {}
         by_unit["nginx-proxy"] = {

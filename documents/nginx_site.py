@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from documents import nginx_hosted, nginx_mirror, nginx_passwords, nginx_tls
+from documents import nginx_hosted, nginx_mirror, nginx_passwords, nginx_status, nginx_tls
 from documents.canary import canaries
 from documents.document import HEADER_LINE, Document
 from documents.nginx_cache import API_VERSION, hidden, host, passing, zone
@@ -21,6 +21,7 @@ from documents.nginx_errors import error_locations, error_pages
 from documents.nginx_text import Directive, block, directive, text
 from hostctl.nginx_conf import MARKER, OPEN_FILES, OPENSSL_CONF, OURS, RIGHT, SITE
 from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
+from settings.certificates import Certificate
 from settings.proxy import Endpoint, Limits, User
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_files import RegistryFiles
@@ -132,10 +133,12 @@ def render(
     tier: Tier,
     certificates: Mapping[str, ServerCertificate] | None = None,
     registry_files: Mapping[str, RegistryFiles] | None = None,
+    authorities: Sequence[Certificate] = (),
 ) -> NginxSite:
     """The site of a tier that has a proxy.
 
     `certificates`: those of endpoints with TLS, by the names of their keys. `registry_files`: what the registries name.
+    `authorities`: those of the tier, for the status page.
     """
     assert tier.proxy is not None
     certificates = certificates or {}
@@ -158,6 +161,7 @@ def render(
         *(nginx_tls.certificate(key, each.pem) for key, each in certificates.items()),
         *_authorities(tier, registry_files or {}),
         *_openssl_conf(with_tls),
+        *nginx_status.files(tier, authorities),
     )
     unmarked = _site(tier, "", certificates)
     generation = _digest([unmarked, *(each.text for each, _ in optional), *(each.text for each in more)])
@@ -183,6 +187,8 @@ def _caches(tier: Tier) -> Iterable[str]:
             yield nginx_hosted.verdicts_folder(each)
     if _any_passwords(tier):
         yield nginx_passwords.FOLDER
+    if nginx_status.endpoint(tier):
+        yield nginx_status.FINDINGS_FOLDER  # goes with the site, too
 
 
 def _endpoint_ports(tier: Tier) -> dict[int, bool]:
@@ -229,7 +235,8 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
     assert tier.proxy is not None
     proxy = tier.proxy
     behind = {each.registry: tier.registry(each.registry) for each in proxy.endpoints}
-    shared = [_log_format(), *_clients(tier), _plain_paths(), host(), *_limits(proxy.limits)]
+    page = nginx_status.endpoint(tier)
+    shared = [_log_format(), *_clients(tier), _plain_paths(page), host(), *_limits(proxy.limits)]
     if _any_passwords(tier):
         shared += nginx_passwords.shared(proxy.limits)
     if any(isinstance(each, HostedRegistry) for each in behind.values()):
@@ -255,6 +262,8 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
             servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
             store = _store(registry) or backend
             locations = nginx_hosted.locations(endpoint, registry, backend, store, added, each_slice_logged=measured)
+        if endpoint == page:
+            locations = (*locations, *nginx_status.locations(added))
         servers.append(_server(tier, endpoint, generation, [*_tls(endpoint, certificates), *locations]))
         servers += _redirect(endpoint, generation)
     return HEADER_LINE + text([*zones, *shared, *servers])
@@ -380,14 +389,18 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _plain_paths() -> Directive:
-    """nginx picks the location by the decoded path but passes the raw one on: only paths where both are the same."""
+def _plain_paths(page: Endpoint | None) -> Directive:
+    """nginx picks the location by the decoded path but passes the raw one on: only paths where both are the same.
+
+    1 for those of every endpoint, another value for those that `page` has besides.
+    """
     segments = f"({PATH_SEGMENT}/)*({PATH_SEGMENT})?"
+    status = [directive(nginx_status.PLAIN_PATH, "status")] if page else []
     return block(
         "map",
         "$request_uri",
         "$http_registry_plain_path",
-        body=[directive("default", 0), directive(MARKER, 1), directive(f"~^/v2/{segments}([?]|$)", 1)],
+        body=[directive("default", 0), directive(MARKER, 1), directive(f"~^/v2/{segments}([?]|$)", 1), *status],
     )
 
 
@@ -411,6 +424,8 @@ def _server_name(name: str) -> str:
 
 def _server(tier: Tier, endpoint: Endpoint, generation: str, locations: Sequence[Directive]) -> Directive:
     assert tier.proxy is not None
+    page = nginx_status.endpoint(tier)
+    other_paths = ("!=", "1)") if page and page != endpoint else ("=", "0)")
     return block(
         "server",
         body=[
@@ -435,7 +450,7 @@ def _server(tier: Tier, endpoint: Endpoint, generation: str, locations: Sequence
             _version(),
             *error_pages(),
             block("if", "($http_registry_client", "=", "stranger)", body=[directive("return", 403)]),
-            block("if", "($http_registry_plain_path", "=", "0)", body=[directive("return", 404)]),
+            block("if", "($http_registry_plain_path", *other_paths, body=[directive("return", 404)]),
             _marker(generation),
             *locations,
             *error_locations(),

@@ -10,7 +10,7 @@ from hostctl.docker_cli_config import Login
 from registry_outputs.contract import Outputs, PullCredentials
 from settings.certificates import Certificate
 from settings.proxy import Endpoint, User
-from settings.registries import CacheRegistry, HostedRegistry
+from settings.registries import HostedRegistry
 from settings.tier import Tier, base_url
 
 
@@ -59,14 +59,7 @@ def _puller(tier: Tier) -> User | None:
 
 def _asking(tier: Tier) -> list[str]:
     """The servers that ask for the login of a user of the proxy before they let somebody pull."""
-    return [urlsplit(_url(each)).netloc for each in _endpoints(tier) if _asks(tier, each)]
-
-
-def _asks(tier: Tier, endpoint: Endpoint) -> bool:
-    registry = tier.registry(endpoint.registry)
-    if isinstance(registry, CacheRegistry):
-        return endpoint.login
-    return registry.token is None and not endpoint.anonymous_pull
+    return [urlsplit(_url(each)).netloc for each in _endpoints(tier) if tier.asks_readers(each)]
 
 
 def _signers(tier: Tier, authorities: Iterable[Certificate]) -> str:

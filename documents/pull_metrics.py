@@ -20,7 +20,6 @@ from documents.sandbox import SANDBOX
 from hostctl.unit import HEADER
 from hostctl.units.pull_metrics import (
     CONFIG,
-    FINDINGS,
     NODE_FILE,
     NODE_PROGRAM,
     PAGE,
@@ -121,7 +120,6 @@ def _config(
         "relayed": relayed(tier),
         "state": f"/var/lib/{SERVICE}/state.json",
         "page": PAGE,
-        "findings": FINDINGS,
     }
 
 
@@ -186,7 +184,6 @@ StateDirectory={SERVICE}
 StateDirectoryMode=0700
 RuntimeDirectory={SERVICE}
 RuntimeDirectoryMode=0755
-RuntimeDirectoryPreserve=restart
 UMask=0022
 # nginx's log, volumes and caches are others' own.
 AmbientCapabilities=CAP_DAC_READ_SEARCH

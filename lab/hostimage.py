@@ -114,14 +114,14 @@ def read(tar: Path, member: str) -> bytes:
     raise KeyError(f"{member} is not in {tar}")
 
 
-def program(name: str) -> Path:
+def program(name: str, folder: str = "usr/sbin") -> Path:
     """A program of the hosts' Debian, for tests on this machine that need nothing else of it. lab/up makes its source.
 
     Raises FileNotFoundError as long as lab/up has not made the hosts' root file system.
     """
 
-    def build(folder: Path) -> None:
-        (folder / name).write_bytes(read(target() / ROOTFS, f"./usr/sbin/{name}"))
-        (folder / name).chmod(0o755)
+    def build(made: Path) -> None:
+        (made / name).write_bytes(read(target() / ROOTFS, f"./{folder}/{name}"))
+        (made / name).chmod(0o755)
 
     return cached(entry(name, [target().name]), build) / name

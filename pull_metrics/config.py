@@ -26,10 +26,10 @@ class Part:
 @dataclass(frozen=True)
 class Config:
     """`listen`: addresses. `log`: nginx's. `registries`: by the endpoint that serves them, (name, port). `caches`:
-    which of them are caches. `folders`: what is measured, by (what, registry), with the most bytes that it may hold, 0 where
-    only the disk ends it. `certificates`: when each ends, seconds since 1970. `relayed`: URLs of this machine's own
-    metrics that are passed on, by the path that asks for them. `state`, `page`, `findings`: files of what is kept, of
-    what the status page shows, of what doctor has left."""
+    which of them are caches. `folders`: what is measured, by (what, registry), with the most bytes that it may hold, 0
+    where only the disk ends it. `certificates`: when each ends, seconds since 1970. `relayed`: URLs of this machine's
+    own metrics that are passed on, by the path that asks for them. `state`, `page`: files of what is kept, and of what
+    the status page shows."""
 
     stack: str
     generation: str
@@ -45,7 +45,6 @@ class Config:
     relayed: Mapping[str, str]
     state: str
     page: str
-    findings: str
 
 
 def read(text: str) -> Config:
@@ -67,7 +66,6 @@ def read(text: str) -> Config:
             relayed=dict(data["relayed"]),
             state=data["state"],
             page=data["page"],
-            findings=data["findings"],
         )
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
         raise ConfigError(f"configuration: {type(wrong).__name__}: {wrong}") from None

@@ -72,14 +72,11 @@ class Service:
                 "figures": self._figures.as_data(),
             }
             figures = self._figures.summary(now, self._measured.limit)
-        found = _read(Path(self._config.findings))
         page = {
             "at": datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
             "stack": self._config.stack,
             "parts": self._measured.parts(),
             "figures": figures,
-            "findings": found.get("findings") or [],
-            "findings_at": found.get("at"),
         }
         _write(Path(self._config.state), kept, 0o600)
         _write(Path(self._config.page), page, 0o644)

@@ -2,7 +2,8 @@
 
 What the runtimes ask for, seen of Docker 20.10 and 29, containerd 1.6 and 2.4: HEAD of the tag, GET of its manifest by
 digest, GET of each blob. Docker pings `/v2/` before, and asks for a tag by GET where the HEAD failed; containerd 2 asks
-twice after a 5xx, and six times after a 429. All ask again with a login after a 401.
+twice after a 5xx, six times after a 429, five times with a password that is wrong. All ask again with a login after a
+401.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pull_metrics.pull import Key, Pull
 AT_ONCE = 1.0
 """Seconds within which a runtime asks again by itself."""
 WRITING = ("POST", "PUT", "PATCH", "DELETE")
-TRIES_AFTER_LIMIT = 6
+TRIES = 6
+"""How often a runtime asks at most where it is told to wait, or who it is once more."""
 CANARY = "http-registry/canary"
 
 Pinger = Tuple[Tuple[str, int], str, str]
@@ -128,10 +130,10 @@ def _goes_on(pull: Pull, request: Request) -> bool:
     if method != request.method:
         return False
     same = sum(each == (method, status, user) for each in pull.questions)
-    if status == 401:
-        return request.status != 401 or (not user and bool(request.user))
-    if status == 429:
-        return same < TRIES_AFTER_LIMIT
+    if status == 401 and not request.user:
+        return request.status != 401  # a token has no user
+    if status in (401, 429):
+        return same < TRIES
     return status >= 500 and _asks_twice(request.agent) and same < 2
 
 

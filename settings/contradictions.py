@@ -11,6 +11,7 @@ from typing import Any
 from settings.metrics_rules import metrics_contradictions
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
+from settings.status_page_rules import status_page_contradictions
 from settings.tier import Host, server
 from settings.tls_rules import tls_contradictions, tls_secrets, with_tls
 from settings.values import USER_NAME, Settings
@@ -58,6 +59,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
             {item.get("name"): item.get("address") for _, item in hosts},
             _taken(hosts, containers, endpoints, proxy.get("host")),
         ),
+        *status_page_contradictions(data),
     ]
 
 

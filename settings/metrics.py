@@ -42,7 +42,8 @@ class Metrics(Settings):
     """A pull has ended when its client has asked for nothing of it for so long. Docker waits up to 20 s before it tries
     a layer again, so less than that may count one pull as two."""
     status_page: bool = False
-    """Whether the proxy's endpoints show `/status/` to their users."""
+    """Whether the proxy serves a page at `/status/`, at its first endpoint that asks each reader for a password
+    (docs/status-page.md)."""
 
 
 def debug_port(port: int) -> int:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from settings.firewall import Firewall, Rule
 from settings.metrics import Metrics
-from settings.proxy import Proxy
+from settings.proxy import Endpoint, Proxy
 from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
 from settings.values import Address, HostKey, Name, Port, Settings, distinct
@@ -76,6 +76,13 @@ class Tier(Settings):
     def behind_proxy(self, registry: Registry) -> bool:
         """Whether clients reach the registry through the proxy only."""
         return self.proxy is not None and any(each.registry == registry.name for each in self.proxy.endpoints)
+
+    def asks_readers(self, endpoint: Endpoint) -> bool:
+        """Whether whoever pulls at this endpoint of the proxy has to be one of the proxy's users."""
+        registry = self.registry(endpoint.registry)
+        if isinstance(registry, CacheRegistry):
+            return endpoint.login
+        return registry.token is None and not endpoint.anonymous_pull
 
     def url(self, registry: Registry) -> str:
         """Where clients reach the registry: scheme, host and port, the port left out if it is the scheme's own.

@@ -18,7 +18,7 @@ CAUSES: Tuple[Cause, ...] = (
         "connection-refused",
         "dial tcp {address}:{port}: connect: connection refused",
         "{address} answers, but nobody listens on port {port} there, or a firewall says so.",
-        "Start what should listen, or mend the port: in the image's name, or where {said_by} has it.",
+        "Start what should listen, or mend the port: in the image's name, or in what leads there ({said_by}).",
         (("{server}", "systemctl restart {service}"),),
         (r"^(?!.*token\?).*connect: connection refused",),
     ),

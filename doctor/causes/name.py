@@ -18,7 +18,7 @@ CAUSES: Tuple[Cause, ...] = (
     Cause(
         "host-name-unknown",
         "dial tcp: lookup {name}: no such host",
-        "This host can't find the address of {name}, which {said_by} names.",
+        "This host can't find the address of {name}, which {runtime} asks by {said_by}.",
         "Put the name into the DNS, or name the server by its address: proxy.endpoints.N.server_name. Until then a "
         "line in /etc/hosts does it.",
         (LINE,),

@@ -24,6 +24,13 @@ CAUSES: Tuple[Cause, ...] = (
         (r"certificate signed by unknown authority", r"x509: certificate is not trusted"),
     ),
     Cause(
+        "tls-authority-not-read",
+        "x509: certificate signed by unknown authority, although curl on the host takes it",
+        "The host's own store has the authority, but since after {runtime} was started, and that reads it once.",
+        "Restart the runtime; or name the authority in the settings (authorities.N), which needs no restart.",
+        (("{host}", "systemctl restart {runtime}"),),
+    ),
+    Cause(
         "tls-expired",
         "x509: certificate has expired or is not yet valid",
         "The certificate at {url} counts no longer, or not yet; its end is {ends}.",

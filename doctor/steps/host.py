@@ -43,7 +43,7 @@ def look(walk: Walk) -> Seen:
             return _full(walk, folder, f"{evidence}, {needed >> 20} MB are needed")
         if disk.f_files and disk.f_favail < INODES:
             return _full(walk, folder, f"{folder}: {disk.f_favail} inodes free of {disk.f_files}")
-    return walk.ok("host", f"{', '.join(told)}; clock {walk.skew:+.1f} s")
+    return walk.ok("host", f"{', '.join(told)}; the clock is right")
 
 
 def _full(walk: Walk, folder: str, evidence: str) -> Seen:

@@ -10,6 +10,7 @@ from doctor.finding import Seen
 from doctor.http_client import Connection, Place, Unanswered, ask
 from doctor.shown_certificate import Shown, shown
 from doctor.trust import context, system_bundle
+from doctor.unread_authorities import unread
 from doctor.walk import Walk
 
 TLS_WANTED = (b"plain HTTP request was sent to HTTPS port", b"HTTP request to an HTTPS server")
@@ -34,10 +35,35 @@ def _secure(walk: Walk) -> Seen:
     connection = Connection(server)
     try:
         connection.connect()
+        if walk.endpoint.verify and walk.endpoint.system_trust and (found := _by_unread(walk, server)):
+            return walk.broken("tls", "tls-authority-not-read", found, found.split(":")[0])
         said = f"{connection.secure.version()}, " + ("certificate trusted" if walk.endpoint.verify else "not verified")
         return walk.ok("tls", said)
     except OSError as failure:
         return _failed(walk, server, failure)
+    finally:
+        connection.close()
+
+
+def _by_unread(walk: Walk, server: Place) -> str:
+    """The file of an authority by which alone the certificate is trusted, and which the runtime has not read yet."""
+    for file in unread(walk.host, walk.pull.runtime):
+        alone = [
+            context((file,), system=False, verify=True),
+            context(walk.endpoint.authorities, system=False, verify=True),
+        ]
+        if [_trusted(server._replace(context=each)) for each in alone] == [True, False]:
+            return f"{file}: is newer than the start of {walk.pull.runtime}, which reads the system's authorities then"
+    return ""
+
+
+def _trusted(server: Place) -> bool:
+    connection = Connection(server)
+    try:
+        connection.connect()
+        return True
+    except OSError:
+        return False
     finally:
         connection.close()
 

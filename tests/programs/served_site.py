@@ -22,10 +22,12 @@ from typing import Any
 from documents import nginx_site
 from documents.canary import canaries
 from documents.nginx_site import CACHES
+from documents.nginx_status import FINDINGS_FOLDER
 from hostctl import bcrypt_hash
 from hostctl.nginx_conf import MARKER, OURS, RUN
 from hostctl.nginx_probe import has_ipv6
 from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
+from hostctl.units.pull_metrics import PAGE
 from settings import parse
 from tests.programs.nginx import running
 
@@ -236,12 +238,18 @@ class Site:
 
 @contextmanager
 def serving(
-    tmp_path: Path, *, login: bool = False, token: bool = False, proxy: dict[str, Any] | None = None, **hosted_too: Any
+    tmp_path: Path,
+    *,
+    login: bool = False,
+    token: bool = False,
+    proxy: dict[str, Any] | None = None,
+    metrics: dict[str, Any] | None = None,
+    **hosted_too: Any,
 ) -> Iterator[Site]:
     """An nginx that serves the rendered site until the end.
 
     `login`: whether the mirror asks for one. `token`: whether the hosted registry has token auth. `proxy`: settings of
-    the proxy besides. `hosted_too`: those of the hosted endpoint.
+    the proxy besides. `metrics`: the tier's. `hosted_too`: those of the hosted endpoint.
     """
     hosted, cache = Backend(), Backend(tmp_path / "origin.sock")
     port = free_port()
@@ -276,6 +284,7 @@ def serving(
                 **(proxy or {}),
             },
             "firewall": {"allow": ["192.0.2.0/24"]},
+            **({"metrics": metrics} if metrics else {}),
         }
     )
     rendered = nginx_site.render(tier)
@@ -284,6 +293,8 @@ def serving(
         OURS: str(tmp_path / "etc"),
         RUN: str(tmp_path / "run"),
         ORIGIN_SOCKET: str(tmp_path / "origin.sock"),
+        str(Path(PAGE).parent): str(tmp_path),
+        FINDINGS_FOLDER: str(tmp_path),
         "/var/log/nginx": str(tmp_path),
         f"listen {port};": f"listen {HERE}:{port}; listen {SECOND}:{port};",
         f"listen [::]:{port};": f"listen [::1]:{port};",

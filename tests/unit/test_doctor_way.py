@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from doctor import http_client
+from doctor import http_client, trust, unread_authorities
 from doctor.__main__ import AT_AN_ENDPOINT
 from doctor.finding import Seen
 from doctor.pull import Endpoint, Image, Pull, Server, Wanted
 from doctor.steps import name as name_step
+from doctor.steps import tls as tls_step
 from doctor.walk import Walk, walked
 from hostctl.host import Host
 from tests.certificates import DAY, NOW, Signed, authority, intermediate, server
@@ -237,3 +238,22 @@ def test_a_token_is_fetched_and_stays_with_the_registry(tmp_path: Path) -> None:
             seen = walked(walk(port, Case(NOTHING, endpoint={"login": SOMEBODY}), tmp_path), AT_AN_ENDPOINT)
     assert causes(seen) == NOTHING, seen
     assert len([path for path, _ in requests if path.startswith("/token")]) == 1
+
+
+@pytest.mark.parametrize(("since", "cause"), [(0, "tls-authority-not-read"), (float("inf"), NOTHING)])
+def test_an_authority_that_is_newer_than_the_runtime_is_none_for_it(
+    since: float, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "usr/local/share/ca-certificates"
+    store.mkdir(parents=True)
+    (store / "ours.crt").write_text(AUTHORITY.pem)
+    (store / "other.crt").write_text(authority("Another").pem)
+    monkeypatch.setattr(trust, "system_bundle", lambda: str(store / "ours.crt"))
+    monkeypatch.setattr(tls_step, "unread", lambda host, _: unread_authorities.newer(host, since))
+    (tmp_path / "nobody.pem").write_text(authority("Nobody").pem)
+    case = Case(cause, endpoint={"system_trust": True, "authorities": (str(tmp_path / "nobody.pem"),)})
+    with serving(partial(Handler, "right", ""), GOOD, "", tmp_path) as port:
+        seen = walked(walk(port, replace(case, certificate="good"), tmp_path), AT_AN_ENDPOINT)
+    assert causes(seen) == cause, seen
+    if cause:
+        assert seen[-1].findings[0].where == str(store / "ours.crt")
