@@ -18,7 +18,7 @@ from tests.lab.doctor.fault import PRELUDE, Fault, Wave
 from tests.lab.doctor.site import Document, Site
 from tests.lab.hosts import without_records
 
-EDITOR = "/run/http-registry-doctor-editor"
+EDITOR = "/root/http-registry-doctor-editor"
 AT_ONCE = 4
 """Questions; each is one to a client, and one to the registry's host."""
 ANEW = re.compile(r"[0-9a-f]{64}  /etc/nginx/(conf\.d/)?http-registry|/var/cache/nginx/|^[-+] [0-9a-f]{12}$")
@@ -128,21 +128,22 @@ def _of(fault: Fault, wave: Wave, told: Mapping[tuple[str, str], Document]) -> f
 
 
 def _heal(site: Site, wave: Wave, told: Mapping[tuple[str, str], Document]) -> list[str]:
-    """What the findings say, each line once, hosts before the stack; and what somebody does of whom they can't know."""
+    """What the findings say, each line once and late, hosts first; and what somebody does of whom they can't know."""
     said: list[str] = []
     for fault in wave:
         if fault.heals:
             script(fault, fault.heals)
             said.append(f"by hand on {fault.broken_on}: {fault.heals.strip()}")
     by_hand = {each.cause for each in wave if each.heals}
-    commands = {
-        (command["on"], command["line"]): None
+    commands = [
+        (command["on"], command["line"])
         for answer in told.values()
         for finding in answer["findings"]
         if finding["cause"] not in by_hand
         for command in finding["commands"]
-    }
-    for place, line in sorted(commands, key=lambda each: each[0] == CONTROLLER):
+    ]
+    once = [each for number, each in enumerate(commands) if each not in commands[number + 1 :]]
+    for place, line in sorted(once, key=lambda each: each[0] == CONTROLLER):
         began = time.monotonic()
         done = _typed(site, place, line, {each.host: each.editor for each in wave if each.editor})
         said.append(f"{place}# {line}  ({time.monotonic() - began:.1f} s)")
@@ -154,6 +155,7 @@ def _heal(site: Site, wave: Wave, told: Mapping[tuple[str, str], Document]) -> l
 def _typed(site: Site, place: str, line: str, editors: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     if place in LAB_HOSTS:
         program = shlex.quote(f"#!/bin/sh\n{editors.get(place, 'false')}\n")
-        return on(place, f"EDITOR={EDITOR}; printf %s {program} > $EDITOR; chmod +x $EDITOR; {line}")
+        prepared = f"EDITOR={EDITOR}; printf %s {program} > $EDITOR; chmod +x $EDITOR"
+        return on(place, f"{prepared}\n{line}\nstatus=$?; rm $EDITOR; exit $status")
     assert place == CONTROLLER, f"{place}: no host of the lab: {line}"
     return site.typed(line)
