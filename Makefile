@@ -53,6 +53,9 @@ reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FR
 doctor: $(VENV)/ready ## why a pull fails, and what to do about it (IMAGE=reference, HOST=name, JSON=1); docs/troubleshooting.md
 	@$(PYTHON) -m ops doctor --stack $(STACK) $(if $(IMAGE),--image '$(IMAGE)') $(if $(HOST),--host $(HOST)) $(if $(JSON),--json)
 
+dashboard: $(VENV)/ready ## print the Grafana dashboard of a stack's metrics, for Grafana's "import" (docs/metrics.md)
+	@$(PYTHON) -m ops dashboard
+
 policy: policy/$(VENV)/ready ## make the policy pack ready to run (docs/policy.md)
 
 test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts (the lab is made anew)

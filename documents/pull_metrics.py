@@ -105,7 +105,7 @@ def _config(
     ]
     return {
         "stack": stack,
-        "listen": ["0.0.0.0"] if tier.scrapers() else ["127.0.0.1"],  # noqa: S104  the firewall stands before it
+        "listen": _listen(tier.scrapers()),
         "port": tier.metrics.port,
         "log": ACCESS_LOG,
         "quiet": seconds(tier.metrics.pull_ends),
@@ -121,6 +121,13 @@ def _config(
         "state": f"/var/lib/{SERVICE}/state.json",
         "page": PAGE,
     }
+
+
+def _listen(scrapers: list[str]) -> list[str]:
+    """Everywhere, where anybody else asks: the firewall stands before it."""
+    if not scrapers:
+        return ["127.0.0.1"]
+    return ["0.0.0.0", *(["::"] if any(":" in each for each in scrapers) else [])]  # noqa: S104
 
 
 def relayed(tier: Tier) -> dict[str, str]:

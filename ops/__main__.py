@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from documents import nginx_status
+from documents import grafana, nginx_status
 from lab.process import LabError
 from ops import move as moving
 from ops import one_host
@@ -208,6 +209,12 @@ def doctor(
     except Usage as wrong:
         status = say_usage(wrong)
     raise typer.Exit(status)
+
+
+@app.command()
+def dashboard() -> None:
+    """Print the Grafana dashboard of the metrics, to be imported there."""
+    print(json.dumps(grafana.dashboard(), indent=2))
 
 
 @app.command()

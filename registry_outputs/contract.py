@@ -56,7 +56,7 @@ class Outputs(TypedDict):
     """The text of a .dockerconfigjson (Kubernetes), which is a config.json of Docker's as well: that user's login at
     every server of the stack that asks for one, mirrors included. Without logins where there is none."""
     metrics_endpoint: str | None
-    """URL that Prometheus scrapes; null where the stack opens none."""
+    """URL that Prometheus scrapes; null where nobody but the proxy's own host may."""
 
 
 class ContractError(ValueError):

@@ -55,7 +55,8 @@ def test_outputs_follow_from_the_settings(case: Path) -> None:
     found = render(tier, authorities, {each.name: f"of-{each.name}" for each in users})
     auths = json.loads(found["dockerconfigjson"])["auths"]
     assert {server: b64decode(each["auth"]).decode() for server, each in auths.items()} == data["auths"]
-    assert {**found, "dockerconfigjson": ""} == {**data["outputs"], "dockerconfigjson": "", "metrics_endpoint": None}
+    wanted = {"metrics_endpoint": None, **data["outputs"]}
+    assert {**found, "dockerconfigjson": ""} == {**wanted, "dockerconfigjson": ""}
     for name, value in found.items():
         assert checked("s", name, VERSION, value) == value
 

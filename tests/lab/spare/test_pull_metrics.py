@@ -96,11 +96,9 @@ def pulled(runtime: str) -> dict[str, tuple[int, int]]:
 
 
 def seen(name: str) -> list[str]:
-    """What is on a host, and what services have kept and left behind."""
-    return (
-        without_records(name)
-        + must(name, "ls -d /var/lib/http-registry* /var/lib/private/* /run/http-reg* 2>&1; true").splitlines()
-    )
+    """What is on a host, and what our services have kept and left behind."""
+    folders = "/var/lib/http-registry-p* /var/lib/private/http-registry-p* /run/http-registry-p*"
+    return without_records(name) + must(name, f"ls -d {folders} 2>/dev/null; true").splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +178,7 @@ def test_every_part_is_scraped_and_up(stack: TwoHosts) -> None:
     }
     assert asked("min(http_registry_stored_bytes) > 0")
     assert asked('count(registry_http_requests_total{registry="hosted"})')
-    assert asked('node_filesystem_avail_bytes{mountpoint="/"} > 0')
+    assert asked("node_filesystem_avail_bytes > 0")
 
 
 def test_nothing_is_public(stack: TwoHosts) -> None:
