@@ -147,7 +147,7 @@ CAUSES: Tuple[Cause, ...] = (
         "The registry behind the cache {registry} can't be asked from {host}; what the cache has is served still.",
         "Bring it up, or mend registries.N.upstream and its `authority`. The command tells when it answers.",
         (("{host}", "curl -sS -o /dev/null {upstream}/v2/"),),
-        (r"HEAD|GET /\S+: 50[234]: ",),
+        (r"(?:HEAD|GET) /\S+: 50[234]: ",),
         NOT_SERVED,
     ),
     Cause(

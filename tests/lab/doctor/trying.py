@@ -21,6 +21,7 @@ from tests.lab.hosts import without_records
 
 Document = Mapping[str, Any]
 """What `make doctor JSON=1` prints."""
+EDITOR = "/run/http-registry-doctor-editor"
 AT_ONCE = 4
 """Questions; each is one to a client, and one to the registry's host."""
 ANEW = re.compile(r"[0-9a-f]{64}  /etc/nginx/(conf\.d/)?http-registry|/var/cache/nginx/|^[-+] [0-9a-f]{12}$")
@@ -44,7 +45,7 @@ class Outcome:
 
 
 def others(before: Mapping[str, list[str]]) -> list[str]:
-    """What is not on the hosts as it was, but for what `make up` makes anew each time: bcrypt's salt, a container; and the cache."""
+    """What is not on the hosts as it was, but for the cache and what `make up` makes anew: hashes, a container."""
     wrong = []
     for name, lines in before.items():
         now = without_records(name)
@@ -70,6 +71,7 @@ def try_wave(stack: Stack, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
         _on_hosts(broken, lambda each: script(each, f"{each.breaks}\nbroken"))
         told = _ask(stack, wave, instead=False)
         healed = _heal(stack, wave, told)
+        print(*healed, sep="\n")
         left = _ask(stack, wave, instead=True)
     finally:
         _on_hosts(broken[::-1], lambda each: script(each, each.undo))
@@ -129,7 +131,7 @@ def _of(fault: Fault, wave: Wave, told: Mapping[tuple[str, str], Document]) -> f
 
 
 def _heal(stack: Stack, wave: Wave, told: Mapping[tuple[str, str], Document]) -> list[str]:
-    """What the findings say, in their order, each line once; and what somebody does of whom they can't know."""
+    """What the findings say, each line once, hosts before the stack; and what somebody does of whom they can't know."""
     said: list[str] = []
     for fault in wave:
         if fault.heals:
@@ -143,7 +145,7 @@ def _heal(stack: Stack, wave: Wave, told: Mapping[tuple[str, str], Document]) ->
         if finding["cause"] not in by_hand
         for command in finding["commands"]
     }
-    for place, line in commands:
+    for place, line in sorted(commands, key=lambda each: each[0] == CONTROLLER):
         began = time.monotonic()
         done = _typed(stack, place, line, {each.host: each.editor for each in wave if each.editor})
         said.append(f"{place}# {line}  ({time.monotonic() - began:.1f} s)")
@@ -154,7 +156,8 @@ def _heal(stack: Stack, wave: Wave, told: Mapping[tuple[str, str], Document]) ->
 
 def _typed(stack: Stack, place: str, line: str, editors: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     if place in LAB_HOSTS:
-        return on(place, f"EDITOR={shlex.quote(editors.get(place, 'false'))}\n{line}")
+        program = shlex.quote(f"#!/bin/sh\n{editors.get(place, 'false')}\n")
+        return on(place, f"EDITOR={EDITOR}; printf %s {program} > $EDITOR; chmod +x $EDITOR; {line}")
     assert place == CONTROLLER, f"{place}: no host of the lab: {line}"
     return subprocess.run(
         ["bash", "-c", line],
