@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from documents.nginx_status import FINDINGS_FOLDER
 from documents.pull_instructions import HUB_IMAGE, IMAGE
 from hostctl.containerd_versions import CRI, IMAGES
 from hostctl.waiting import wait_until
@@ -40,6 +41,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     changed = {"proxy": {**SETTINGS["proxy"], "endpoints": OPEN}, "runtimes": [], "metrics": {"status_page": True}}
     with registry_stack(tmp_path_factory.mktemp("registry"), **changed) as up:
         yield up
+    assert on(REGISTRY, f"test -e {FINDINGS_FOLDER}").returncode == 1
 
 
 def asked(registry: Registry, name: str = "") -> str:
@@ -68,9 +70,13 @@ def set_up_by_hand(made: list[Step]) -> Iterator[None]:
             if not step.path:
                 must(RUNTIME, step.text)
                 continue
-            # The hosts' containerd is 1.6, and has a config.toml with other tables already.
-            text = step.text.replace(IMAGES, CRI)
-            must(RUNTIME, f"mkdir -p $(dirname {step.path}) && cat >> {step.path}", f"{text}\n")
+            must(RUNTIME, f"mkdir -p $(dirname {step.path}) && touch {step.path}")
+            there = must(RUNTIME, f"cat {step.path}")
+            if step.path.endswith(".json"):
+                text = json.dumps({**json.loads(there or "{}"), **json.loads(step.text)})
+            else:  # the hosts' containerd is 1.6, and has a config.toml with other tables
+                text = f"{there}\n{step.text.replace(IMAGES, CRI)}\n"
+            must(RUNTIME, f"cat > {step.path}", text)
         yield
     finally:
         must(RUNTIME, f"rm -rf {FILES} && tar -xf /root/before.tar -C / && rm /root/before.tar")
