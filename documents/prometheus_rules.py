@@ -10,6 +10,9 @@ from typing import Any
 WINDOW = "1h"
 LEVELS = {"registry": "registry", "client": "client", "repository": "repository", "runtime": "runtime", "all": ""}
 """What a figure is told by: the first part of its name, and the label."""
+PULLS = "http_registry_pulls_total"
+PULLS_IN_SUM = "http_registry_pulls_ended_total"
+"""All its series begin at one time. Of others increase() adds different parts for what it has not seen."""
 ENOUGH = 0.95
 """A success rate below this is an alarm."""
 FULL = 0.9
@@ -22,7 +25,8 @@ def recording() -> list[dict[str, str]]:
     rules = []
     for level, label in LEVELS.items():
         by = f" by ({label})" if label else ""
-        rules.append(_rule(f"{level}:http_registry_pull_success:ratio_{WINDOW}", success(WINDOW, by)))
+        pulls = PULLS_IN_SUM if level in ("registry", "all") else PULLS
+        rules.append(_rule(f"{level}:http_registry_pull_success:ratio_{WINDOW}", success(WINDOW, by, pulls)))
         histogram = "http_registry_repository_pull_seconds" if level == "repository" else "http_registry_pull_seconds"
         rules += [
             _rule(
@@ -56,10 +60,9 @@ def recording() -> list[dict[str, str]]:
     return rules
 
 
-def success(window: str, by: str = "") -> str:
+def success(window: str, by: str = "", pulls: str = PULLS_IN_SUM) -> str:
     """Of the pulls that ended, the part that succeeded; none where none ended. Those that their users stopped don't
     count."""
-    pulls = "http_registry_pulls_total"
     return _rest(f'{pulls}{{outcome="failed"}}', f'{pulls}{{outcome=~"succeeded|failed"}}', window, by)
 
 
@@ -71,7 +74,7 @@ def _rest(part: str, whole: str, window: str, by: str) -> str:
 
 def alerts() -> list[dict[str, Any]]:
     """Each with what to look at first."""
-    lost = 'sum by (registry) (increase(http_registry_pulls_total{outcome="failed"}[15m]))'
+    lost = f'sum by (registry) (increase({PULLS_IN_SUM}{{outcome="failed"}}[15m]))'
     return [
         _alert(
             "HttpRegistryPullsFail",

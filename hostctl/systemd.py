@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,12 @@ def forget(host: Host, unit: str) -> None:
     host.run("systemctl", "stop", unit)
     boot_link(host, unit).unlink(missing_ok=True)
     host.must("systemctl", "daemon-reload")
+
+
+def forget_state(host: Host, name: str) -> None:
+    """Remove what a service with DynamicUser= and StateDirectory=NAME has kept, and the link that leads there."""
+    shutil.rmtree(host.root / "var/lib/private" / name, ignore_errors=True)
+    (host.root / "var/lib" / name).unlink(missing_ok=True)
 
 
 def journal(host: Host, name: str, since: float) -> List[str]:

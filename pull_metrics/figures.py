@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import asdict, dataclass, field
-from typing import Any, Deque, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Deque, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from pull_metrics.access_log import Request
-from pull_metrics.pull import FAILED, SUCCEEDED, Pull
+from pull_metrics.pull import CANCELLED, FAILED, SUCCEEDED, Pull
 from pull_metrics.pulls import CANARY
 from pull_metrics.series import Counted, Family
 
@@ -15,6 +15,11 @@ PULLS = Family(
     "http_registry_pulls_total",
     "Pulls by how they ended, as their user saw it.",
     ("registry", "client", "runtime", "repository", "outcome", "reason"),
+)
+ENDED = Family(
+    "http_registry_pulls_ended_total",
+    "The same in sum, there from the start: what has no past can't be compared with what has.",
+    ("registry", "outcome"),
 )
 BY_CLIENT = Family(
     "http_registry_pull_seconds",
@@ -31,7 +36,14 @@ LOOKUPS = Family(
     "http_registry_cache_lookups_total", "Lookups in the proxy's cache, slice by slice.", ("registry", "result")
 )
 LINES = Family("http_registry_log_lines_total", "Lines of the access log that were read.", ("result",))
-FAMILIES = (PULLS, BY_CLIENT, BY_REPOSITORY, SERVED, FETCHED, LOOKUPS, LINES)
+FAMILIES = (PULLS, ENDED, BY_CLIENT, BY_REPOSITORY, SERVED, FETCHED, LOOKUPS, LINES)
+FROM_THE_START: Mapping[Family, Sequence[Sequence[str]]] = {
+    ENDED: [[SUCCEEDED], [FAILED], [CANCELLED]],
+    SERVED: [[]],
+    FETCHED: [[]],
+    LOOKUPS: [["hit"], ["miss"]],
+}
+"""The label values behind the registry's."""
 
 STEP = 300
 """Seconds of a point in the status page's charts."""
@@ -62,6 +74,10 @@ class Figures:
         known = data or {}
         self._registries = registries
         self._counted = {each.name: Counted(each, known.get(each.name)) for each in FAMILIES}
+        for registry in set(registries.values()):
+            for family, values in FROM_THE_START.items():
+                for each in values:
+                    self._counted[family.name].add([registry, *each], 0)
         self._points: Deque[Point] = deque((Point(**each) for each in known.get("points", [])), POINTS)
 
     def as_data(self) -> Dict[str, Any]:
@@ -103,6 +119,7 @@ class Figures:
         registry = self._registries[pull.endpoint]
         outcome, reason = pull.outcome()
         self._counted[PULLS.name].add([registry, pull.client, pull.runtime, pull.repository, outcome, reason])
+        self._counted[ENDED.name].add([registry, outcome])
         point = self._point(pull.ended)
         point.succeeded += outcome == SUCCEEDED
         point.failed += outcome == FAILED

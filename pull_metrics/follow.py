@@ -50,9 +50,17 @@ class Follower:
             if file and os.fstat(file.fileno()).st_ino == inode:
                 self._current = _Open(file, min(offset, os.fstat(file.fileno()).st_size))
                 return
+            if file:
+                file.close()
         if not kept:
             file = _opened(path)
             self._current = _Open(file, file.seek(0, os.SEEK_END)) if file else None
+
+    def close(self) -> None:
+        """Read no more."""
+        for each in [*(file for file, _ in self._old), self._current]:
+            if each:
+                each.file.close()
 
     @property
     def position(self) -> Optional[Mapping[str, int]]:

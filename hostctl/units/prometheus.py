@@ -5,7 +5,6 @@ https://prometheus.io/docs/prometheus/latest/management_api/ ; promtool is in th
 
 from __future__ import annotations
 
-import shutil
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +14,7 @@ from hostctl import wishes
 from hostctl.errors import HostError
 from hostctl.foresight import Foresight
 from hostctl.host import Host
-from hostctl.systemd import boot_link, enable, forget, restart, service
+from hostctl.systemd import boot_link, enable, forget, forget_state, restart, service
 from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
@@ -23,8 +22,6 @@ SERVICE = "http-registry-prometheus"
 FOLDER = "/etc/http-registry/prometheus"
 CONFIG, RULES = f"{FOLDER}/prometheus.yml", f"{FOLDER}/rules.yml"
 SERVICE_FILE = f"/etc/systemd/system/{SERVICE}.service"
-DATA = f"/var/lib/private/{SERVICE}"
-"""Where systemd has the folder of a service with a user of its own; /var/lib/<name> leads there."""
 PROGRAM, CHECKER = "prometheus", "promtool"
 READY = "/-/ready"
 SECONDS = 5.0
@@ -119,8 +116,7 @@ class Prometheus(Unit):
 
     def forget(self, host: Host, facts: Mapping[str, Any]) -> None:
         """The figures that it has kept."""
-        shutil.rmtree(host.path(DATA), ignore_errors=True)
-        host.path(f"/var/lib/{SERVICE}").unlink(missing_ok=True)
+        forget_state(host, SERVICE)
 
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration and rules."""

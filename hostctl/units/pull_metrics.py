@@ -6,7 +6,6 @@ systemd.exec(5).
 
 from __future__ import annotations
 
-import shutil
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,7 @@ from hostctl import wishes
 from hostctl.errors import HostError
 from hostctl.foresight import Foresight
 from hostctl.host import Host
-from hostctl.systemd import boot_link, enable, forget, restart, service
+from hostctl.systemd import boot_link, enable, forget, forget_state, restart, service
 from hostctl.unit import NONE, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
@@ -28,8 +27,6 @@ PROGRAM = "/usr/local/lib/http-registry/pull_metrics"
 """The folder of the program's modules."""
 SERVICE_FILE = f"/etc/systemd/system/{SERVICE}.service"
 NODE_FILE = f"/etc/systemd/system/{NODE}.service"
-STATE = f"/var/lib/private/{SERVICE}"
-"""Where systemd has the folder of a service with a user of its own; /var/lib/<name> leads there."""
 PAGE = f"/run/{SERVICE}/status.json"
 """What the status page shows; nginx's workers may read it."""
 SECONDS = 5.0
@@ -116,8 +113,7 @@ class PullMetrics(Unit):
 
     def forget(self, host: Host, facts: Mapping[str, Any]) -> None:
         """What it has counted."""
-        shutil.rmtree(host.path(STATE), ignore_errors=True)
-        host.path(f"/var/lib/{SERVICE}").unlink(missing_ok=True)
+        forget_state(host, SERVICE)
 
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration."""

@@ -128,7 +128,7 @@ def test_nothing_asks_for_a_figure_that_nobody_tells() -> None:
 
 
 def test_panels_fill_the_grid_without_overlaps() -> None:
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for each in grafana.dashboard()["panels"]:
         place = each["gridPos"]
         cells = {

@@ -74,7 +74,8 @@ def test_how_pulls_end(agent: str, lines: list[list[str]], ended: str) -> None:
 
 @pytest.mark.parametrize(("agent", "lines", "ended"), [case[1:] for case in cases()], ids=[case[0] for case in cases()])
 def test_a_restart_between_any_two_lines_changes_nothing(agent: str, lines: list[list[str]], ended: str) -> None:
-    pulls, found = Pulls(30), []
+    pulls = Pulls(30)
+    found: list[Pull] = []
     for each in lines:
         found += told(agent, [each], pulls)
         pulls = Pulls(30, json.loads(json.dumps(pulls.as_data())))

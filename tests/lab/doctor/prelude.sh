@@ -21,7 +21,7 @@ broken() {
 }
 now() {
     stat -c '%A %U %G' "/$1" 2>/dev/null
-    sha256sum "/$1" 2>/dev/null
+    sha256sum "/$1" 2>/dev/null || echo gone
 }
 
 # Put each back that nobody has mended since; true where there was one. What a repair has put aside goes in any case.

@@ -16,13 +16,12 @@ import pytest
 
 from lab import host
 from ops.proof import on
-from tests.lab.hosts import must, reaches
+from tests.lab.hosts import must, reaches, without_records
 from tests.lab.spare.site import ADDRESS, PAIR, REGISTRY, RUNTIME
 from tests.lab.spare.two_hosts import NAME, PASSWORD, TwoHosts, settings, two_hosts
 
 pytestmark = pytest.mark.lab
 
-SERVER = ADDRESS
 REPOSITORY = f"{NAME}/team/app"
 CONFIG = "/run/pulls"
 DOCKER = f"docker --config {CONFIG} pull -q"
@@ -96,11 +95,19 @@ def pulled(runtime: str) -> dict[str, tuple[int, int]]:
     return seen
 
 
+def seen(name: str) -> list[str]:
+    """What is on a host, and what services have kept and left behind."""
+    return (
+        without_records(name)
+        + must(name, "ls -d /var/lib/http-registry* /var/lib/private/* /run/http-reg* 2>&1; true").splitlines()
+    )
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
     wanted = settings()
     wanted["metrics"] = {"prometheus": {"host": RUNTIME}, "pull_ends": "5s"}
-    with two_hosts(tmp_path_factory.mktemp("metrics"), "measured", wanted) as up:
+    with two_hosts(tmp_path_factory.mktemp("metrics"), "measured", wanted, seen) as up:
         yield up
 
 
@@ -139,8 +146,13 @@ def test_why_they_failed_and_where(load: object) -> None:
         "missing containerd": 1,
     }
     assert set(asked("client:http_registry_pull_success:ratio_1h")) == {host(RUNTIME).address}
-    by_runtime = asked("runtime:http_registry_pull_success:ratio_1h")
-    assert {name: round(value, 2) for name, value in by_runtime.items()} == {"docker": 0.93, "containerd": 0.93}
+
+    def by_runtime() -> dict[str, float]:
+        return asked("runtime:http_registry_pull_success:ratio_1h")
+
+    # A young series counts a little more or less than others; docker: 50 of 54, containerd: 43 of 46.
+    rates = within(40, by_runtime, lambda now: len(now) == 2 and max(now.values()) < 1)
+    assert rates == pytest.approx({"docker": 0.93, "containerd": 0.93}, abs=0.04)
 
 
 def test_times_and_what_the_cache_saved(load: object) -> None:
@@ -152,9 +164,9 @@ def test_times_and_what_the_cache_saved(load: object) -> None:
     assert hits["hub-cache"] > 0.8
     # Ten pulls of one image that came from the hub once.
     size = asked('http_registry_stored_bytes{kind="cache", registry="hub-cache"}')["cache hub-cache"]
-    saved = asked("registry:http_registry_saved_bytes:increase_1h")
-    assert set(saved) == {"hub-cache"}
-    assert 8 * size < saved["hub-cache"] < 11 * size
+    served, fetched = (asked(f"http_registry_{each}_bytes_total")["hub-cache"] for each in ("served", "fetched"))
+    assert 8.5 * size < served - fetched < 10 * size
+    assert asked("registry:http_registry_saved_bytes:increase_1h").keys() == {"hub-cache"}
 
 
 def test_every_part_is_scraped_and_up(stack: TwoHosts) -> None:
@@ -173,11 +185,11 @@ def test_every_part_is_scraped_and_up(stack: TwoHosts) -> None:
 
 def test_nothing_is_public(stack: TwoHosts) -> None:
     """Only who runs Prometheus reaches the one port that is open; everything else is on 127.0.0.1."""
-    assert reaches(RUNTIME, SERVER, 9180, "/metrics")
-    assert not reaches("hub", SERVER, 9180, "/metrics")
+    assert reaches(RUNTIME, ADDRESS, 9180, "/metrics")
+    assert not reaches("hub", ADDRESS, 9180, "/metrics")
     assert json.loads(stack.checkout.pulumi("stack", "output", "--json", "--stack", stack.stack))[
         "metrics_endpoint"
-    ] == (f"http://{SERVER}:9180/metrics")
+    ] == (f"http://{ADDRESS}:9180/metrics")
     for name in PAIR:
         open_to_all = re.findall(r"(?:0\.0\.0\.0|\*|\[::\]):(\d+)", must(name, "ss -Htln"))
         assert not {"9090", "9100", "15000"} & set(open_to_all)
