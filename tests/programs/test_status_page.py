@@ -265,9 +265,10 @@ def test_a_finding(reader: Reader) -> None:
         ),
         ({"status": status(states={"Prometheus": "unknown"})}, "All that is known works; Prometheus can’t be told."),
         ({"status": status(), "findings": doctor(FINDING)}, "x509: certificate has expired (registry)"),
+        ({"status": status(), "findings": doctor(FINDING, at=time.time() - 7200)}, "Everything works."),
         ({"status": {"at": iso(time.time()), "stack": "new", "parts": [], "figures": {}}}, "Everything works."),
     ],
-    ids=["nothing", "old", "down", "two", "unknown", "finding", "no-figures"],
+    ids=["nothing", "old", "down", "two", "unknown", "finding", "finding-of-before", "no-figures"],
 )
 def test_the_sentence(reader: Reader, documents: Any, sentence: str) -> None:
     reader.opens(**documents)
