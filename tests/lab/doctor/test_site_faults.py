@@ -23,7 +23,7 @@ from tests.lab.doctor.fault import Wave, waves
 from tests.lab.doctor.site import Own
 from tests.lab.doctor.trying import try_wave
 from tests.lab.hosts import must, without_records
-from tests.lab.spare.site import CACHE, SITE, SPARES
+from tests.lab.spare.site import CACHE, PAIR, SITE
 from tests.lab.spare.two_hosts import NAME, lead_to
 
 pytestmark = pytest.mark.lab
@@ -58,7 +58,7 @@ SETTINGS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     """The stack when it is up; afterwards both hosts are as they were."""
-    before = {name: without_records(name) for name in SPARES}
+    before = {name: without_records(name) for name in PAIR}
     with on_the_lab(tmp_path_factory.mktemp("doctor")) as checkout:
         config = {f"http-registry:{key}": each for key, each in SETTINGS.items()}
         checkout.write(STACK, yaml.safe_dump({"config": config}))
@@ -76,7 +76,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
             checkout.make("destroy", STACK=STACK)
             lead_to("")
             must("hub", f"rm -rf /var/lib/versitygw/{S3.bucket}/{PREFIX}")
-    assert {name: without_records(name) for name in SPARES} == before
+    assert {name: without_records(name) for name in PAIR} == before
 
 
 def _age(checkout: Checkout) -> None:
