@@ -19,7 +19,17 @@ WRONG = PROJECT / "tests" / "cases" / "settings" / "everything-at-once.yaml"
 
 def preview(folder: Path, config: str, fails: bool = False) -> str:
     """A preview of the program with these settings, as the stack `dev` of a project that is the test's own."""
-    packages = ("components", "documents", "garbage_collection", "hostctl", "origin", "registry_outputs", "settings")
+    packages = (
+        "components",
+        "documents",
+        "garbage_collection",
+        "hostctl",
+        "origin",
+        "pull_metrics",
+        "registry_outputs",
+        "settings",
+        "status_page",
+    )
     for each in ("Pulumi.yaml", "__main__.py", ".venv", *packages):
         (folder / each).symlink_to(PROJECT / each)
     (folder / "stacks").mkdir()
