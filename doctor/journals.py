@@ -75,7 +75,8 @@ def confirmed(seen: Seen, pull: Pull, lines: List[Line]) -> Seen:
     findings = []
     for finding in seen.findings:
         line = newest(_of_cause(finding.cause, pull, lines), finding.cause)
-        new = line is not None and said(line.text) not in finding.evidence
+        words = said(line.text) if line else ""
+        new = words not in finding.evidence and (words.partition(": ")[2] or words) not in finding.evidence
         told = f"{finding.evidence} | {line.told(pull.runtime)}" if line and new else finding.evidence
         findings.append(finding._replace(evidence=told))
     return seen._replace(findings=tuple(findings))

@@ -90,9 +90,11 @@ HOSTS = (
         (*DOCKER, "buildkit.service"),
         programs=("containerd", "dockerd", "buildkit"),
     ),
-    # No stack of the lab's own is on these two: tests bring theirs up there.
+    # No stack of the lab's own is on these: tests bring theirs up there, two tests at once on a pair each.
     Host("spare1", "192.168.1.31", INSIDE, (*DOCKER, "nginx.service")),
     Host("spare2", "192.168.1.32", INSIDE, (*DOCKER, "nginx.service")),
+    Host("spare3", "192.168.1.33", INSIDE, (*DOCKER, "nginx.service")),
+    Host("spare4", "192.168.1.34", INSIDE, (*DOCKER, "nginx.service")),
     Host("outsider", "192.168.2.31", OUTSIDE, DOCKER, route=Route(INSIDE, "192.168.2.11")),
 )
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from documents import grafana
+from documents import grafana, nginx_status
 from lab.process import LabError
 from ops import move as moving
 from ops import one_host
@@ -69,6 +69,8 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
         for kind in ("endpoints", "mirrors"):
             for name, url in outputs.get(kind, {}).items():
                 print(f"{kind}: {name} {url}", flush=True)
+        if page := nginx_status.url(tier_of(stack)):
+            print(f"status page: {page}", flush=True)
         if line := told_when_before_is_over(chosen):
             print(line, flush=True)
         if stack == LAB:

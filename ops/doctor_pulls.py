@@ -19,7 +19,8 @@ HUB = "https://registry-1.docker.io"
 def pulls(tier: Tier, host: str, image: Image | None) -> list[Pull]:
     """Those of one host, by each of its runtimes: of `image`, or of what the tier serves.
 
-    Of each cache its canary, an image that only the proxy has; of each hosted registry its answer to the host's login.
+    Of each cache its canary, an image that only the proxy has; of a cache without the proxy, and of each hosted
+    registry, its answer to the host's login.
     """
     return [
         pull
@@ -35,8 +36,10 @@ def _of_runtime(tier: Tier, runtime: Runtime, name: str, image: Image | None) ->
     if image:
         yield Pull(name, image, _wanted(tier, runtime, name, image.registry))
         return
-    for registry in canaries(tier):
-        yield Pull(name, Image(registry, REPOSITORY, TAG), _wanted(tier, runtime, name, registry))
+    proved = canaries(tier)
+    for registry in tier.mirrors():
+        canary = Image(registry, REPOSITORY, TAG) if registry in proved else Image(registry, "")
+        yield Pull(name, canary, _wanted(tier, runtime, name, registry))
     for url in tier.hosted():
         registry = urlsplit(url).netloc
         yield Pull(name, Image(registry, ""), _wanted(tier, runtime, name, registry))

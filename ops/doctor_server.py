@@ -26,7 +26,6 @@ def served(tier: Tier, host: str, image: Image | None = None, only: str = "") ->
     if not there and not with_nginx:
         return None
     return {
-        "host": host,
         "endpoints": list(_endpoints(tier, host)),
         "containers": [found for each in there for found in _containers(tier, each)],
         "caches": [_cache(tier, each, image) for each in there if isinstance(each, CacheRegistry)],
@@ -92,22 +91,18 @@ def _cache(tier: Tier, cache: CacheRegistry, image: Image | None) -> dict[str, A
 def folded(tier: Tier, found: Sequence[Found]) -> list[Found]:
     """One finding a reason: what a server's finding explains (`Cause.explains`) becomes its consequence."""
     reasons = [each for each in found if each.area == "server"]
-    reasons = [each for each in reasons if not any(_says_more(tier, other, each) for other in found)]
     because: dict[int, list[Found]] = {}
     told = []
     for each in found:
         by = next((number for number, reason in enumerate(reasons) if explains(tier, reason, each)), None)
         if by is not None:
-            because.setdefault(by, []).append(each)
-        elif each.area != "server" or each in reasons:
+            because.setdefault(by, []).extend((each, *each.consequences))
+        else:
             told.append(each)
     ends = {id(reasons[number]): tuple(consequences) for number, consequences in because.items()}
-    return [replace(each, consequences=ends[id(each)]) if id(each) in ends else each for each in told]
-
-
-def _says_more(tier: Tier, other: Found, reason: Found) -> bool:
-    """Whether a client knows better what is wrong with a site than that it is another one."""
-    return reason.finding.cause == "site-not-in-force" and other.area == "tls" and _at(tier, reason, other)
+    return [
+        replace(each, consequences=(*each.consequences, *ends[id(each)])) if id(each) in ends else each for each in told
+    ]
 
 
 def explains(tier: Tier, reason: Found, other: Found) -> bool:

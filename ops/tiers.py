@@ -49,8 +49,7 @@ TIERS = (
     ),
     Tier("unit", "without root, host or engine", ((*PYTEST, "-n", "2", "tests/unit"),), needs=("hosts",)),
     Tier("programs", "this machine's nginx and iptables", ((*PYTEST, *BOTH, "tests/programs"),), needs=("hosts",)),
-    # Each pulumi is several processes: two tests at once took 290 s, one after the other 212.
-    Tier("preview", "pulumi, without a host", ((*PYTEST, "tests/preview"),), needs=("engine", "hosts")),
+    Tier("preview", "pulumi, without a host", ((*PYTEST, *BOTH, "tests/preview"),), needs=("engine", "hosts")),
     Tier("up", "make up, and its proof", ((*OPS, "up"),), needs=("engine", "hosts")),
     Tier(
         "lab",
@@ -58,7 +57,12 @@ TIERS = (
         ((*PYTEST, "tests/lab", "--ignore", "tests/lab/spare"),),
         needs=("up",),
     ),
-    Tier("spare", "stacks of tests on two hosts of their own", ((*PYTEST, "tests/lab/spare"),), needs=("up",)),
+    Tier(
+        "spare",
+        "stacks of tests on hosts of their own, two at once",
+        ((*PYTEST, *BOTH, "tests/lab/spare"),),
+        needs=("up",),
+    ),
 )
 LAB_DOWN = Tier("down", "the lab, stopped again without a trace", (("lab/down",), (*PYTEST, "tests/down")))
 

@@ -3,7 +3,8 @@ import { copier, tabbed } from "./copying.js";
 import { FIGURES, card, table } from "./figures.js";
 import { ago, clock, count, id, listed, made, write } from "./texts.js";
 
-const REFRESH = 15_000, OLD = 90_000; // milliseconds; what is older than OLD is not news
+const REFRESH = 15_000; // milliseconds
+const OLD = 90_000, OLD_FINDINGS = 3600_000; // what is older says nothing of now
 
 // Put new content in place without disturbing who reads or has the focus there: only where it is another.
 function show(place, ...inside) {
@@ -83,7 +84,8 @@ async function refresh() {
     return;
   }
   const findings = doctor?.findings ?? [];
-  const [state, sentence] = verdict(status, findings);
+  const counts = doctor && Date.now() - Date.parse(doctor.at) < OLD_FINDINGS;
+  const [state, sentence] = verdict(status, counts ? findings : []);
   id("verdict").dataset.state = state;
   write(id("sentence"), sentence);
   document.title = `${{ up: "✓", down: "!", unknown: "?" }[state]} ${status?.stack ?? doctor?.stack ?? "Registry"} status`;

@@ -6,7 +6,14 @@ from collections.abc import Generator
 
 import pytest
 
+from toolchain.engine import restore_interrupt
+
 OFFICIAL = "official"
+
+
+def pytest_configure() -> None:
+    """Else each pulumi of a test takes 5 s more where a script has started the tests in the background."""
+    restore_interrupt()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

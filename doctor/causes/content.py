@@ -10,8 +10,8 @@ FORGET = (
     "{server}",
     "grep -rlaF '{digest}' /var/cache/nginx/http-registry | xargs -r sh -c 'truncate -s 0 \"$@\"; rm -f \"$@\"' sh",
 )
-"""A file of nginx's cache names on its second line what it is. One that is only removed is served for some seconds more,
-since nginx keeps it open; an empty one is fetched anew."""
+"""A file of nginx's cache names on its second line what it is. One that is only removed is served for some seconds, as
+nginx keeps it open; an empty one is fetched anew."""
 
 CAUSES: Tuple[Cause, ...] = (
     Cause(

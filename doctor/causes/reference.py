@@ -9,7 +9,7 @@ from doctor.finding import CONTROLLER, Cause
 CAUSES: Tuple[Cause, ...] = (
     Cause(
         "reference-scheme",
-        "invalid reference format (http:// or https:// before the image's name)",
+        "invalid reference format: http:// or https:// before the image's name",
         "An image's name has no scheme. Whether a registry speaks HTTP or HTTPS is set in the runtime's configuration.",
         "Leave the scheme out: {instead}. A registry over HTTP belongs into the stack's settings.",
         ((CONTROLLER, "make doctor STACK={stack} IMAGE={instead}"),),

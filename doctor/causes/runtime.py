@@ -15,9 +15,9 @@ CAUSES: Tuple[Cause, ...] = (
     Cause(
         "runtime-down",
         "Cannot connect to the Docker daemon; connection error … containerd.sock",
-        "The runtime does not run, so nobody pulls anything.",
+        "The runtime does not run, or does not answer, so nobody pulls anything.",
         "Start it. Where it ends again, its journal says why: journalctl -u {service}.",
-        (("{host}", "systemctl start {service}"),),
+        (("{host}", "systemctl restart {service}"),),
         (
             r"Cannot connect to the Docker daemon",
             r"(dial|Error while dialing).* unix /run/containerd/containerd\.sock: connect:",
@@ -76,7 +76,7 @@ CAUSES: Tuple[Cause, ...] = (
     ),
     Cause(
         "mirror-missing",
-        "(the image comes from elsewhere, or: not found, no such host registry-1.docker.io)",
+        "The image comes from elsewhere, or: lookup registry-1.docker.io: no such host",
         "The settings want this host to pull through a mirror, and the runtime's files do not name it. It asks the "
         "real registry.",
         "Have the mirror written anew.",
@@ -84,14 +84,14 @@ CAUSES: Tuple[Cause, ...] = (
     ),
     Cause(
         "mirror-not-in-force",
-        "(the file names the mirror, and the runtime does not ask it)",
+        "The file names the mirror, and the runtime does not ask it",
         "The file is right, and the process that runs has not read it since.",
         "Have the runtime read it. A restart of containerd keeps running containers.",
         (("{host}", "{reading}"),),
     ),
     Cause(
         "mirror-ignored-two-endpoints",
-        "(registry-mirrors in daemon.json, and the mirror is not asked)",
+        "daemon.json names the mirror, and dockerd does not ask it",
         "Docker with the containerd image store reads hosts.toml. Where that names two endpoints or more, a `server` "
         "counts too, it ignores registry-mirrors of daemon.json for this registry.",
         "Have {where} written anew: the mirror belongs there. What somebody wrote is put aside beside it.",
@@ -99,7 +99,7 @@ CAUSES: Tuple[Cause, ...] = (
     ),
     Cause(
         "mirror-ignored-config-path",
-        "(the mirror's hosts.toml is there, and containerd does not ask it)",
+        "The mirror's hosts.toml is there, and containerd does not ask it",
         "containerd looks for hosts.toml below config_path of its CRI, and that is another folder, none, or a list of "
         "folders, which from 2.1 on counts as no folder at all.",
         "Have config_path set again; that restarts containerd, running containers are kept.",
@@ -116,7 +116,7 @@ CAUSES: Tuple[Cause, ...] = (
     ),
     Cause(
         "silent-fallback",
-        "(pulls succeed, and come from elsewhere)",
+        "Pulls succeed, and the image comes from elsewhere",
         "The runtime asks somebody whom the settings leave out: another mirror first, or the real registry when ours "
         "fails. That costs rate limit and traffic, and hides that the mirror is broken.",
         "Have {where} written anew, or say `fallback: true` of this host's runtimes if it may.",
@@ -132,7 +132,7 @@ CAUSES: Tuple[Cause, ...] = (
     ),
     Cause(
         "mirror-login-not-sent",
-        "no basic auth credentials (then the pull goes on to the real registry)",
+        "no basic auth credentials, and the pull goes on to the real registry",
         "The mirror asks for a login, and dockerd sends a mirror none, whatever `docker login` has saved (moby#30880).",
         "Say `logins` of this host's docker in the settings: `make up` then puts a relay before dockerd, or a header "
         "into hosts.toml. Or drop `login: true` of the endpoint. If the settings are so already, have it written anew.",

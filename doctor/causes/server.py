@@ -11,16 +11,28 @@ REPAIR = ((CONTROLLER, "make drift STACK={stack}; make up STACK={stack}"),)
 NOT_REACHED = ("connection-refused", "connection-timed-out", "connection-reset", "no-route")
 NOT_SERVED = ("not-a-registry", "server-error", "manifest-unknown", "blob-missing", "blob-cut-short", "rate-limited")
 """What a client is told where something behind nginx fails: 502 and 503 first of all."""
+OTHER_TLS = ("http-answer-to-https", "https-answer-to-http", "tls-unknown-authority", "tls-wrong-name")
+"""Where somebody else's server answers."""
 
 CAUSES: Tuple[Cause, ...] = (
     Cause(
         "nginx-config-broken",
         "nginx: configuration file /etc/nginx/nginx.conf test failed",
-        "nginx on {host} would not take its configuration at its next start or reload: {evidence}.",
-        "Have the stack's files written anew. A file of others: mend the line that nginx names; the command takes it "
-        "out of nginx's way until then.",
-        ((CONTROLLER, "{repair}"), ("{host}", "{mend}")),
+        "nginx on {host} would not take its configuration at its next start or reload: somebody has changed a file of "
+        "the stack's, {where}.",
+        "Have the stack's files written anew.",
+        REPAIR,
         (r"\[emerg\]", r"configuration file \S+ test failed"),
+        (*NOT_REACHED, *NOT_SERVED),
+    ),
+    Cause(
+        "nginx-other-config-broken",
+        "nginx: configuration file /etc/nginx/nginx.conf test failed",
+        "nginx on {host} would not take its configuration at its next start or reload, for a file that is not the "
+        "stack's: {where}.",
+        "Mend the line that nginx names; until then the command takes another site out of nginx's way, to /root.",
+        (("{host}", "{mend}"),),
+        (),
         (*NOT_REACHED, *NOT_SERVED),
     ),
     Cause(
@@ -30,7 +42,7 @@ CAUSES: Tuple[Cause, ...] = (
         "Stop it, or give the endpoint another port (proxy.endpoints.N.port).",
         (("{host}", "{stop}"), ("{host}", "systemctl reset-failed nginx; systemctl restart nginx")),
         (r"bind\(\) to \S+ failed \(98: Address already in use\)",),
-        (*NOT_REACHED, *NOT_SERVED, "http-answer-to-https", "https-answer-to-http", "tls-unknown-authority"),
+        (*NOT_REACHED, *NOT_SERVED, *OTHER_TLS),
     ),
     Cause(
         "nginx-down",
@@ -48,7 +60,7 @@ CAUSES: Tuple[Cause, ...] = (
         "Have the files written anew, and nginx reloaded.",
         REPAIR,
         (),
-        (*NOT_REACHED, *NOT_SERVED, "not-allowed"),
+        (*NOT_REACHED, *NOT_SERVED, *OTHER_TLS, "not-allowed"),
     ),
     Cause(
         "htpasswd-missing",
@@ -147,7 +159,7 @@ CAUSES: Tuple[Cause, ...] = (
         "The registry behind the cache {registry} can't be asked from {host}; what the cache has is served still.",
         "Bring it up, or mend registries.N.upstream and its `authority`. The command tells when it answers.",
         (("{host}", "curl -sS -o /dev/null {upstream}/v2/"),),
-        (r"HEAD|GET /\S+: 50[234]: ",),
+        (r"(?:HEAD|GET) /\S+: 50[234]: ",),
         NOT_SERVED,
     ),
     Cause(

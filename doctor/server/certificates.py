@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import time
-from typing import Iterator, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from doctor.finding import Finding
 from doctor.server.served import Served
@@ -18,13 +18,22 @@ DAYS = 30
 def look(host: Host, served: Served) -> Iterator[Finding]:
     """Each file once."""
     now = time.time()
-    for each in {each["certificate"]: each for each in served["endpoints"] if each["certificate"]}.values():
-        file = host.read(each["certificate"])
+    shown: Dict[str, List[Mapping[str, Any]]] = {}
+    for each in served["endpoints"]:
+        if each["certificate"]:
+            shown.setdefault(each["certificate"], []).append(each)
+    for path, endpoints in shown.items():
+        file = host.read(path)
         ends = min((end_of(der) for der in certificates.held(file.content)), default=0.0) if file else 0.0
         if now < ends < now + DAYS * 86400:
-            when, days = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ends)), int((ends - now) // 86400)
-            values = {"name": each["name"], "port": str(each["port"]), "ends": when, "days": str(days)}
-            yield Finding("certificate-near-end", each["certificate"], f"notAfter={when}", values)
+            when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ends))
+            values = {
+                "name": endpoints[0]["name"],
+                "port": ", ".join(dict.fromkeys(str(each["port"]) for each in endpoints)),
+                "ends": when,
+                "days": str(int((ends - now) // 86400)),
+            }
+            yield Finding("certificate-near-end", path, f"notAfter={when}", values)
 
 
 def end_of(der: bytes) -> float:

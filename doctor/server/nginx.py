@@ -51,10 +51,11 @@ def _config(host: Host, served: Served) -> Optional[Finding]:
     where = f"{place[1]}:{place[2]}" if place else MAIN
     values = {"endpoints": endpoints(served, nginx=True)}
     if SITE in said[0] or f"{OURS}/" in said[0]:
-        values["server"] = served["host"]
-    elif place and place[1].startswith((f"{FOLDER}/conf.d/", f"{FOLDER}/sites-enabled/")):
-        values["mend"] = f"mv {place[1]} /root/; systemctl reset-failed nginx; systemctl reload-or-restart nginx"
-    return Finding("nginx-config-broken", where, said[0], values)
+        return Finding("nginx-config-broken", where, said[0], values)
+    mend = "nginx -t"
+    if place and place[1].startswith((f"{FOLDER}/conf.d/", f"{FOLDER}/sites-enabled/")):
+        mend = f"mv {place[1]} /root/; systemctl reset-failed nginx; systemctl reload-or-restart nginx"
+    return Finding("nginx-other-config-broken", where, said[0], {**values, "mend": mend})
 
 
 def _down(host: Host, served: Served) -> Finding:

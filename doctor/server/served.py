@@ -1,12 +1,11 @@
 """What a host serves, as the request has it (`ops.doctor_server.served`), and what findings about it have in common.
 
-`host`: its name in the settings. `endpoints`: what clients ask, each with `registry`, `name` (of the server), `port`,
-`passwords` (whether it asks for some), `certificate` (its file on the host, or empty) and `nginx` (whether nginx or a
-container listens there). `containers`: each with `name`, `registry`, `url` on this host. `caches`: those behind nginx
-and others, each with `registry`, `upstream`, `user`, `origin` (whether the origin service fetches for it) and `ask`
-(what to ask it for, a path behind its name, or empty). `stores`: each with `registry`, `url`. `folders`: what nginx
-keeps on disk. `clients`: each with `name`, `address` and `asks`, a list of `name`, `port`, `allowed` (whether the
-settings let it in).
+`endpoints`: what clients ask, each with `registry`, `name` (of the server), `port`, `passwords` (whether it asks for
+some), `certificate` (its file on the host, or empty) and `nginx` (whether nginx or a container listens there).
+`containers`: each with `name`, `registry`, `url` on this host. `caches`: those behind nginx and others, each with
+`registry`, `upstream`, `user`, `origin` (whether the origin service fetches for it) and `ask` (what to ask it for, a
+path behind its name, or empty). `stores`: each with `registry`, `url`. `folders`: what nginx keeps on disk.
+`clients`: each with `name`, `address` and `asks`, a list of `name`, `port`, `allowed` (whether the settings let it in).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from doctor.pull import Endpoint, Pull
-from doctor.steps.asked import any_wanted, ended, netloc, real, stands_for
+from doctor.steps.asked import End, any_wanted, ended, netloc, real, stands_for
 from doctor.steps.docker_runtime import read_rules
 from doctor.steps.hosts_toml import Undecodable, rules
 from doctor.steps.stopped import said, started_at, stopped
@@ -77,8 +77,10 @@ def endpoints(host: Host, pull: Pull) -> Tuple[List[Endpoint], Dict[str, str]]:
         found, where = list(read.endpoints), read.path
     else:
         found, where = _by_mirrors(containerd, pull.image.registry), ""
+    if not any_wanted(pull, found) or not where:
+        _unread(host, containerd, pull, found)
     if not any_wanted(pull, found):
-        raise _not_there(host, containerd, pull, where, found)
+        raise _not_there(containerd, pull, where, found)
     return [_with_login(containerd, each) for each in found], _environment(containerd.service)
 
 
@@ -86,9 +88,16 @@ def _loaded(host: Host, containerd: Containerd) -> None:
     """The plugins of the CRI have loaded."""
     if not host.has("ctr"):
         return
-    states = containerd_says.plugin_states(host.run("ctr", "plugins", "ls", timeout=PATIENCE).output)
+    try:
+        listed = host.run("ctr", "plugins", "ls", timeout=PATIENCE)
+        silent = "" if listed.ok else listed.tail(1)
+    except HostError as late:
+        silent = str(late)
+    if silent:
+        raise ended("runtime-down", f"{SERVICE}.service", f"it runs, and does not answer: {silent}", service=SERVICE)
+    states = containerd_says.plugin_states(listed.output)
     broken = [name for name in containerd.release.plugins if states.get(name) != "ok"]
-    if not states or not broken:
+    if not broken:
         return
     lines = journal(host, SERVICE, started_at(containerd.service) - 1)
     failures = [said(line) for line in lines if "failed to load plugin" in line]
@@ -137,7 +146,7 @@ def _in_force(host: Host, containerd: Containerd) -> None:
         if written <= started:
             return
         evidence = (
-            f"{containerd.file} was written {_minutes(written - started)} after containerd was started, which reads "
+            f"{containerd.file} was changed {_minutes(written - started)} after containerd was started, which reads "
             "it at its start only"
         )
     raise ended(
@@ -153,25 +162,31 @@ def _read_by_process(host: Host) -> Optional[str]:
     if not host.has("crictl"):
         return None
     crictl = ("crictl", "--runtime-endpoint", canary.CRI_SOCKET, "--image-endpoint", canary.CRI_SOCKET)
-    shown = host.run(*crictl, "info", timeout=PATIENCE)
     try:
+        shown = host.run(*crictl, "info", timeout=PATIENCE)
         registry = json.loads(shown.output)["config"].get("registry")
         return str(registry["configPath"]) if registry else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (HostError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _not_there(host: Host, containerd: Containerd, pull: Pull, where: str, found: List[Endpoint]) -> Exception:
-    """Why no wanted mirror is asked: its hosts.toml stands where this containerd does not look, or nowhere."""
+def _unread(host: Host, containerd: Containerd, pull: Pull, found: List[Endpoint]) -> None:
+    """Raises End where the wanted hosts.toml stands where this containerd does not look."""
+    if USUAL in containerd.config_path.split(":"):
+        return
+    try:
+        unread = rules(host, [USUAL], pull.image.registry)
+    except Undecodable:
+        return
+    if unread.path.endswith("/hosts.toml") and any_wanted(pull, list(unread.endpoints)):
+        asked = ", ".join(each.url for each in found)
+        evidence = f"config_path is {containerd.config_path!r}, so {unread.path} is not read; {asked} is asked"
+        raise ended("mirror-ignored-config-path", containerd.file, evidence)
+
+
+def _not_there(containerd: Containerd, pull: Pull, where: str, found: List[Endpoint]) -> End:
+    """The end where no wanted mirror is asked."""
     asked = ", ".join(each.url for each in found) or "nobody"
-    if USUAL not in containerd.config_path.split(":"):
-        try:
-            unread = rules(host, [USUAL], pull.image.registry)
-        except Undecodable:
-            unread = None
-        if unread and any_wanted(pull, list(unread.endpoints)):
-            evidence = f"config_path is {containerd.config_path!r}, so {unread.path} is not read; {asked} is asked"
-            return ended("mirror-ignored-config-path", containerd.file, evidence)
     missing = f"{', '.join(pull.wanted.urls)} is not there; {asked} is asked"
     folder = where or f"{containerd.config_path.split(':')[0] or USUAL}/{pull.image.registry}/hosts.toml"
     return ended("mirror-missing", folder, missing)

@@ -66,13 +66,13 @@ def rules(host: Host, roots: Sequence[str], registry: str, *, old: bool = False)
         path = f"{folder}/hosts.toml"
         state = files.read(host.path(path))
         if state is None or not state.content:
-            return Rules(folder, (_itself(registry, folder, certificates(host, folder)),))
+            return Rules(folder, (_itself(registry, f"no hosts.toml in {folder}", certificates(host, folder)),))
         try:
             found, unable = parsed(state.content, path, registry, old=old)
         except Undecodable as wrong:
             raise Undecodable(wrong.key, f"{path}: {wrong}") from wrong
         return Rules(path, tuple(found), tuple(unable))
-    return Rules("", (_itself(registry, "no hosts.toml", ()),))
+    return Rules("", (_itself(registry, f"no hosts.toml for {registry}", ()),))
 
 
 def certificates(host: Host, folder: str) -> Tuple[str, ...]:
@@ -87,7 +87,7 @@ def parsed(
     try:
         document = toml_text.parsed(toml_text.decoded(content, path), path).unwrap()
     except HostError as broken:
-        raise Undecodable("", str(broken).partition(": ")[2]) from broken
+        raise Undecodable("", str(broken).partition(": ")[2].partition(";")[0]) from broken
     _check(document)
     hosts: Mapping[str, Any] = document.get("host") or {}
     if old and not hosts:

@@ -53,5 +53,5 @@ def last_words(host: Host, service: str) -> List[str]:
 def said(line: str) -> str:
     """A line of a runtime's log in short: its message and its error, credentials masked."""
     known = fields(line)
-    words = [known[key] for key in ("msg", "error", "err", "error-response") if known.get(key)]
+    words = [known[key] for key in ("msg", "error", "err", "response", "error-response") if known.get(key)]
     return masked(": ".join(words) if "msg" in known else line.strip())

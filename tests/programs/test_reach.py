@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 
 from hostctl.live_rules import live_rules
-from hostctl.reach import answer, read_question, report
+from hostctl.reach import answer, read_question, report, version
 from hostctl.routes import Routes
 from lab import packages
 from tests.programs.reach_world import CONTAINER, REACHED, REFUSED, SILENT, ReachWorld
@@ -62,12 +62,12 @@ def load(world: ReachWorld, case: Path) -> None:
 
 def asked(world: ReachWorld, questions: Sequence[tuple[str, str, int]]) -> list[dict[str, Any]]:
     """What hostctl says to each; the rules are read once."""
-    rules = {version: live_rules(world.host, version) for version in (4, 6)}
+    rules = {each: live_rules(world.host, each) for each in (4, 6)}
     routes = Routes(world.host)
     reports = []
     for source, to, port in questions:
         question = read_question({"from": source, "to": to, "port": port})
-        known = rules[question.source.version]
+        known = rules[version(question)]
         reports.append(report(answer(world.host, question, known, routes), known))
     return reports
 

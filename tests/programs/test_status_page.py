@@ -19,6 +19,7 @@ from tests.programs.status_files import FINDING, doctor, iso, status
 
 MOST_BYTES = 60_000
 DESKTOP, PHONE = {"width": 1120, "height": 900}, {"width": 360, "height": 740}
+HOSTED = "registry hosted 1"
 FILES = ("", "page.css", "page.js", "texts.js", "figures.js", "copying.js", "icon.svg")
 
 
@@ -138,7 +139,7 @@ def test_a_healthy_tier(reader: Reader) -> None:
     reader.opens(status=status(), findings=doctor())
     assert reader.sees() == "Everything works."
     assert reader.page.title() == "✓ prod status"
-    assert reader.page.locator("#parts li").all_inner_texts()[1] == "hosted\n\nUp · 2 replicas, /v2/ in 3 ms"
+    assert reader.page.locator("#parts li").all_inner_texts()[2] == "registry hosted 1\n\nUp"
     figures = [re.sub(r"\s+", " ", each) for each in reader.page.locator(".figure").all_inner_texts()]
     assert figures == [
         "Pulls that succeed 98.7 % lowest 93 %",
@@ -159,9 +160,9 @@ def test_a_healthy_tier(reader: Reader) -> None:
 )
 def test_nothing_hinders_anybody(chromium: Browser, site: Site, scheme: str, size: Any, broken: bool) -> None:
     """axe-core's rules, contrast among them; and nothing is wider than the screen."""
-    states: dict[str, Any] = {"hosted": "down", "docker.io": "unknown"} if broken else {}
+    states = {HOSTED: "down", "Prometheus": "unknown"} if broken else {}
     for reader in reading(chromium, site, color_scheme=scheme, viewport=size):
-        reader.opens(status=status(**states), findings=doctor(*[FINDING] * broken))
+        reader.opens(status=status(states=states), findings=doctor(*[FINDING] * broken))
         reader.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
         assert hindrances(reader.page) == []
         for tab in reader.page.get_by_role("tab").all():
@@ -171,12 +172,12 @@ def test_nothing_hinders_anybody(chromium: Browser, site: Site, scheme: str, siz
 
 
 def test_what_a_screen_reader_says(reader: Reader) -> None:
-    reader.opens(status=status(hosted="down"), findings=doctor(FINDING))
+    reader.opens(status=status(states={HOSTED: "down"}), findings=doctor(FINDING))
     heard = reader.page.locator("body").aria_snapshot()
     for each in (
-        'heading "hosted is down." [level=1]',
+        'heading "registry hosted 1 is down." [level=1]',
         'region "Parts"',
-        "- strong: hosted\n        - paragraph:\n          - emphasis: Down",
+        "- strong: registry hosted 1\n        - paragraph:\n          - emphasis: Down",
         'img "Pulls that succeed from ',
         ": between 93 % and 100 %, last 100 %",
         'region "What doctor found"',
@@ -257,13 +258,17 @@ def test_a_finding(reader: Reader) -> None:
     [
         ({}, "Nothing is known of the parts now."),
         ({"status": status(time.time() - 600)}, "No news since "),
-        ({"status": status(hosted="down")}, "hosted is down."),
-        ({"status": status(hosted="down", disk="down", nginx="unknown")}, "hosted and disk are down."),
-        ({"status": status(nginx="unknown")}, "All that is known works; nginx can’t be told."),
+        ({"status": status(states={HOSTED: "down"})}, "registry hosted 1 is down."),
+        (
+            {"status": status(states={HOSTED: "down", "Prometheus": "down", "upstream hub-cache": "unknown"})},
+            "registry hosted 1 and Prometheus are down.",
+        ),
+        ({"status": status(states={"Prometheus": "unknown"})}, "All that is known works; Prometheus can’t be told."),
         ({"status": status(), "findings": doctor(FINDING)}, "x509: certificate has expired (registry)"),
+        ({"status": status(), "findings": doctor(FINDING, at=time.time() - 7200)}, "Everything works."),
         ({"status": {"at": iso(time.time()), "stack": "new", "parts": [], "figures": {}}}, "Everything works."),
     ],
-    ids=["nothing", "old", "down", "two", "unknown", "finding", "no-figures"],
+    ids=["nothing", "old", "down", "two", "unknown", "finding", "finding-of-before", "no-figures"],
 )
 def test_the_sentence(reader: Reader, documents: Any, sentence: str) -> None:
     reader.opens(**documents)
@@ -284,9 +289,9 @@ def test_it_follows_what_happens(reader: Reader) -> None:
     reader.page.clock.install()
     reader.opens(status=status(), findings=doctor())
     assert reader.sees() == "Everything works."
-    leave(reader.site.folder, "status", status(hosted="down"))
+    leave(reader.site.folder, "status", status(states={HOSTED: "down"}))
     reader.page.clock.fast_forward(15_000)
-    reader.page.get_by_role("heading", name="hosted is down.").wait_for()
+    reader.page.get_by_role("heading", name="registry hosted 1 is down.").wait_for()
     reader.page.route("**/*.json", lambda route: route.abort())
     reader.page.clock.fast_forward(15_000)
     reader.page.get_by_role("heading", name="The proxy does not answer.").wait_for()

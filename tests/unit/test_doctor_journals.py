@@ -92,6 +92,17 @@ def test_a_finding_gets_the_runtime_s_own_words() -> None:
     )
 
 
+def test_a_line_in_short_has_the_reason_and_no_secret() -> None:
+    line = (
+        'time="t" level=error msg="Handler for POST /images/create returned error" error-response="failed to resolve: '
+        'Head \\"https://u:secret@r/v2/\\": EOF" method=POST'
+    )
+    short = said(line)
+    assert "returned error: failed to resolve" in short
+    assert short.endswith("EOF")
+    assert "secret" not in short
+
+
 def test_the_same_words_are_not_said_twice() -> None:
     words = said(LINES[2].text)
     seen = [broken("runtime", Finding("proxy-environment", "docker.service", f"it says: {words}"))]

@@ -19,6 +19,7 @@ from settings import Tier, parse
 
 LAB = tier_of("lab")
 MIRROR, HOSTED = "http://192.168.1.11:5080", "http://192.168.1.11"
+RUNTIME = [{"host": "docker1", "docker": {}}]
 CANARY = Image("docker.io", "http-registry/canary", "1")
 
 
@@ -36,6 +37,14 @@ def test_each_runtime_walks_to_the_canary_of_each_mirror_and_to_each_hosted_regi
         assert (mirrored.mirrored, hosted.mirrored) == (True, False)
         assert mirrored.server(MIRROR)[1:] == ("registry", "192.168.1.11", "nginx")
     assert pulls(LAB, "registry", None) == []
+
+
+def test_a_mirror_without_a_canary_is_asked_whether_it_answers() -> None:
+    (cache,) = [each for each in LAB.registries if each.kind == "cache"]
+    tier = changed(registries=[cache.model_dump(mode="json", exclude_none=True)], proxy=None, runtimes=RUNTIME)
+    (pull,) = pulls(tier, "docker1", None)
+    assert (pull.image, pull.wanted.urls) == (Image("docker.io", ""), ("http://192.168.1.11:5001",))
+    assert pull.server("http://192.168.1.11:5001").service == ""
 
 
 def test_the_login_is_that_of_the_runtime_or_of_root() -> None:

@@ -107,6 +107,7 @@ FOLDED = {
         False,
     ),
     "another cause": (of_server("nginx-down"), of_client("tls-expired"), False),
+    "another's server on the port": (of_server("site-not-in-force"), of_client("https-answer-to-http"), True),
     "another registry's": (of_server("registry-down", HOSTED), of_client("server-error"), False),
     "a rule about this client": (
         of_server("firewall-server", hosts="docker1"),
@@ -133,13 +134,6 @@ def test_what_follows_from_what(reason: Found, other: Found, follows: bool) -> N
     assert [each.finding.cause for each in told[-1].consequences] == ([other.finding.cause] if follows else [])
 
 
-def test_clients_know_better_what_is_wrong_with_a_site() -> None:
-    client = of_client("https-answer-to-http")
-    assert folded(lab(), [client, of_server("site-not-in-force")]) == [client]
-    elsewhere = of_client("https-answer-to-http", url="http://192.168.1.99")
-    assert len(folded(lab(), [elsewhere, of_server("site-not-in-force")])) == 2
-
-
 def test_what_a_server_explains_is_in_the_catalogue() -> None:
     for cause in CAUSES:
         assert set(cause.explains) <= CATALOGUE.keys(), cause.name
@@ -148,9 +142,9 @@ def test_what_a_server_explains_is_in_the_catalogue() -> None:
 
 def test_texts_name_only_what_findings_fill() -> None:
     """`values`, and what every finding has: ops.doctor_found."""
-    always = {"host", "stack", "where", "evidence", "repair"}
+    always = {"host", "stack", "where", "evidence"}
     filled = {
-        "nginx-config-broken": {"mend"},
+        "nginx-other-config-broken": {"mend"},
         "port-taken": {"port", "user", "stop"},
         "nginx-down": {"state"},
         "htpasswd-unreadable": {"user", "mend"},

@@ -128,8 +128,9 @@ def test_a_certificate_near_its_end(tmp_path: Path, days: int, found: list[str])
         server("registry.test", by, starts=NOW - 9 * DAY, ends=NOW + days * DAY).pem + by.pem
     )
     endpoint = {"certificate": "/x.crt", "name": "registry.test", "port": 443}
-    told = list(certificates.look(Host(tmp_path), {**NOTHING, "endpoints": [endpoint, endpoint]}))
+    told = list(certificates.look(Host(tmp_path), {**NOTHING, "endpoints": [endpoint, {**endpoint, "port": 5443}]}))
     assert [each.cause for each in told] == found
+    assert all(each.values["port"] == "443, 5443" and each.values["days"] == "2" for each in told)
 
 
 def test_when_an_end_is_near_is_said_alike_everywhere() -> None:

@@ -51,7 +51,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
 def test_preview_and_up_ask_first_where_the_tier_observes(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch, observe: bool
 ) -> None:
-    monkeypatch.setattr(ops, "tier_of", lambda _: type("Tier", (), {"observe": observe}))
+    monkeypatch.setattr(ops, "tier_of", lambda _: type("Tier", (), {"observe": observe, "proxy": None}))
     asks = ["drift"] if observe else []
     ops.preview("other")
     ops.up("other")

@@ -33,7 +33,7 @@ class Fault:
     heals: str = ""
     """What somebody does whose commands doctor can't know, where it was broken; empty: the finding's own commands."""
     editor: str = ""
-    """What somebody does in the editor that a command opens: a command that takes the file."""
+    """What somebody does in the editor that a command opens; the file is $1."""
     instead: str = ""
     """What is asked for once it is healed, where it was the image that was wrong."""
 

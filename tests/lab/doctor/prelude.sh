@@ -17,26 +17,23 @@ save() {
 
 # After a break: what the kept files have become.
 broken() {
-    [ ! -d $SAVED ] || kept >$SAVED.broken
+    [ ! -d $SAVED ] || (cd $SAVED && find . -type f) | while read -r file; do now "$file" >"$SAVED/$file.broken"; done
 }
-kept() {
-    (cd $SAVED && find . -type f) | while read -r file; do
-        stat -c '%A %U %G' "/$file" 2>/dev/null
-        sha256sum "/$file" 2>/dev/null || echo "no $file"
-    done
+now() {
+    stat -c '%A %U %G' "/$1" 2>/dev/null
+    sha256sum "/$1" 2>/dev/null || echo gone
 }
 
-# Put them back, where nobody has mended them since; then true. What a repair has put aside goes in any case.
+# Put each back that nobody has mended since; true where there was one. What a repair has put aside goes in any case.
 restore() {
     [ -d $SAVED ] || return 1
-    kept | cmp -s - $SAVED.broken
-    mended=$?
-    for file in $(cd $SAVED && find . -type f); do
+    put=1
+    for file in $(cd $SAVED && find . -type f ! -name '*.broken'); do
         rm -f "/$file".http-registry-kept*
-        [ $mended != 0 ] || cp -a "$SAVED/$file" "/$file"
+        now "$file" | cmp -s - "$SAVED/$file.broken" && cp -a "$SAVED/$file" "/$file" && put=0
     done
-    rm -r $SAVED $SAVED.broken
-    return $mended
+    rm -r $SAVED
+    return $put
 }
 
 # Change a JSON file by lines of Python: its content is `it`.

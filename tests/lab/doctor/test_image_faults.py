@@ -10,6 +10,7 @@ from ops.stack import Stack
 from tests.lab.doctor.conftest import TRIED
 from tests.lab.doctor.fault import Fault, waves
 from tests.lab.doctor.foreign_registries import foreign_registries
+from tests.lab.doctor.site import Lab
 from tests.lab.doctor.trying import Outcome, others, try_wave
 from tests.lab.hosts import HOSTS, without_records
 
@@ -22,7 +23,7 @@ def outcomes(stack: Stack) -> Iterator[list[Outcome]]:
     """All of them, there at the same time; afterwards the hosts are as before."""
     before = {name: without_records(name) for name in HOSTS}
     with foreign_registries():
-        tried = try_wave(stack, WAVE, [])
+        tried = try_wave(Lab(stack), WAVE, [])
     TRIED.extend(tried)
     yield tried
     assert not others(before)

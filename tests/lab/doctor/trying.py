@@ -9,18 +9,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from doctor.finding import CONTROLLER
 from lab.hosts import HOSTS
-from ops import doctor, doctor_report
+from ops import doctor_report
 from ops.proof import on
-from ops.stack import PROJECT, Stack
 from tests.lab.doctor.fault import PRELUDE, Fault, Wave
+from tests.lab.doctor.site import Document, Site
 from tests.lab.hosts import without_records
 
-Document = Mapping[str, Any]
-"""What `make doctor JSON=1` prints."""
+EDITOR = "/root/http-registry-doctor-editor"
 AT_ONCE = 4
 """Questions; each is one to a client, and one to the registry's host."""
 ANEW = re.compile(r"[0-9a-f]{64}  /etc/nginx/(conf\.d/)?http-registry|/var/cache/nginx/|^[-+] [0-9a-f]{12}$")
@@ -44,7 +42,7 @@ class Outcome:
 
 
 def others(before: Mapping[str, list[str]]) -> list[str]:
-    """What is not on the hosts as it was, but for what `make up` makes anew each time: bcrypt's salt, a container; and the cache."""
+    """What is not on the hosts as it was, but for the cache and what `make up` makes anew: hashes, a container."""
     wrong = []
     for name, lines in before.items():
         now = without_records(name)
@@ -62,15 +60,16 @@ def script(fault: Fault, what: str) -> str:
     return done.stdout
 
 
-def try_wave(stack: Stack, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
+def try_wave(site: Site, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
     """All of it; afterwards the hosts are as before, healed or not."""
     clients = list(clients)
     broken = [each for each in wave if each.breaks]
     try:
         _on_hosts(broken, lambda each: script(each, f"{each.breaks}\nbroken"))
-        told = _ask(stack, wave, instead=False)
-        healed = _heal(stack, wave, told)
-        left = _ask(stack, wave, instead=True)
+        told = _ask(site, wave, instead=False)
+        healed = _heal(site, wave, told)
+        print(*healed, sep="\n")
+        left = _ask(site, wave, instead=True)
     finally:
         _on_hosts(broken[::-1], lambda each: script(each, each.undo))
     return [
@@ -104,13 +103,13 @@ def _question(fault: Fault) -> tuple[str, str]:
     return (fault.image, fault.host if fault.image and fault.host != CONTROLLER else "")
 
 
-def _ask(stack: Stack, wave: Wave, *, instead: bool) -> dict[tuple[str, str], Document]:
+def _ask(site: Site, wave: Wave, *, instead: bool) -> dict[tuple[str, str], Document]:
     """doctor's answers by the question: of all faults without an image there is one."""
     questions = {_question(each): each for each in wave}
 
     def ask(question: tuple[str, str]) -> Document:
         fault = questions[question]
-        return doctor.examine(stack, image=(instead and fault.instead) or fault.image, host=question[1])
+        return site.examine((instead and fault.instead) or fault.image, question[1])
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(questions, pool.map(ask, questions), strict=True))
@@ -128,42 +127,35 @@ def _of(fault: Fault, wave: Wave, told: Mapping[tuple[str, str], Document]) -> f
     return frozenset(said - others)
 
 
-def _heal(stack: Stack, wave: Wave, told: Mapping[tuple[str, str], Document]) -> list[str]:
-    """What the findings say, in their order, each line once; and what somebody does of whom they can't know."""
+def _heal(site: Site, wave: Wave, told: Mapping[tuple[str, str], Document]) -> list[str]:
+    """What the findings say, each line once and late, hosts first; and what somebody does of whom they can't know."""
     said: list[str] = []
     for fault in wave:
         if fault.heals:
             script(fault, fault.heals)
             said.append(f"by hand on {fault.broken_on}: {fault.heals.strip()}")
     by_hand = {each.cause for each in wave if each.heals}
-    commands = {
-        (command["on"], command["line"]): None
+    commands = [
+        (command["on"], command["line"])
         for answer in told.values()
         for finding in answer["findings"]
         if finding["cause"] not in by_hand
         for command in finding["commands"]
-    }
-    for place, line in commands:
+    ]
+    once = [each for number, each in enumerate(commands) if each not in commands[number + 1 :]]
+    for place, line in sorted(once, key=lambda each: each[0] == CONTROLLER):
         began = time.monotonic()
-        done = _typed(stack, place, line, {each.host: each.editor for each in wave if each.editor})
+        done = _typed(site, place, line, {each.host: each.editor for each in wave if each.editor})
         said.append(f"{place}# {line}  ({time.monotonic() - began:.1f} s)")
         if done.returncode != 0:
             said.append(f"exit status {done.returncode}: {done.stdout[-1500:]}")
     return said
 
 
-def _typed(stack: Stack, place: str, line: str, editors: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _typed(site: Site, place: str, line: str, editors: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     if place in LAB_HOSTS:
-        return on(place, f"EDITOR={shlex.quote(editors.get(place, 'false'))}\n{line}")
+        program = shlex.quote(f"#!/bin/sh\n{editors.get(place, 'false')}\n")
+        prepared = f"EDITOR={EDITOR}; printf %s {program} > $EDITOR; chmod +x $EDITOR"
+        return on(place, f"{prepared}\n{line}\nstatus=$?; rm $EDITOR; exit $status")
     assert place == CONTROLLER, f"{place}: no host of the lab: {line}"
-    return subprocess.run(
-        ["bash", "-c", line],
-        cwd=PROJECT,
-        env=stack.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    return site.typed(line)

@@ -1,4 +1,4 @@
-"""A node as a cluster would have it, on spare2: a containerd of its own, with the files that examples/kubernetes wrote.
+"""A node as a cluster would have it: a containerd of its own, with the files that examples/kubernetes wrote.
 
 crictl's login for a pull ($CRICTL_AUTH) is what the kubelet makes of a pull secret. The host's own containerd
 is not touched.
@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.hosts import must
+from tests.lab.spare.site import RUNTIME
 
-HOST = "spare2"
 FOLDER = "/root/node"
 SOCKET = f"unix://{FOLDER}/run/containerd.sock"
 CRICTL = f"crictl -r {SOCKET} -i {SOCKET}"
@@ -48,7 +48,7 @@ def node(files: Path) -> Iterator[None]:
         config.size = len(CONFIG)
         archive.addfile(config, io.BytesIO(CONFIG.encode()))
     try:
-        must(HOST, START, b64encode(packed.getvalue()).decode())
+        must(RUNTIME, START, b64encode(packed.getvalue()).decode())
         yield
     finally:
-        must(HOST, STOP)
+        must(RUNTIME, STOP)

@@ -1,4 +1,4 @@
-"""A small registry of a test's own on spare1, which spare2 may use, and images in it that run a web server."""
+"""A small registry of a test's own on one host, which another may use, and images in it that run a web server."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from typing import Any
 
 import yaml
 
-from lab import host
 from lab.services import PUSH_PORT
 from ops.proof import PROXY_LOG
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import must, without_records
-from tests.lab.spare.site import CACHE, SITE
+from tests.lab.spare.site import ADDRESS, CACHE, PAIR, REGISTRY, RUNTIME, SITE
 
 STACK = "apps"
-PREFIX = host("spare1").address
+PREFIX = ADDRESS
+"""What image references begin with."""
 MIRROR = f"{PREFIX}:5080"
 HTTP_PORT = 8080
 CLIENT = (Path(__file__).parents[2] / "registry_client.py").read_text()
 SETTINGS: dict[str, Any] = {
     **SITE,
     "registries": [
-        {"kind": "hosted", "name": "hosted", "host": "spare1", "keep_data": False},
+        {"kind": "hosted", "name": "hosted", "host": REGISTRY, "keep_data": False},
         CACHE,
     ],
     "proxy": {
-        "host": "spare1",
+        "host": REGISTRY,
         "endpoints": [
             {"registry": "hosted", "port": 80, "server_name": PREFIX},
             {"registry": "hub-cache", "port": 5080, "server_name": PREFIX, "login": True},
         ],
         "users": [{"name": "pusher", "role": "push"}, {"name": "puller", "role": "pull"}],
     },
-    # So spare2 knows that the registry speaks HTTP; its mirror asks for a login.
-    "runtimes": [{"host": "spare2", "docker": {"logins": [{"registry": MIRROR, "user": "puller"}]}}],
+    # So the runtime knows that the registry speaks HTTP; its mirror asks for a login.
+    "runtimes": [{"host": RUNTIME, "docker": {"logins": [{"registry": MIRROR, "user": "puller"}]}}],
 }
 
 
@@ -77,7 +77,7 @@ class Registry:
 
     def log(self) -> list[dict[str, str]]:
         """What the proxy has logged."""
-        return [json.loads(line) for line in must("spare1", f"cat {PROXY_LOG}").splitlines()]
+        return [json.loads(line) for line in must(REGISTRY, f"cat {PROXY_LOG}").splitlines()]
 
 
 PUSH = f"""
@@ -102,14 +102,14 @@ def push(login, repository, tag):
 
 
 @contextmanager
-def registry_stack(folder: Path) -> Iterator[Registry]:
-    """Bring it up; afterwards both hosts are as they were before."""
-    before = {name: without_records(name) for name in ("spare1", "spare2")}
+def registry_stack(folder: Path, **changed: Any) -> Iterator[Registry]:
+    """Bring it up; afterwards both hosts are as they were before. `changed`: settings that are others."""
+    before = {name: without_records(name) for name in PAIR}
     with on_the_lab(folder) as checkout:
         registry = Registry(checkout)
         checkout.write(STACK, "config: {}\n")
         checkout.pulumi("stack", "init", STACK)
-        registry.configure()
+        registry.configure(**changed)
         for user in ("pusher", "puller"):
             registry.set_password(user, f"first-of-{user}")
         try:

@@ -1,8 +1,11 @@
-"""The lab's two spare hosts as settings have them; and a tier's file with them in place of its own hosts."""
+"""The pair of spare hosts that this process of pytest has, as settings have them; and a tier's file with them in place
+of its own hosts.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import yaml
@@ -11,18 +14,24 @@ from lab import host
 from lab.hosts import SSH_PORT
 from lab.services import HUB_URL, S3
 
-SPARES = ("spare1", "spare2")
+PAIRS = {"gw0": ("spare1", "spare2"), "gw1": ("spare3", "spare4")}
+"""By the worker of pytest-xdist: each has a pair to itself, so two stacks are up side by side."""
+PAIR = PAIRS[os.environ.get("PYTEST_XDIST_WORKER", "gw0")]
+"""Without xdist the first one."""
+REGISTRY, RUNTIME = PAIR
+"""The host that has a stack's registries, and the one whose Docker pulls there."""
+ADDRESS = host(REGISTRY).address
 SITE: dict[str, Any] = {
     "known_hosts": ".work/lab/known_hosts",
     "hosts": [
         {"name": name, "address": host(name).address, "ssh": {"host": host(name).ssh_address, "port": SSH_PORT}}
-        for name in SPARES
+        for name in PAIR
     ],
     "image": {"reference": "registry:3", "archive": ".work/lab/registry.tar"},
     "firewall": {"allow": ["192.168.1.0/24"]},
 }
 """Settings that each stack of a test on both hosts has in common."""
-CACHE = {"kind": "cache", "name": "hub-cache", "host": "spare1", "serves": "docker.io", "upstream": HUB_URL}
+CACHE = {"kind": "cache", "name": "hub-cache", "host": REGISTRY, "serves": "docker.io", "upstream": HUB_URL}
 """The cache of the lab's hub, as such a stack has it."""
 PREFIX = "tiers"
 """The folder in the lab's bucket."""
@@ -37,11 +46,11 @@ def on_the_spares(text: str) -> str:
     config: dict[str, Any] = yaml.safe_load(text)["config"]
     settings = {key.partition(":")[2]: value for key, value in config.items()}
     addresses = {}
-    for each, spare in zip(settings["hosts"], SPARES, strict=False):
+    for each, spare in zip(settings["hosts"], PAIR, strict=False):
         addresses[each["address"]] = host(spare).address
         each["ssh"] = {"host": host(spare).ssh_address, "port": SSH_PORT}
     settings |= {"known_hosts": SITE["known_hosts"], "image": SITE["image"]}
-    settings["firewall"]["allow"] = [f"{host(spare).address}/32" for spare in SPARES]
+    settings["firewall"]["allow"] = [f"{host(spare).address}/32" for spare in PAIR]
     for each in settings["registries"]:
         if each["kind"] == "cache":
             each["upstream"] = HUB_URL

@@ -19,11 +19,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab import host
+from lab.hosts import SSH_PORT
 from ops.proof import on
 from tests.checkout import REAL, Checkout
 from tests.lab.hosts import must
 from tests.lab.spare.kubernetes_node import CRICTL, node
 from tests.lab.spare.registry_stack import HTTP_PORT, PREFIX, SETTINGS, STACK, Registry, registry_stack
+from tests.lab.spare.site import RUNTIME
 
 pytestmark = pytest.mark.lab
 
@@ -71,7 +74,7 @@ def application(registry: Registry, tmp_path_factory: pytest.TempPathFactory) ->
     made.pulumi("stack", "init", "app")
     for key, value in {
         "registry": f"organization/http-registry/{STACK}",
-        "host": "ssh://root@127.0.1.32:2222",
+        "host": f"ssh://root@{host(RUNTIME).ssh_address}:{SSH_PORT}",
         "known_hosts": str(registry.checkout.folder / SETTINGS["known_hosts"]),
         "image": "team/app:0",
         "port": str(HTTP_PORT),
@@ -101,19 +104,19 @@ def installed(project: Path) -> Path:
 def running() -> str:
     """The image that the application's container was made from, if it answers."""
     must(
-        "spare2",
+        RUNTIME,
         f"timeout 10 sh -c 'until curl -sf -o /dev/null http://127.0.0.1:{HTTP_PORT}/bin/busybox; do sleep 0.1; done'",
     )
-    return must("spare2", "docker inspect -f '{{index .Config.Labels \"tag\"}}' app-infra").strip()
+    return must(RUNTIME, "docker inspect -f '{{index .Config.Labels \"tag\"}}' app-infra").strip()
 
 
 def pulled_by(registry: Registry, tag: str, image: str = "team/app", since: int = 0) -> set[str]:
-    """As whom spare2 has got a manifest. `since`: so many lines of the log are from before."""
+    """As whom the runtime has got a manifest. `since`: so many lines of the log are from before."""
     wanted = f"/v2/{image}/manifests/{tag}"
     return {
         each["user"]
         for each in registry.log()[since:]
-        if each["client"] == "192.168.1.32" and wanted in each["request"] and each["status"] == "200"
+        if each["client"] == host(RUNTIME).address and wanted in each["request"] and each["status"] == "200"
     }
 
 
@@ -135,13 +138,13 @@ def test_a_cluster_pulls_with_the_secret_and_through_the_mirror(registry: Regist
 
     asked = f"""umask 077; file=$(mktemp); cat > $file
         skopeo inspect --tls-verify=false --authfile $file docker://{image}; status=$?; rm $file; exit $status"""
-    assert '"tag": "1"' in must("spare2", asked, config)
-    assert "unauthorized" in on("spare2", asked, '{"auths": {}}').stdout
+    assert '"tag": "1"' in must(RUNTIME, asked, config)
+    assert "unauthorized" in on(RUNTIME, asked, '{"auths": {}}').stdout
     with node(tmp_path / "nodes"):
-        assert "401 Unauthorized" in on("spare2", f"{CRICTL} pull {image}").stdout
+        assert "401 Unauthorized" in on(RUNTIME, f"{CRICTL} pull {image}").stdout
         auth = json.loads(config)["auths"][PREFIX]["auth"]
-        must("spare2", f"read -r CRICTL_AUTH; export CRICTL_AUTH; {CRICTL} pull {image}", f"{auth}\n")
-        must("spare2", f"{CRICTL} pull docker.io/library/app:1")
+        must(RUNTIME, f"read -r CRICTL_AUTH; export CRICTL_AUTH; {CRICTL} pull {image}", f"{auth}\n")
+        must(RUNTIME, f"{CRICTL} pull docker.io/library/app:1")
     assert pulled_by(registry, "1", since=before) == {"puller"}
     assert pulled_by(registry, "1", "library/app", before) == {"puller"}
 
@@ -162,7 +165,7 @@ def test_without_a_login_it_says_so_and_the_old_one_runs_on(registry: Registry, 
     registry.configure(
         proxy={**proxy, "endpoints": proxy["endpoints"][:1], "users": [{"name": "pusher", "role": "push"}]},
         registries=SETTINGS["registries"][:1],
-        runtimes=[{"host": "spare2", "docker": {}}],
+        runtimes=[{"host": RUNTIME, "docker": {}}],
     )
     registry.up()
     assert registry.outputs().get("pull_credentials") is None

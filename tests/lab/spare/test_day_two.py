@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.lab.hosts import must, without_records
-from tests.lab.spare.site import SPARES
+from tests.lab.spare.site import PAIR, REGISTRY, RUNTIME
 from tests.lab.spare.two_hosts import NAME, TwoHosts, planned, pulling, pulls, settings, two_hosts
 
 pytestmark = pytest.mark.lab
@@ -17,7 +17,7 @@ CONTAINER = "docker ps --no-trunc --format '{{.ID}}' --filter name=http-registry
 STARTED = "docker inspect --format '{{.State.StartedAt}}' http-registry-hosted"
 DOCKERD = "systemctl show --property MainPID,NRestarts docker"
 
-SITE_STEPS = ("spare1-nginx-proxy", "spare1-nginx-proxy-settled")
+SITE_STEPS = (f"{REGISTRY}-nginx-proxy", f"{REGISTRY}-nginx-proxy-settled")
 """What a change of the site updates."""
 
 
@@ -28,7 +28,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
 
 
 def test_refresh_sees_that_a_container_is_gone_and_up_makes_it_again(two: TwoHosts) -> None:
-    must("spare1", "docker rm --force http-registry-hosted")
+    must(REGISTRY, "docker rm --force http-registry-hosted")
     assert "deleted" in planned(two.make("refresh"))
     assert planned(two.make("preview"))["create"] == 1
     assert planned(two.make("up"))["created"] == 1
@@ -38,15 +38,15 @@ def test_refresh_sees_that_a_container_is_gone_and_up_makes_it_again(two: TwoHos
 def test_a_host_alone_is_changed_and_the_state_says_no_more_than_that(two: TwoHosts) -> None:
     """Both hosts are to change; the other one, and what is known of it, wait for the next `up`."""
     two.write(changed())
-    before, known = without_records("spare1"), two.documents()
-    alone = two.make("preview", HOST="spare2")
+    before, known = without_records(REGISTRY), two.documents()
+    alone = two.make("preview", HOST=RUNTIME)
     assert planned(alone)["update"] == 1
-    assert "spare1-" not in alone
-    assert planned(two.make("up", HOST="spare2"))["updated"] == 1
-    assert '"max-concurrent-downloads": 7' in must("spare2", "cat /etc/docker/daemon.json")
-    assert without_records("spare1") == before
-    assert two.documents()["spare1"] == known["spare1"]
-    assert two.documents()["spare2"] != known["spare2"]
+    assert f"{REGISTRY}-" not in alone
+    assert planned(two.make("up", HOST=RUNTIME))["updated"] == 1
+    assert '"max-concurrent-downloads": 7' in must(RUNTIME, "cat /etc/docker/daemon.json")
+    assert without_records(REGISTRY) == before
+    assert two.documents()[REGISTRY] == known[REGISTRY]
+    assert two.documents()[RUNTIME] != known[RUNTIME]
     rest = two.make("preview")
     assert planned(rest)["update"] == len(SITE_STEPS)
     assert "max-age=90" in rest
@@ -63,10 +63,10 @@ def test_renamed_hosts_keep_all_that_is_on_them(two: TwoHosts) -> None:
         each["host"] = "front"
     wanted["proxy"]["host"], wanted["runtimes"][0]["host"] = "front", "build"
     before = files()
-    daemons = [must("spare1", f"{CONTAINER}; {STARTED}; {DOCKERD}"), must("spare2", DOCKERD)]
+    daemons = [must(REGISTRY, f"{CONTAINER}; {STARTED}; {DOCKERD}"), must(RUNTIME, DOCKERD)]
     two.write(wanted)
     told = two.make("up", fails=True)
-    for each, old in zip(wanted["hosts"], SPARES, strict=True):
+    for each, old in zip(wanted["hosts"], PAIR, strict=True):
         assert f"{each['name']}: has the address of {old}" in told
         each["was"] = old
     two.write(wanted)
@@ -76,9 +76,9 @@ def test_renamed_hosts_keep_all_that_is_on_them(two: TwoHosts) -> None:
         assert planned(two.make("up")).keys() == {"updated", "unchanged"}
     assert len(seen["pulls"]) > 20
     assert seen["lost"] == []
-    assert [must("spare1", f"{CONTAINER}; {STARTED}; {DOCKERD}"), must("spare2", DOCKERD)] == daemons
+    assert [must(REGISTRY, f"{CONTAINER}; {STARTED}; {DOCKERD}"), must(RUNTIME, DOCKERD)] == daemons
     assert files() == before
-    owners = must("spare1", "grep -ho '\"owner\": .*' /var/lib/http-registry/units/*.json | sort -u")
+    owners = must(REGISTRY, "grep -ho '\"owner\": .*' /var/lib/http-registry/units/*.json | sort -u")
     assert owners == '"owner": "http-registry/daytwo/front"\n'
     for each in wanted["hosts"]:
         del each["was"]
@@ -104,4 +104,4 @@ def changed() -> dict[str, Any]:
 
 def files() -> dict[str, list[str]]:
     """What is on both hosts, but for what nginx has kept of pulls."""
-    return {name: [line for line in without_records(name) if "/var/cache/nginx" not in line] for name in SPARES}
+    return {name: [line for line in without_records(name) if "/var/cache/nginx" not in line] for name in PAIR}

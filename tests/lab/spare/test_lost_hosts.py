@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from lab.paths import work_dir
 from lab.ssh import host_key_file
 from ops.stack import PROJECT
 from tests.lab.hosts import HOSTCTL, must, without_records
+from tests.lab.spare.site import REGISTRY, RUNTIME
 from tests.lab.spare.two_hosts import TwoHosts, lead_to, planned, pulls, push, settings, two_hosts
 
 pytestmark = pytest.mark.lab
@@ -39,69 +41,69 @@ def engine() -> Docker:
 def installed_from_scratch(name: str) -> None:
     """Make a spare host anew; it knows the registry's name like before."""
     subprocess.run([PROJECT / "lab" / "reinstall", name], check=True)
-    lead_to("spare1", name)
+    lead_to(REGISTRY, name)
 
 
 def test_hosts_that_are_installed_from_scratch_get_it_all_again(two: TwoHosts) -> None:
-    """First spare2, which pulls, then spare1, which has the registry."""
-    assert "is no new host" in two.make("reinstalled", fails=True, HOST="spare2")
+    """First the one that pulls, then the one that has the registry."""
+    assert "is no new host" in two.make("reinstalled", fails=True, HOST=RUNTIME)
     wanted = settings()
     wanted["runtimes"][0]["docker"]["max_concurrent_downloads"] = 7
     two.write(wanted)
     # As on a disk that is empty, where somebody has put the old host key back.
-    must("spare2", "rm -r /var/lib/http-registry")
-    assert "ops: spare2: hostctl is not there any more" in two.make("up", fails=True)
-    lab_id, key = machines.lab_id(), host_key_file(host("spare2")).read_text()
-    installed_from_scratch("spare2")
+    must(RUNTIME, "rm -r /var/lib/http-registry")
+    assert f"ops: {RUNTIME}: hostctl is not there any more" in two.make("up", fails=True)
+    lab_id, key = machines.lab_id(), host_key_file(host(RUNTIME)).read_text()
+    installed_from_scratch(RUNTIME)
     assert machines.lab_id() == lab_id
     # Whose settings have the old key still.
     wanted["hosts"][1]["ssh"]["host_key"] = " ".join(key.split()[:2])
     two.write(wanted)
-    for told in (two.make("up", fails=True), two.make("reinstalled", fails=True, HOST="spare2")):
-        assert "spare2: shows another host key than the settings have" in told
-        assert "'make reinstalled STACK=lost HOST=spare2'" in told
+    for told in (two.make("up", fails=True), two.make("reinstalled", fails=True, HOST=RUNTIME)):
+        assert f"{RUNTIME}: shows another host key than the settings have" in told
+        assert f"'make reinstalled STACK=lost HOST={RUNTIME}'" in told
     two.write(settings())
-    told = two.make("reinstalled", HOST="spare2")
-    assert "forgotten: spare2-docker-mirrors" in told
+    told = two.make("reinstalled", HOST=RUNTIME)
+    assert f"forgotten: {RUNTIME}-docker-mirrors" in told
     assert "lost:" not in told
-    # It proves by a pull of its own that spare2's Docker comes to the mirror.
+    # It proves by a pull of its own that the runtime comes to the mirror.
     assert "created" in planned(two.make("up"))
     assert pulls("1")
-    before = files("spare2")
-    installed_from_scratch("spare1")
-    told = two.make("reinstalled", HOST="spare1")
-    assert "forgotten: spare1.hosted-container" in told
+    before = files(RUNTIME)
+    installed_from_scratch(REGISTRY)
+    told = two.make("reinstalled", HOST=REGISTRY)
+    assert f"forgotten: {REGISTRY}.hosted-container" in told
     assert "lost: the images of hosted" in told
     assert planned(two.make("up")).keys() == {"created", "unchanged"}
-    assert files("spare2") == before
+    assert files(RUNTIME) == before
     push("2")
     assert pulls("2")
     assert planned(two.make("preview")).keys() == {"unchanged"}
-    assert (work_dir() / "known_hosts").read_text().count("[127.0.1.31]") == 1
+    assert (work_dir() / "known_hosts").read_text().count(f"[{host(REGISTRY).ssh_address}]") == 1
 
 
 def test_a_dead_host_is_named_forgotten_and_cleaned_up_when_it_comes_back(two: TwoHosts) -> None:
-    while_up = files("spare2")
-    engine()("kill", host("spare2").container)
+    while_up = files(RUNTIME)
+    engine()("kill", host(RUNTIME).container)
     try:
         changed = settings()
         changed["runtimes"][0]["docker"]["max_concurrent_downloads"] = 7
         two.write(changed)
         told = two.make("up", fails=True)
-        assert "ops: spare2: can't be reached" in told
-        assert "'make forget STACK=lost HOST=spare2'" in told
+        assert f"ops: {RUNTIME}: can't be reached" in told
+        assert f"'make forget STACK=lost HOST={RUNTIME}'" in told
         without = settings()
         without["hosts"].pop()
         without["runtimes"] = []
         two.write(without)
         told = two.make("up", fails=True)
-        assert "ops: spare2: is in the state, but not in the stack's file any more" in told
-        assert "forgotten: spare2-docker-mirrors" in two.make("forget", HOST="spare2")
+        assert f"ops: {RUNTIME}: is in the state, but not in the stack's file any more" in told
+        assert f"forgotten: {RUNTIME}-docker-mirrors" in two.make("forget", HOST=RUNTIME)
         assert planned(two.make("up")).keys() == {"unchanged"}
         two.make("destroy")
     finally:
-        engine()("start", host("spare2").container)
-        machines.wait(engine(), host("spare2"))
-    assert files("spare2") == while_up
-    must("spare2", f"{HOSTCTL} remove-all", '{"owner": "http-registry/lost/spare2"}')
-    assert must("spare2", "ls /var/lib | grep http-registry; true") == ""
+        engine()("start", host(RUNTIME).container)
+        machines.wait(engine(), host(RUNTIME))
+    assert files(RUNTIME) == while_up
+    must(RUNTIME, f"{HOSTCTL} remove-all", json.dumps({"owner": f"http-registry/lost/{RUNTIME}"}))
+    assert must(RUNTIME, "ls /var/lib | grep http-registry; true") == ""

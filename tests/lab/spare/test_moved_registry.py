@@ -13,7 +13,7 @@ from documents.nginx_hosted import RETRY_AFTER
 from lab.services import S3
 from tests.checkout import on_the_lab
 from tests.lab.hosts import must, without_records
-from tests.lab.spare.site import SPARES
+from tests.lab.spare.site import PAIR, REGISTRY, RUNTIME
 from tests.lab.spare.two_hosts import (
     NAME,
     TwoHosts,
@@ -60,9 +60,9 @@ def with_bucket(host: str) -> dict[str, Any]:
 @pytest.fixture
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
     """The stack when it is up; afterwards both hosts are as they were."""
-    before = {name: without_records(name) for name in SPARES}
+    before = {name: without_records(name) for name in PAIR}
     with on_the_lab(tmp_path_factory.mktemp("moved")) as checkout:
-        made = begun(checkout, "moved", with_bucket("spare1"))
+        made = begun(checkout, "moved", with_bucket(REGISTRY))
         checkout.secret("moved", "s3-access-key-bucket", S3.access_key)
         checkout.secret("moved", "s3-secret-key-bucket", S3.secret_key)
         try:
@@ -71,39 +71,41 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
         finally:
             ended(made)
             must("hub", f"rm -rf {BUCKET}")
-    assert {name: without_records(name) for name in SPARES} == before
+    assert {name: without_records(name) for name in PAIR} == before
 
 
 def test_a_registry_moves_while_it_is_pulled_from_and_pushed_to(two: TwoHosts) -> None:
     push("1", 2_000_000)
-    must("spare2", "python3 -", client(f"client.url = 'http://{NAME}:81'; client.push('s', '1', b'c', b'layer')"))
-    config = must("spare2", "cat /etc/docker/daemon.json; systemctl show --property MainPID docker")
-    assert "nothing is to be copied" in two.make("move", REGISTRY="bucket", TO="spare2")
+    must(RUNTIME, "python3 -", client(f"client.url = 'http://{NAME}:81'; client.push('s', '1', b'c', b'layer')"))
+    config = must(RUNTIME, "cat /etc/docker/daemon.json; systemctl show --property MainPID docker")
+    assert "nothing is to be copied" in two.make("move", REGISTRY="bucket", TO=RUNTIME)
     with looping(PUSHES) as pushed, pulling("1") as pulled:
-        two.make("move", REGISTRY="hosted", TO="spare2")
+        two.make("move", REGISTRY="hosted", TO=RUNTIME)
         assert "let in again" in two.make("move", REGISTRY="hosted", BACK="--back")
         time.sleep(RETRY_AFTER + 0.5)
-        told = two.make("move", REGISTRY="hosted", TO="spare2")
-        two.write(with_bucket("spare2"))
-        assert "delete" not in planned(two.make("up", HOST="spare2"))
-        assert "is there by the settings" in two.make("move", fails=True, REGISTRY="hosted", TO="spare2")
-        two.write(with_bucket("spare1"))
-        assert "it would lose what it has" in two.make("move", fails=True, REGISTRY="hosted", TO="spare2")
-        two.write(with_bucket("spare2"))
-        lead_to("spare2")
+        told = two.make("move", REGISTRY="hosted", TO=RUNTIME)
+        two.write(with_bucket(RUNTIME))
+        assert "delete" not in planned(two.make("up", HOST=RUNTIME))
+        assert "is there by the settings" in two.make("move", fails=True, REGISTRY="hosted", TO=RUNTIME)
+        two.write(with_bucket(REGISTRY))
+        assert "it would lose what it has" in two.make("move", fails=True, REGISTRY="hosted", TO=RUNTIME)
+        two.write(with_bucket(RUNTIME))
+        lead_to(RUNTIME)
         time.sleep(0.5)
         two.make("up")
         time.sleep(0.5)
-    assert not re.search(r"^spare1 -> spare2: 0 files(?s:.*)spare1 -> spare2", told, re.MULTILINE), "nobody was let in"
+    assert not re.search(rf"^{REGISTRY} -> {RUNTIME}: 0 files(?s:.*){REGISTRY} -> {RUNTIME}", told, re.MULTILINE), (
+        "nobody was let in"
+    )
     assert len(pulled["pulls"]) > 20
     assert pulled["lost"] == []
     assert pushed["lost"] == []
     assert pushed["held"]
     assert pulls("1", *pushed["stored"])
     in_bucket = client(f"client.url = 'http://{NAME}:81'; print(bool(client.pull('s', '1')))")
-    assert must("spare2", "python3 -", in_bucket) == "True\n"
-    assert must("spare2", "cat /etc/docker/daemon.json; systemctl show --property MainPID docker") == config
+    assert must(RUNTIME, "python3 -", in_bucket) == "True\n"
+    assert must(RUNTIME, "cat /etc/docker/daemon.json; systemctl show --property MainPID docker") == config
     assert planned(two.make("preview")).keys() == {"unchanged"}
     # The images are for the old host's admin to remove; no gate stays closed there.
-    left = must("spare1", "docker ps --all --quiet; docker volume ls --quiet; ls /run | grep http-registry; true")
+    left = must(REGISTRY, "docker ps --all --quiet; docker volume ls --quiet; ls /run | grep http-registry; true")
     assert left == "http-registry-hosted\n"

@@ -25,38 +25,37 @@ from ops.preview_plan import Plan, plan
 from ops.preview_report import groups
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import logins, without_records
-from tests.lab.spare.site import CACHE, SITE, SPARES
+from tests.lab.spare.site import ADDRESS, CACHE, PAIR, REGISTRY, RUNTIME, SITE
 
 pytestmark = pytest.mark.lab
 
 STACK = "previewed"
-REGISTRY = host("spare1").address
 Settings = dict[str, Any]
 Edit = Callable[[Settings], Any]
 
 
 def settings() -> Settings:
     """A proxy before a hosted registry and a cache; the other host has each runtime, and logins."""
-    login = {"registry": REGISTRY, "user": "puller"}
+    login = {"registry": ADDRESS, "user": "puller"}
     return {
         **copy.deepcopy(SITE),
         "registries": [
-            {"kind": "hosted", "name": "hosted", "host": "spare1", "port": 5000, "keep_data": False},
+            {"kind": "hosted", "name": "hosted", "host": REGISTRY, "port": 5000, "keep_data": False},
             dict(CACHE),
         ],
         "proxy": {
-            "host": "spare1",
+            "host": REGISTRY,
             "endpoints": [
-                {"registry": "hosted", "port": 80, "server_name": REGISTRY},
-                {"registry": "hub-cache", "port": 5080, "server_name": REGISTRY},
+                {"registry": "hosted", "port": 80, "server_name": ADDRESS},
+                {"registry": "hub-cache", "port": 5080, "server_name": ADDRESS},
             ],
             "users": [{"name": "puller", "role": "pull"}],
             "cache": {"size": "1g"},
         },
         "runtimes": [
             {
-                "host": "spare2",
-                "docker": {"logins": [{**login, "registry": f"{REGISTRY}:5080"}]},
+                "host": RUNTIME,
+                "docker": {"logins": [{**login, "registry": f"{ADDRESS}:5080"}]},
                 "containerd": {"logins": [login]},
                 "cli": [{"user": "root", "logins": [login]}],
             }
@@ -84,29 +83,29 @@ def hosts_toml(config: Settings) -> None:
 EDITS: dict[str, tuple[Edit, dict[str, str]]] = {
     "daemon.json and config.toml": (
         downloads,
-        {"spare2 docker-mirrors": RELOAD, "spare2 containerd-mirrors": RESTART},
+        {f"{RUNTIME} docker-mirrors": RELOAD, f"{RUNTIME} containerd-mirrors": RESTART},
     ),
     # Docker 20.10 does not read them, so nothing is written for it.
-    "hosts.toml": (hosts_toml, {"spare2 containerd-mirrors": NONE}),
+    "hosts.toml": (hosts_toml, {f"{RUNTIME} containerd-mirrors": NONE}),
     "the cache's size": (
         lambda config: config["proxy"]["cache"].update(size="2g"),
-        {"spare1 nginx-proxy": RELOAD},
+        {f"{REGISTRY} nginx-proxy": RELOAD},
     ),
     "the allowlist": (
         lambda config: config["firewall"]["allow"].append("192.168.2.0/24"),
-        {"spare1 firewall": RELOAD, "spare1 nginx-proxy": RELOAD},
+        {f"{REGISTRY} firewall": RELOAD, f"{REGISTRY} nginx-proxy": RELOAD},
     ),
     "the registry's port": (
         lambda config: config["registries"][0].update(port=5001),
-        {"spare1 nginx-proxy": RELOAD},
+        {f"{REGISTRY} nginx-proxy": RELOAD},
     ),
     "the relay": (
         lambda config: of_runtimes(config)["docker"].pop("logins"),
-        {"spare2 docker-mirrors": RELOAD},
+        {f"{RUNTIME} docker-mirrors": RELOAD},
     ),
     "a password": (
         no_setting,
-        {"spare1 nginx-proxy": RELOAD, "spare2 containerd-mirrors": NONE, "spare2 docker-cli": NONE},
+        {f"{REGISTRY} nginx-proxy": RELOAD, f"{RUNTIME} containerd-mirrors": NONE, f"{RUNTIME} docker-cli": NONE},
     ),
     "hostctl": (no_setting, {}),
 }  # fmt: skip
@@ -179,13 +178,13 @@ def reports(deployment: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         said = (each.get("outputs") or {}).get("stdout")
         if each["type"] == "command:remote:Command" and said and said.startswith("{"):
             name = each["urn"].rpartition("::")[2]
-            spare = next(one for one in SPARES if name.startswith(one))
+            spare = next(one for one in PAIR if name.startswith(one))
             yield f"{spare} {name.removeprefix(f'{spare}-')}", json.loads(said)
 
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    before = {each: without_records(each) for each in SPARES}
+    before = {each: without_records(each) for each in PAIR}
     with on_the_lab(tmp_path_factory.mktemp("previewed")) as place:
         life = Life(place, tmp_path_factory.mktemp("events") / "events")
         life.write()
@@ -204,7 +203,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             yield life
         finally:
             place.make("destroy", STACK=STACK)
-    assert {each: without_records(each) for each in SPARES} == before
+    assert {each: without_records(each) for each in PAIR} == before
 
 
 @pytest.mark.parametrize("name", EDITS)
@@ -238,19 +237,19 @@ def test_up_touches_the_resources_that_were_announced_and_no_others(life: Life, 
 def test_the_registrys_container_stays_through_an_upgrade_of_hostctl(life: Life) -> None:
     change = life.changes["hostctl"]
     assert "replace" not in change.plan.counts or "hosted-container" not in change.resources["replace"]
-    assert "spare1 docker-image" in change.announced
+    assert f"{REGISTRY} docker-image" in change.announced
 
 
 def test_a_preview_needs_no_host(life: Life) -> None:
     """They stand still; the unchanged stack says so all the same."""
     engine = docker.running()
     assert engine is not None
-    before = {each: logins(each) for each in SPARES}
-    containers = [host(each).container for each in SPARES]
+    before = {each: logins(each) for each in PAIR}
+    containers = [host(each).container for each in PAIR]
     engine("pause", *containers)
     try:
         text = life.place.make("preview", STACK=STACK)
     finally:
         engine("unpause", *containers)
     assert re.search(rf"^{STACK}: \d+ unchanged: nothing changes$", text, re.MULTILINE)
-    assert {each: logins(each) for each in SPARES} == before
+    assert {each: logins(each) for each in PAIR} == before

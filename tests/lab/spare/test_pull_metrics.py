@@ -1,6 +1,6 @@
 """Decides that what Prometheus reads is what users saw: real pulls by Docker and containerd, some of which fail.
 
-The registry, its proxy and what counts are on spare1; spare2 pulls, and runs Prometheus.
+The registry, its proxy and what counts are on one host; the other pulls, and runs Prometheus.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import pytest
 from lab import host
 from ops.proof import on
 from tests.lab.hosts import must, reaches, without_records
+from tests.lab.spare.site import ADDRESS, PAIR, REGISTRY, RUNTIME
 from tests.lab.spare.two_hosts import NAME, PASSWORD, TwoHosts, settings, two_hosts
 
 pytestmark = pytest.mark.lab
 
-SERVER = host("spare1").address
 REPOSITORY = f"{NAME}/team/app"
 CONFIG = "/run/pulls"
 DOCKER = f"docker --config {CONFIG} pull -q"
@@ -65,7 +65,7 @@ curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' \\
 
 def asked(expr: str) -> dict[str, float]:
     """What Prometheus answers: the value of each series by the values of its labels, but for who was scraped."""
-    text = must("spare2", f"curl -s --data-urlencode query='{expr}' http://127.0.0.1:9090/api/v1/query")
+    text = must(RUNTIME, f"curl -s --data-urlencode query='{expr}' http://127.0.0.1:9090/api/v1/query")
     found = json.loads(text)
     assert found["status"] == "success", found
     left_out = {"__name__", "host", "instance", "job"}
@@ -90,8 +90,8 @@ def pulled(runtime: str) -> dict[str, tuple[int, int]]:
     for what, (command, times, _) in LOADS[runtime].items():
         each = f"{REMOVE[runtime]} >/dev/null 2>&1; {command} >/dev/null 2>&1 || failed=$((failed + 1))"
         script = f"failed=0; for _ in $(seq {times}); do {each}; done; echo $failed"
-        seen[what] = (times, int(on("spare2", script).stdout))
-    must("spare2", f"{REMOVE[runtime]} >/dev/null 2>&1; true")
+        seen[what] = (times, int(on(RUNTIME, script).stdout))
+    must(RUNTIME, f"{REMOVE[runtime]} >/dev/null 2>&1; true")
     return seen
 
 
@@ -104,7 +104,7 @@ def seen(name: str) -> list[str]:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
     wanted = settings()
-    wanted["metrics"] = {"prometheus": {"host": "spare2"}, "pull_ends": "5s"}
+    wanted["metrics"] = {"prometheus": {"host": RUNTIME}, "pull_ends": "5s"}
     with two_hosts(tmp_path_factory.mktemp("metrics"), "measured", wanted, seen) as up:
         yield up
 
@@ -112,10 +112,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
 @pytest.fixture(scope="module")
 def load(stack: TwoHosts) -> dict[str, dict[str, tuple[int, int]]]:
     """What was pulled, after Prometheus had begun."""
-    must("spare2", PUSH)
-    layer = must("spare1", LAYER).strip()
+    must(RUNTIME, PUSH)
+    layer = must(REGISTRY, LAYER).strip()
     # The push has it in nginx's cache as well.
-    must("spare1", f"rm -r {BLOBS}/{layer[:2]}/{layer} {CACHED}/*")
+    must(REGISTRY, f"rm -r {BLOBS}/{layer[:2]}/{layer} {CACHED}/*")
     with ThreadPoolExecutor() as both:
         return dict(zip(LOADS, both.map(pulled, LOADS), strict=True))
 
@@ -143,7 +143,7 @@ def test_why_they_failed_and_where(load: object) -> None:
         "login containerd": 2,
         "missing containerd": 1,
     }
-    assert set(asked("client:http_registry_pull_success:ratio_1h")) == {host("spare2").address}
+    assert set(asked("client:http_registry_pull_success:ratio_1h")) == {host(RUNTIME).address}
 
     def by_runtime() -> dict[str, float]:
         return asked("runtime:http_registry_pull_success:ratio_1h")
@@ -183,21 +183,21 @@ def test_every_part_is_scraped_and_up(stack: TwoHosts) -> None:
 
 def test_nothing_is_public(stack: TwoHosts) -> None:
     """Only who runs Prometheus reaches the one port that is open; everything else is on 127.0.0.1."""
-    assert reaches("spare2", SERVER, 9180, "/metrics")
-    assert not reaches("hub", SERVER, 9180, "/metrics")
+    assert reaches(RUNTIME, ADDRESS, 9180, "/metrics")
+    assert not reaches("hub", ADDRESS, 9180, "/metrics")
     assert json.loads(stack.checkout.pulumi("stack", "output", "--json", "--stack", stack.stack))[
         "metrics_endpoint"
-    ] == (f"http://{SERVER}:9180/metrics")
-    for name in ("spare1", "spare2"):
+    ] == (f"http://{ADDRESS}:9180/metrics")
+    for name in PAIR:
         open_to_all = re.findall(r"(?:0\.0\.0\.0|\*|\[::\]):(\d+)", must(name, "ss -Htln"))
         assert not {"9090", "9100", "15000"} & set(open_to_all)
-    assert re.search(r"127\.0\.0\.1:15000", must("spare1", "ss -Htln"))
+    assert re.search(r"127\.0\.0\.1:15000", must(REGISTRY, "ss -Htln"))
 
 
 def test_the_file_of_the_status_page(load: object) -> None:
     """nginx's workers can read it, and it says the same."""
     read = "setpriv --reuid www-data --regid www-data --clear-groups cat /run/http-registry-pulls/status.json"
-    page = within(20, lambda: json.loads(must("spare1", read)), lambda now: now["figures"]["pull_success_rate"]["now"])
+    page = within(20, lambda: json.loads(must(REGISTRY, read)), lambda now: now["figures"]["pull_success_rate"]["now"])
     assert (page["stack"], round(page["figures"]["pull_success_rate"]["now"], 2)) == ("measured", 0.93)
     assert {each["state"] for each in page["parts"]} == {"up"}
     assert page["figures"]["storage_bytes"]["now"] > 0
@@ -207,16 +207,16 @@ def test_a_restart_and_a_rotation_lose_nothing(load: object) -> None:
     """Pulls while the service is down are counted when it is up again; the log is renamed meanwhile."""
 
     def counted() -> float:
-        text = must("spare1", "curl -s http://127.0.0.1:9180/metrics >/dev/null; curl -s http://127.0.0.1:9180/metrics")
+        text = must(REGISTRY, "curl -s http://127.0.0.1:9180/metrics >/dev/null; curl -s http://127.0.0.1:9180/metrics")
         return sum(float(each) for each in re.findall(r"^http_registry_pulls_total.* (\S+)$", text, re.MULTILINE))
 
     before = counted()
     one = f"{REMOVE['containerd']} >/dev/null; {CONTAINERD} {RIGHT} {REPOSITORY}:1 >/dev/null"
-    must("spare1", "systemctl stop http-registry-pulls")
-    must("spare2", one)
-    must("spare1", "log=/var/log/nginx/http-registry.access.log; mv $log $log.1; systemctl start http-registry-pulls")
-    must("spare2", one)  # to the renamed file
-    must("spare1", "systemctl kill -s USR1 --kill-whom main nginx; sleep 0.5")
-    must("spare2", f"{one}; {REMOVE['containerd']} >/dev/null")
-    must("spare1", "rm /var/log/nginx/http-registry.access.log.1")
+    must(REGISTRY, "systemctl stop http-registry-pulls")
+    must(RUNTIME, one)
+    must(REGISTRY, "log=/var/log/nginx/http-registry.access.log; mv $log $log.1; systemctl start http-registry-pulls")
+    must(RUNTIME, one)  # to the renamed file
+    must(REGISTRY, "systemctl kill -s USR1 --kill-whom main nginx; sleep 0.5")
+    must(RUNTIME, f"{one}; {REMOVE['containerd']} >/dev/null")
+    must(REGISTRY, "rm /var/log/nginx/http-registry.access.log.1")
     assert within(20, counted, lambda now: now >= before + 3) == before + 3

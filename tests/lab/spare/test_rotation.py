@@ -1,7 +1,7 @@
 """Decides that a password, a TLS key and an SSH key are each replaced by one config change and one `up`, while loops of
 pulls go on that lose none; and that an SSH key that a host's sshd refuses goes back by itself and says why.
 
-spare1 has a registry behind a proxy, spare2 is a runtime that logs in there. Only the first `up` has the admin's key.
+One host has a registry behind a proxy, the other logs in there. Only the first `up` has the admin's key.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ from ops import ssh_agent
 from settings.ssh_key import openssh, public_half
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import must, without_records
+from tests.lab.spare.site import ADDRESS, PAIR, REGISTRY, RUNTIME
 
 pytestmark = pytest.mark.lab
 
 NAME = "rotation"
-REGISTRY, RUNTIME = "spare1", "spare2"
-ADDRESS = host(REGISTRY).address
 FOLDER = f"stacks/certificates/{NAME}"
 KEYS = "/root/.ssh/authorized_keys"
 IMAGE = f"{ADDRESS}/rotation/app:1"
@@ -138,9 +137,8 @@ class Team:
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    hosts = (REGISTRY, RUNTIME)
-    keys = {each: must(each, f"cat {KEYS}") for each in hosts}
-    before = {each: without_records(each) for each in hosts}
+    keys = {each: must(each, f"cat {KEYS}") for each in PAIR}
+    before = {each: without_records(each) for each in PAIR}
     with on_the_lab(tmp_path_factory.mktemp("rotation")) as checkout:
         checkout.write(NAME, STACK)
         checkout.pulumi("stack", "init", NAME)
@@ -156,8 +154,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         finally:
             checkout.make("destroy", STACK=NAME)
             must(RUNTIME, f"rm -f {STOP}")
-    assert {each: without_records(each) for each in hosts} == before
-    assert {each: must(each, f"cat {KEYS}") for each in hosts} == keys
+    assert {each: without_records(each) for each in PAIR} == before
+    assert {each: must(each, f"cat {KEYS}") for each in PAIR} == keys
 
 
 def push(folder: Path) -> None:
@@ -232,7 +230,7 @@ def test_an_ssh_key(team: Team) -> None:
     second = team.secret("ssh-key")
     assert said.count("ssh-access: confirmed by a new connection") >= 2
     assert "every host has the ssh-key; 'pulumi config rm ssh-key-before" in said
-    for each in (REGISTRY, RUNTIME):
+    for each in PAIR:
         assert team.opens(each, second)
         assert not team.opens(each, first)
     team.checkout.pulumi("config", "rm", "ssh-key-before", "--stack", NAME)

@@ -1,7 +1,7 @@
 """Decides that a stack's state can be in a bucket: two checkouts share it, its lock holds and is cleared after a kill,
 nothing secret is in it in clear, and the passphrase can be changed.
 
-The bucket is the lab's versitygw; spare2 has a registry and a Docker that it configures.
+The bucket is the lab's versitygw; one host has a registry and a Docker that it configures.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from lab import host
 from lab.services import S3
 from tests.checkout import Checkout, checkout, on_the_lab
 from tests.lab.hosts import must
+from tests.lab.spare.site import RUNTIME
 
 pytestmark = pytest.mark.lab
 
-HOST, NAME = "spare2", "bucket"
+HOST, NAME = RUNTIME, "bucket"
 PREFIX = "state-of-a-test"
 OBJECTS = f"/var/lib/versitygw/{S3.bucket}/{PREFIX}"
 HELD = "/run/lock-of-a-test"

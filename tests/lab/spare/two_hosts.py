@@ -1,4 +1,4 @@
-"""A stack on the two spare hosts: spare1 has a registry and a mirror behind a proxy, and spare2's Docker pulls there.
+"""A stack on a pair of spare hosts: one has a registry and a mirror behind a proxy, the other's Docker pulls there.
 
 Clients know the registry by a name that each host looks up in its /etc/hosts.
 """
@@ -21,7 +21,7 @@ import yaml
 from lab import host
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import must, without_records
-from tests.lab.spare.site import CACHE, SITE, SPARES
+from tests.lab.spare.site import CACHE, PAIR, REGISTRY, RUNTIME, SITE
 
 NAME = "registry.test"
 PASSWORD = "of-a-pusher"
@@ -32,11 +32,11 @@ LOGIN = {"Authorization": "Basic " + base64.b64encode(f"pusher:{PASSWORD}".encod
 SETTINGS: dict[str, Any] = {
     **SITE,
     "registries": [
-        {"kind": "hosted", "name": "hosted", "host": "spare1"},
+        {"kind": "hosted", "name": "hosted", "host": REGISTRY},
         CACHE,
     ],
     "proxy": {
-        "host": "spare1",
+        "host": REGISTRY,
         "endpoints": [
             {"registry": "hosted", "port": 80, "server_name": NAME},
             {"registry": "hub-cache", "port": 5080, "server_name": NAME},
@@ -44,7 +44,7 @@ SETTINGS: dict[str, Any] = {
         "users": [{"name": "pusher", "role": "push"}],
         "bcrypt_cost": 4,
     },
-    "runtimes": [{"host": "spare2", "docker": {"max_concurrent_downloads": 6}}],
+    "runtimes": [{"host": RUNTIME, "docker": {"max_concurrent_downloads": 6}}],
 }
 
 
@@ -86,12 +86,12 @@ def settings() -> dict[str, Any]:
 
 
 def begun(checkout: Checkout, stack: str, wanted: dict[str, Any]) -> TwoHosts:
-    """The stack with its file and secret, not yet up. The name leads to spare1."""
+    """The stack with its file and secret, not yet up. The name leads to the registry's host."""
     two = TwoHosts(checkout, stack)
     two.write(wanted)
     checkout.pulumi("stack", "init", stack, "--no-select")
     checkout.secret(stack, "password-pusher", PASSWORD)
-    lead_to("spare1")
+    lead_to(REGISTRY)
     return two
 
 
@@ -100,7 +100,7 @@ def two_hosts(
     folder: Path, stack: str, wanted: dict[str, Any], seen: Callable[[str], list[str]] = without_records
 ) -> Iterator[TwoHosts]:
     """The stack when it is up, with an image in it; afterwards both hosts are as they were, by what is `seen` there."""
-    before = {name: seen(name) for name in SPARES}
+    before = {name: seen(name) for name in PAIR}
     with on_the_lab(folder) as checkout:
         made = begun(checkout, stack, wanted)
         try:
@@ -109,24 +109,24 @@ def two_hosts(
             yield made
         finally:
             ended(made)
-    after = {name: seen(name) for name in SPARES}
-    changed = {name: sorted(set(after[name]) ^ set(before[name])) for name in SPARES}
+    after = {name: seen(name) for name in PAIR}
+    changed = {name: sorted(set(after[name]) ^ set(before[name])) for name in PAIR}
     assert after == before, changed
 
 
 def lead_to(name: str, *where: str) -> None:
-    """Let the registry's name lead to a host, as seen from both spare hosts unless `where` says from which."""
+    """Let the registry's name lead to a host, as seen from both hosts unless `where` says from which."""
     # The file is a mount of Docker's: it can be written, but not replaced.
     script = f"text=$(grep -v ' {NAME}$' /etc/hosts); echo \"$text\" > /etc/hosts"
     line = f"; echo '{host(name).address} {NAME}' >> /etc/hosts" if name else ""
-    for each in where or SPARES:
+    for each in where or PAIR:
         must(each, script + line)
 
 
 def ended(two: TwoHosts) -> None:
     """Take everything back, and what was kept for good as well."""
     two.make("destroy")
-    for name in SPARES:
+    for name in PAIR:
         must(name, "docker volume ls --quiet --filter name=http-registry- | xargs -r docker volume rm")
     lead_to("")
 
@@ -137,21 +137,22 @@ def client(script: str) -> str:
 
 
 def push(tag: str, size: int = 1000) -> None:
-    """Push an image of that many bytes from spare2."""
+    """Push an image of that many bytes from the runtime's host."""
     layer = f"os.urandom({size})"
-    must("spare2", "python3 -", client(f"import os\nclient.push('team/app', {tag!r}, os.urandom(16), {layer})"))
+    must(RUNTIME, "python3 -", client(f"import os\nclient.push('team/app', {tag!r}, os.urandom(16), {layer})"))
 
 
 def pulls(*tags: str) -> bool:
-    """Whether spare2 can pull them all, whole."""
-    return must("spare2", "python3 -", client(f"print(all(client.pull('team/app', tag) for tag in {tags!r}))")) == (
+    """Whether the runtime's host can pull them all, whole."""
+    return must(RUNTIME, "python3 -", client(f"print(all(client.pull('team/app', tag) for tag in {tags!r}))")) == (
         "True\n"
     )
 
 
 @contextmanager
 def looping(body: str) -> Iterator[dict[str, Any]]:
-    """Something done over and over on spare2 while the block runs: statements that have `client`, `number` and `told`.
+    """Something done over and over by the runtime's host while the block runs: statements with `client`, `number` and
+    `told`.
 
     Behind the block, what was `told`: a dictionary of lists, an exception in the list `lost`.
     """
@@ -170,15 +171,15 @@ for number in range(10**6):
     time.sleep(0.05)
 print(json.dumps(told))
 """
-    folder = must("spare2", "mktemp --directory /run/loop-XXXXXX").strip()
+    folder = must(RUNTIME, "mktemp --directory /run/loop-XXXXXX").strip()
     program = client(script).replace("$stop", f"{folder}/stop")
-    must("spare2", f"cat > {folder}/program; python3 {folder}/program > {folder}/told 2>&1 &", program)
+    must(RUNTIME, f"cat > {folder}/program; python3 {folder}/program > {folder}/told 2>&1 &", program)
     found: dict[str, Any] = {}
     try:
         yield found
     finally:
         wait = f"until [ -s {folder}/told ]; do sleep 0.05; done"
-        told = must("spare2", f"touch {folder}/stop; {wait}; cat {folder}/told; rm -r {folder}")
+        told = must(RUNTIME, f"touch {folder}/stop; {wait}; cat {folder}/told; rm -r {folder}")
         found.update({"lost": []} | json.loads(told))
 
 
