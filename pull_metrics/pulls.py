@@ -1,9 +1,9 @@
 """Which requests are one pull.
 
 What the runtimes ask for, seen of Docker 20.10 and 29, containerd 1.6 and 2.4: HEAD of the tag, GET of its manifest by
-digest, GET of each blob. Docker pings `/v2/` before, and asks for a tag by GET where the HEAD failed; containerd 2 asks
-twice after a 5xx, six times after a 429, five times with a password that is wrong. All ask again with a login after a
-401.
+digest, GET of each blob. Docker 20.10 pings `/v2/` before, and asks for a tag by GET where the HEAD failed. Others ask
+once more at once, up to six times: after a 5xx or a 429, with a password that is wrong, and of each server that their
+hosts.toml names, where that is the same one twice. All ask again with a login after a 401.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from pull_metrics.access_log import Request
 from pull_metrics.pull import Key, Pull
 
-AT_ONCE = 1.0
-"""Seconds within which a runtime asks again by itself."""
+AT_ONCE = 0.05
+"""Seconds within which a runtime asks the same again by itself; who pulls again by hand or in a loop takes longer."""
+SOON = 1.0
+"""Seconds within which it asks in another way, or with a login."""
 WRITING = ("POST", "PUT", "PATCH", "DELETE")
-TRIES = 6
-"""How often a runtime asks at most where it is told to wait, or who it is once more."""
 CANARY = "http-registry/canary"
 
 Pinger = Tuple[Tuple[str, int], str, str]
@@ -123,19 +123,10 @@ def _goes_on(pull: Pull, request: Request) -> bool:
     method, status, user = pull.questions[-1] if pull.questions else ("", 0, "")
     if pull.resolved:
         return method == "HEAD" and request.method == "GET" and len(pull.objects) == 1
-    if request.began - pull.asked > AT_ONCE:
-        return False
-    if method == "HEAD" and request.method == "GET":
-        return True
-    if method != request.method:
-        return False
-    same = sum(each == (method, status, user) for each in pull.questions)
-    if status == 401 and not request.user:
-        return request.status != 401  # a token has no user
-    if status in (401, 429):
-        return same < TRIES
-    return status >= 500 and _asks_twice(request.agent) and same < 2
-
-
-def _asks_twice(agent: str) -> bool:
-    return agent.startswith("containerd/v2") or "containerd-client/2" in agent
+    waited = request.began - pull.asked
+    other_way = method == "HEAD" and request.method == "GET"
+    let_in = status == 401 and request.status != 401
+    who_it_is = status == 401 and not user and bool(request.user)
+    if other_way or let_in or who_it_is:
+        return waited < SOON
+    return method == request.method and waited < AT_ONCE

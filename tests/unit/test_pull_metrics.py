@@ -77,6 +77,8 @@ def test_a_renamed_log_is_read_to_its_end(follow: Callable[..., Follower], log: 
     write(old, "later\n")
     write(log, "new\n")
     assert sorted(follower.lines()) == [b"later", b"new"]
+    write(old, "latest\n")
+    assert follower.lines() == [b"latest"]
 
 
 def test_a_log_that_is_cut_to_nothing(follow: Callable[..., Follower], log: Path) -> None:

@@ -109,7 +109,9 @@ def two_hosts(
             yield made
         finally:
             ended(made)
-    assert {name: seen(name) for name in PAIR} == before
+    after = {name: seen(name) for name in PAIR}
+    changed = {name: sorted(set(after[name]) ^ set(before[name])) for name in PAIR}
+    assert after == before, changed
 
 
 def lead_to(name: str, *where: str) -> None:
