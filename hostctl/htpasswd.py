@@ -60,7 +60,7 @@ def hashes_for(users: Iterable[User], known: Dict[str, str], cost: int) -> Dict[
 
 
 def replaced(known: Dict[str, str], hashes: Dict[str, str]) -> Dict[str, str]:
-    """The known hashes that have given way to others; only bcrypt, so that none that somebody has put there lives on."""
+    """The known hashes that have given way to others; only bcrypt: none that somebody has put there by hand."""
     return {
         name: hashed
         for name, hashed in known.items()

@@ -21,7 +21,10 @@ from hostctl.systemd import service
 RECORD = f"{STATE_FOLDER}/units/nginx-proxy.json"
 # A stopped nginx has no folder for its inner sockets, and a test makes them: both are in a mount of the test's own. One
 # that fails is started again and again, and its folder comes and goes.
-IN_A_MOUNT_OF_ITS_OWN = f'if systemctl -q is-active nginx && [ -d {RUN} ]; then mount -t tmpfs tmpfs {RUN}; else mount -t tmpfs tmpfs /run && mkdir {RUN}; fi && exec "$@"'
+IN_A_MOUNT_OF_ITS_OWN = (
+    f"if systemctl -q is-active nginx && [ -d {RUN} ]; then mount -t tmpfs tmpfs {RUN}; "
+    f'else mount -t tmpfs tmpfs /run && mkdir {RUN}; fi && exec "$@"'
+)
 SERIOUS = re.compile(r"\[(?:emerg|alert)\] (?:\d+#\d+: )?(.*)")
 
 
