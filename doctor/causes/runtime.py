@@ -120,8 +120,9 @@ CAUSES: Tuple[Cause, ...] = (
         "Pulls succeed, and the image comes from elsewhere",
         "The runtime asks somebody whom the settings leave out: another mirror first, or the real registry when ours "
         "fails. That costs rate limit and traffic, and hides that the mirror is broken.",
-        "Have {where} written anew, or say `fallback: true` of this host's runtimes if it may.",
-        REPAIR,
+        "Have {where} written anew, or say `fallback: true` of this host's runtimes if it may. What others have "
+        "put into daemon.json or config.toml stays at `make up`: take it out by hand.",
+        (("{host}", "{edit}"), ("{host}", "{reading}"), *REPAIR),
     ),
     Cause(
         "plain-http-missing",

@@ -50,12 +50,20 @@ def judge(pull: Pull, asked: List[Endpoint]) -> None:
         other = strangers[0]
         order = "before" if other in asked[:first] else "after"
         said = f"{other.url} is asked {order} {asked[first].url if first < len(asked) else 'nobody'}"
-        raise ended("silent-fallback", other.said_by, f"{said}, by {other.said_by}")
+        raise ended("silent-fallback", other.said_by, f"{said}, by {other.said_by}", **_by_hand(other.said_by))
     plain = [url for url in pull.wanted.urls if url.startswith("http://") and urlsplit(url).port is None]
     for each in asked:
         if each.wanted and each.url.startswith("https://") and not each.plain_too and _named(each, plain):
             said = f"{pull.runtime} would ask {each.url}, and the settings say {_named(each, plain)}"
             raise ended("plain-http-missing", each.said_by, said)
+
+
+def _by_hand(said_by: str) -> Dict[str, str]:
+    """How to take something out of a file of which only a part is ours."""
+    file = said_by.partition(",")[0]
+    readings = {"daemon.json": "systemctl reload docker", "config.toml": "systemctl restart containerd"}
+    reading = readings.get(file.rpartition("/")[2])
+    return {"edit": f"${{EDITOR:-vi}} {file}", "reading": reading} if reading else {}
 
 
 def _named(endpoint: Endpoint, urls: List[str]) -> Optional[str]:

@@ -14,8 +14,8 @@ from ops.stack import Stack
 from tests.lab.doctor.conftest import TRIED
 from tests.lab.doctor.fault import Wave, waves
 from tests.lab.doctor.site import Lab
-from tests.lab.doctor.trying import others, try_wave
-from tests.lab.hosts import HOSTS, without_records
+from tests.lab.doctor.trying import others, seen, try_wave
+from tests.lab.hosts import HOSTS
 
 pytestmark = pytest.mark.lab
 WAVES = waves("faults.yaml")
@@ -24,7 +24,7 @@ WAVES = waves("faults.yaml")
 @pytest.fixture(scope="module")
 def before(stack: Stack) -> dict[str, list[str]]:
     """What is on the hosts before the first fault."""
-    return {name: without_records(name) for name in HOSTS}
+    return {name: seen(name) for name in HOSTS}
 
 
 def test_a_healthy_fleet_has_no_finding(stack: Stack, before: dict[str, list[str]]) -> None:

@@ -11,8 +11,8 @@ from tests.lab.doctor.conftest import TRIED
 from tests.lab.doctor.fault import Fault, waves
 from tests.lab.doctor.foreign_registries import foreign_registries
 from tests.lab.doctor.site import Lab
-from tests.lab.doctor.trying import Outcome, others, try_wave
-from tests.lab.hosts import HOSTS, without_records
+from tests.lab.doctor.trying import Outcome, others, seen, try_wave
+from tests.lab.hosts import HOSTS
 
 pytestmark = pytest.mark.lab
 [WAVE] = waves("image_faults.yaml")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab
 @pytest.fixture(scope="module")
 def outcomes(stack: Stack) -> Iterator[list[Outcome]]:
     """All of them, there at the same time; afterwards the hosts are as before."""
-    before = {name: without_records(name) for name in HOSTS}
+    before = {name: seen(name) for name in HOSTS}
     with foreign_registries():
         tried = try_wave(Lab(stack), WAVE, [])
     TRIED.extend(tried)

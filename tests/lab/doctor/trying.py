@@ -21,7 +21,12 @@ from tests.lab.hosts import without_records
 EDITOR = "/root/http-registry-doctor-editor"
 AT_ONCE = 4
 """Questions; each is one to a client, and one to the registry's host."""
-ANEW = re.compile(r"[0-9a-f]{64}  /etc/nginx/(conf\.d/)?http-registry|/var/cache/nginx/|^[-+] [0-9a-f]{12}$")
+SHARED = ("/etc/docker/daemon.json", "/root/.docker/config.json")
+READ = f"for file in {' '.join(SHARED)}; do [ ! -e $file ] || python3 -m json.tool --compact --sort-keys $file; done"
+ANEW = re.compile(
+    rf"[0-9a-f]{{64}}  (/etc/nginx/(conf\.d/)?http-registry|{'|'.join(SHARED)})|/var/cache/nginx/|^[0-9a-f]{{12}}$"
+)
+"""What a repair makes anew: the hashes of passwords, the layout of a JSON file, a container; and the cache."""
 LAB_HOSTS = {each.name for each in HOSTS}
 
 
@@ -41,15 +46,19 @@ class Outcome:
     """Those that doctor's answer took."""
 
 
+def seen(name: str) -> list[str]:
+    """What is on a host; of the files that Docker's users share with the stack what they say."""
+    said = on(name, READ).stdout.splitlines()
+    return [*(each for each in without_records(name) if not ANEW.search(each)), *said]
+
+
 def others(before: Mapping[str, list[str]]) -> list[str]:
-    """What is not on the hosts as it was, but for the cache and what `make up` makes anew: hashes, a container."""
+    """What is not on the hosts as it was `seen`."""
     wrong = []
     for name, lines in before.items():
-        now = without_records(name)
-        differing = [f"- {each}" for each in lines if each not in now] + [
-            f"+ {each}" for each in now if each not in lines
-        ]
-        wrong += [f"{name}: {each}" for each in differing if not ANEW.search(each)]
+        now = seen(name)
+        wrong += [f"{name}: - {each}" for each in lines if each not in now]
+        wrong += [f"{name}: + {each}" for each in now if each not in lines]
     return wrong
 
 
