@@ -60,8 +60,12 @@ def hashes_for(users: Iterable[User], known: Dict[str, str], cost: int) -> Dict[
 
 
 def replaced(known: Dict[str, str], hashes: Dict[str, str]) -> Dict[str, str]:
-    """The known hashes that have given way to others."""
-    return {name: hashed for name, hashed in known.items() if hashes.get(name, hashed) != hashed}
+    """The known hashes that have given way to others; only bcrypt: none that somebody has put there by hand."""
+    return {
+        name: hashed
+        for name, hashed in known.items()
+        if hashes.get(name, hashed) != hashed and bcrypt_hash.cost_of(hashed) is not None
+    }
 
 
 def text(users: Iterable[User], hashes: Dict[str, str]) -> bytes:

@@ -102,8 +102,9 @@ CAUSES: Tuple[Cause, ...] = (
         "The mirror's hosts.toml is there, and containerd does not ask it",
         "containerd looks for hosts.toml below config_path of its CRI, and that is another folder, none, or a list of "
         "folders, which from 2.1 on counts as no folder at all.",
-        "Have config_path set again; that restarts containerd, running containers are kept.",
-        REPAIR,
+        "Set config_path to /etc/containerd/certs.d, or empty it: `make up` leaves another folder, as somebody's wish. "
+        "A restart of containerd keeps running containers.",
+        (EDIT, ("{host}", "{reading}"), *REPAIR),
     ),
     Cause(
         "mirror-ignored-skip-verify",

@@ -19,9 +19,11 @@ from hostctl.store import STATE_FOLDER
 from hostctl.systemd import service
 
 RECORD = f"{STATE_FOLDER}/units/nginx-proxy.json"
-# A stopped nginx has no folder for its inner sockets, and a test makes them: both are in a mount of the test's own.
+# A stopped nginx has no folder for its inner sockets, and a test makes them: both are in a mount of the test's own. One
+# that fails is started again and again, and its folder comes and goes.
 IN_A_MOUNT_OF_ITS_OWN = (
-    f'if [ -d {RUN} ]; then mount -t tmpfs tmpfs {RUN}; else mount -t tmpfs tmpfs /run && mkdir {RUN}; fi && exec "$@"'
+    f"if systemctl -q is-active nginx && [ -d {RUN} ]; then mount -t tmpfs tmpfs {RUN}; "
+    f'else mount -t tmpfs tmpfs /run && mkdir {RUN}; fi && exec "$@"'
 )
 SERIOUS = re.compile(r"\[(?:emerg|alert)\] (?:\d+#\d+: )?(.*)")
 
@@ -87,6 +89,8 @@ def _user(host: Host, port: int) -> Optional[Tuple[str, str]]:
     if found[1] == "docker-proxy":
         return users[0], f"docker stop $(docker ps --quiet --filter publish={port})"
     unit = re.search(r"/([^/\n]+\.service)$", _text(Path(f"/proc/{found[2]}/cgroup")), re.MULTILINE)
+    if unit and unit[1] == "nginx.service":
+        return None  # it is being started once more
     return users[0], f"systemctl stop {unit[1]}" if unit else f"kill {found[2]}"
 
 

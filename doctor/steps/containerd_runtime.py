@@ -70,7 +70,7 @@ def endpoints(host: Host, pull: Pull) -> Tuple[List[Endpoint], Dict[str, str]]:
     roots = containerd.config_path.split(":") if containerd.config_path else []
     if containerd.release.transfers and len(roots) > 1:
         what = f"config_path = {containerd.config_path!r}: from 2.1 on it must be one folder, and a list is none"
-        raise ended("mirror-ignored-config-path", containerd.file, what)
+        raise _elsewhere(containerd, what)
     if roots:
         old = containerd.release.own.version < 3
         read = read_rules(host, roots, pull, old=old)
@@ -181,7 +181,11 @@ def _unread(host: Host, containerd: Containerd, pull: Pull, found: List[Endpoint
     if unread.path.endswith("/hosts.toml") and any_wanted(pull, list(unread.endpoints)):
         asked = ", ".join(each.url for each in found)
         evidence = f"config_path is {containerd.config_path!r}, so {unread.path} is not read; {asked} is asked"
-        raise ended("mirror-ignored-config-path", containerd.file, evidence)
+        raise _elsewhere(containerd, evidence)
+
+
+def _elsewhere(containerd: Containerd, evidence: str) -> End:
+    return ended("mirror-ignored-config-path", containerd.file, evidence, file=containerd.file, reading=READING)
 
 
 def _not_there(containerd: Containerd, pull: Pull, where: str, found: List[Endpoint]) -> End:

@@ -42,7 +42,7 @@ edit() {
 import json, sys
 it = json.load(open(sys.argv[1]))
 exec(sys.argv[2])
-json.dump(it, open(sys.argv[1], 'w'), indent=4)" "$@"
+open(sys.argv[1], 'w').write(json.dumps(it, indent=4) + '\n')" "$@"
 }
 
 restart() {
