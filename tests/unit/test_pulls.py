@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from doctor import http_client
 from documents.nginx_site import LOG_FIELDS
 from pull_metrics.access_log import parsed
 from pull_metrics.pull import Pull
@@ -110,6 +111,13 @@ def test_the_canary_is_no_pull() -> None:
     )
     assert request
     assert pulls.take(request) + pulls.settle(START + 1e6) == []
+
+
+def test_what_doctor_asks_is_no_pull() -> None:
+    lines = [["0", "GET", "ping", "-", "401"], ["1", "GET", "manifests/1", "-", "404"]]
+    pulls = Pulls(30)
+    assert list(told(http_client.AGENT, lines, pulls)) + pulls.settle(START + 1e6) == []
+    assert len(list(told("curl/8", lines, pulls)) + pulls.settle(START + 1e6)) == 1
 
 
 @pytest.mark.parametrize(
