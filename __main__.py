@@ -53,8 +53,11 @@ def declare(loaded: Loaded) -> None:
                     loaded.login_passwords(each),
                     loaded.authorities,
                     canaries if each.prove and after else {},
+                    tier.containerd_metrics(each.host),
                 )
-                config = RuntimeMirrorConfig(f"{each.host}-runtimes", args, after=after)
+                # Where its own figures are to be read, only by whom the firewall lets in.
+                guard = guards[each.host] if args.containerd_metrics else []
+                config = RuntimeMirrorConfig(f"{each.host}-runtimes", args, after=[*guard, *after])
                 declared[each.host] = [config]
                 documents.add(each.host, config.documents)
         return declared

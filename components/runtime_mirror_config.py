@@ -23,6 +23,7 @@ class RuntimeMirrorConfigArgs:
 
     `passwords`: those of the runtime's logins, by the names of their secrets. `authorities`: whom the host is to trust.
     `canaries`: the digest of the image that proves a mirror, by the registry that the mirror stands for.
+    `containerd_metrics`: where containerd tells its own figures; empty: as the host has it.
     """
 
     host: Host
@@ -32,6 +33,7 @@ class RuntimeMirrorConfigArgs:
     passwords: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     authorities: Sequence[Certificate] = ()
     canaries: Mapping[str, str] = field(default_factory=dict)
+    containerd_metrics: str = ""
 
 
 class Rendered(Protocol):
@@ -91,7 +93,13 @@ class RuntimeMirrorConfig(pulumi.ComponentResource):
 
             def containerd(passwords: Mapping[str, str]) -> containerd_mirrors.ContainerdMirrors:
                 return containerd_mirrors.render(
-                    theirs, mirrors, hosted, passwords=passwords, cas=cas, canaries=args.canaries
+                    theirs,
+                    mirrors,
+                    hosted,
+                    passwords=passwords,
+                    cas=cas,
+                    canaries=args.canaries,
+                    metrics=args.containerd_metrics,
                 )
 
             self._unit("containerd-mirrors", containerd, after)

@@ -25,12 +25,14 @@ class ContainerdMirrors:
     """hosts.toml files, and the keys that hostctl puts into the tables that this host's containerd reads.
 
     `logins`: those that go into config.toml. `canaries`: a digest by the registry whose mirror is to be proved.
+    `metrics`: where it tells its own figures; empty: as the host has it.
     """
 
     files: tuple[Document, ...]
     settings: Containerd
     logins: Sequence[Mapping[str, str]]
     canaries: Mapping[str, str]
+    metrics: str = ""
 
     def wish(self) -> dict[str, Any]:
         """The wish for hostctl's unit containerd-mirrors."""
@@ -42,6 +44,7 @@ class ContainerdMirrors:
             "debug": self.settings.debug,
             "migrate_deprecated": self.settings.migrate_deprecated,
             "canaries": dict(self.canaries),
+            **({"metrics": self.metrics} if self.metrics else {}),
         }
 
     def shown(self) -> dict[str, str]:
@@ -54,6 +57,8 @@ class ContainerdMirrors:
             keys += "# The deprecated tables of registries move to hosts.toml.\n"
         if self.settings.debug:
             keys += 'debug.level = "debug"\n'
+        if self.metrics:
+            keys += f'metrics.address = "{self.metrics}"\n'
         return {PATH: keys, **{each.path: each.text for each in self.files}}
 
 
@@ -65,6 +70,7 @@ def render(
     passwords: Mapping[str, str] = NONE,
     cas: Mapping[str, str] = NONE,
     canaries: Mapping[str, str] = NONE,
+    metrics: str = "",
 ) -> ContainerdMirrors:
     """A hosts.toml for each mirrored and each hosted registry; this tier's own mirrors are asked first.
 
@@ -95,6 +101,7 @@ def render(
             if each.by == "cri"
         ],
         canaries,
+        metrics,
     )
 
 

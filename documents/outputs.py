@@ -41,7 +41,7 @@ def render(tier: Tier, authorities: Iterable[Certificate], passwords: Mapping[st
 
 def _metrics(tier: Tier) -> str | None:
     """Where somebody else than the proxy's own host may read them."""
-    if not (tier.metrics and tier.proxy and tier.scrapers()):
+    if not (tier.metrics and tier.proxy and tier.scrapers(tier.proxy.host)):
         return None
     return base_url("http", tier.host(tier.proxy.host).address, tier.metrics.port) + "/metrics"
 

@@ -13,6 +13,7 @@ import yaml
 from documents import prometheus_rules
 from documents.document import HEADER_LINE, Document
 from documents.sandbox import SANDBOX
+from hostctl.units.containerd_mirrors import METRICS_PATH
 from hostctl.units.prometheus import CONFIG, PROGRAM, READY, RULES, SERVICE, SERVICE_FILE
 from settings.metrics import Prometheus
 from settings.tier import Tier, server
@@ -47,6 +48,7 @@ def render(tier: Tier, relayed: dict[str, str]) -> Rendered:
         "rule_files": [RULES.rpartition("/")[2]],
         **_alerting(ours),
         "scrape_configs": [_job(tier, path) for path in ("/metrics", *relayed)]
+        + _containerds(tier)
         + [{"job_name": "prometheus", "static_configs": [{"targets": [f"127.0.0.1:{ours.port}"]}]}],
     }
     texts = {
@@ -79,6 +81,22 @@ def _job(tier: Tier, path: str) -> dict[str, Any]:
         "metrics_path": path,
         "static_configs": [{"targets": [server(address, tier.metrics.port, "https")], "labels": labels}],
     }
+
+
+def _containerds(tier: Tier) -> list[dict[str, Any]]:
+    """containerd's own figures, by host."""
+    port = tier.metrics.containerd_port if tier.metrics else None
+    hosts = tier.containerds() if port else []
+    targets = [
+        {
+            "targets": [server("127.0.0.1" if name == _wanted(tier).host else tier.host(name).address, port, "https")],
+            "labels": {"host": name},
+        }
+        for name in hosts
+    ]
+    return (
+        [{"job_name": f"{JOB}-containerd", "metrics_path": METRICS_PATH, "static_configs": targets}] if targets else []
+    )
 
 
 def _alerting(ours: Prometheus) -> dict[str, Any]:

@@ -13,6 +13,9 @@ LEVELS = {"registry": "registry", "client": "client", "repository": "repository"
 PULLS = "http_registry_pulls_total"
 PULLS_IN_SUM = "http_registry_pulls_ended_total"
 """All its series begin at one time. Of others increase() adds different parts for what it has not seen."""
+CONTAINERD_PULLS = "containerd_cri_sandboxed_image_pulls_total"
+"""containerd's own count of its CRI's pulls (internal/cri/server/images/metrics.go): also of those that never reached
+the proxy."""
 ENOUGH = 0.95
 """A success rate below this is an alarm."""
 FULL = 0.9
@@ -56,6 +59,10 @@ def recording() -> list[dict[str, str]]:
             "http_registry_stored_bytes / (http_registry_stored_bytes_limit > 0)",
         ),
         _rule("registry:http_registry_stored_bytes:deriv_6h", "deriv(http_registry_stored_bytes[6h])"),
+        _rule(
+            f"host:containerd_pull_success:ratio_{WINDOW}",
+            _rest(f'{CONTAINERD_PULLS}{{status!="success"}}', CONTAINERD_PULLS, WINDOW, " by (host)"),
+        ),
     ]
     return rules
 

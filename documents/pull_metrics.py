@@ -105,7 +105,7 @@ def _config(
     ]
     return {
         "stack": stack,
-        "listen": _listen(tier.scrapers()),
+        "listen": _listen(tier.scrapers(tier.proxy.host)),
         "port": tier.metrics.port,
         "log": ACCESS_LOG,
         "quiet": seconds(tier.metrics.pull_ends),

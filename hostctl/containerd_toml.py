@@ -35,6 +35,8 @@ class Wanted(NamedTuple):
     debug: bool = False
     migrate_deprecated: bool = False
     logins: Tuple[RegistryLogin, ...] = ()
+    metrics: str = ""
+    """Where it tells its own figures: `address:port`, or `:port` for all addresses; empty: not our affair."""
 
     def settings(self, dialect: Dialect) -> List[Setting]:
         """The wanted keys by their full path."""
@@ -46,6 +48,8 @@ class Wanted(NamedTuple):
             # Logins make the CRI pull without the transfer service, and count its own table's downloads.
             table = dialect.cri if self.logins else dialect.downloads
             wanted.insert(0, ((*table, "max_concurrent_downloads"), self.downloads))
+        if self.metrics:
+            wanted.insert(0, ((*dialect.metrics, "address"), self.metrics))
         if self.debug:
             wanted.insert(0, (DEBUG_LEVEL, "debug"))
         return wanted

@@ -3,7 +3,9 @@
 Sources: RELEASES.md and docs/cri/config.md; `configMigration` in plugins/cri/images (v2.4.2) takes `registry` and
 `max_concurrent_downloads` from the table of version 2; CheckLocalImagePullConfigs in internal/cri/config (from 2.1 on)
 leaves the transfer service where the latter is there, so it is written for the transfer service in every version.
-`level` is read from [debug] up to 2.4.2: plugins."io.containerd.server.v1.debug" has only the socket's address.
+`level` is read from [debug] up to 2.4.2: plugins."io.containerd.server.v1.debug" has only the socket's address. The
+metrics' address is in [metrics] of versions 2 and 3, and in a plugin's table of version 4 alone (2.4.2: [metrics] there
+is read by nobody).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ CRI = "io.containerd.grpc.v1.cri"
 IMAGES = "io.containerd.cri.v1.images"
 RUNTIME = "io.containerd.cri.v1.runtime"
 TRANSFER = "io.containerd.transfer.v1.local"
+METRICS = "io.containerd.server.v1.metrics"
 DEBUG_LEVEL = ("debug", "level")
 
 NEWEST = (2, 4)
@@ -30,6 +33,7 @@ class Dialect(NamedTuple):
     version: int
     registry: Tuple[str, ...]
     downloads: Tuple[str, ...]
+    metrics: Tuple[str, ...]
 
     @property
     def cri(self) -> Tuple[str, ...]:
@@ -58,7 +62,8 @@ class Release(NamedTuple):
 
 
 def _dialect(version: int, cri: str, downloads: str) -> Dialect:
-    return Dialect(version, ("plugins", cri, "registry"), ("plugins", downloads))
+    metrics = ("metrics",) if version < 4 else ("plugins", METRICS)
+    return Dialect(version, ("plugins", cri, "registry"), ("plugins", downloads), metrics)
 
 
 RELEASES = (

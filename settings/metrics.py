@@ -41,6 +41,10 @@ class Metrics(Settings):
     pull_ends: Duration = "30s"
     """A pull has ended when its client has asked for nothing of it for so long. Docker waits up to 20 s before it tries
     a layer again, so less than that may count one pull as two."""
+    containerd_port: Port | None = None
+    """Where containerd of each runtime's host tells its own figures, such as 1338; Prometheus reads those of its CRI's
+    pulls, which it has from 1.7 on. Who scrapes is let in there, nobody else. A change restarts containerd; running
+    containers are kept."""
     status_page: bool = False
     """Whether the proxy serves a page at `/status/`, at its first endpoint that asks each reader for a password
     (docs/status-page.md)."""

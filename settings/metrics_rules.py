@@ -32,10 +32,16 @@ def metrics_contradictions(
             f"metrics.prometheus.host = {name!r}: the firewall of {at!r} lets it in by its address, and "
             f"{hosts[name]!r} is a name; give hosts.*.address as an IP address, or run it on {at!r}"
         )
-    claims = [("metrics.port", at, metrics.get("port", Metrics.model_fields["port"].default))]
+    claims: list[tuple[str, object, object]] = [
+        ("metrics.port", at, metrics.get("port", Metrics.model_fields["port"].default))
+    ]
     if isinstance(name, str):
         port = prometheus.get("port", Prometheus.model_fields["port"].default)
         claims.append(("metrics.prometheus.port", name, port))
+    runtimes = data.get("runtimes")
+    for each in runtimes if isinstance(runtimes, list) else []:
+        if isinstance(each, Mapping) and each.get("containerd") is not None:
+            claims.append(("metrics.containerd_port", each.get("host"), metrics.get("containerd_port")))
     known = dict(taken)
     for (host, port), path in taken.items():
         if path.startswith("registries.") and isinstance(port, int) and host == at:

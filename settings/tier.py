@@ -125,16 +125,33 @@ class Tier(Settings):
         """Who reaches which ports of a host; empty where the tier opens none there."""
         ports = self.open_ports(host)
         rules = [Rule(ports=tuple(ports), allow=self.firewall.allow), *self.firewall.rules] if ports else []
-        if self.metrics and self.proxy and self.proxy.host == host and self.scrapers():
-            rules.append(Rule(ports=(self.metrics.port,), allow=tuple(self.scrapers())))
-        return rules
+        scraped, scrapers = self.metrics_ports(host), self.scrapers(host)
+        return [*rules, Rule(ports=tuple(scraped), allow=tuple(scrapers))] if scraped and scrapers else rules
 
-    def scrapers(self) -> list[str]:
-        """Who reads the metrics from elsewhere than the proxy's host itself."""
+    def metrics_ports(self, host: str) -> list[int]:
+        """The ports of a host where figures are told."""
         if self.metrics is None or self.proxy is None:
             return []
+        ports = [self.metrics.port] if self.proxy.host == host else []
+        theirs = self.metrics.containerd_port
+        return [*ports, theirs] if theirs and host in self.containerds() else ports
+
+    def containerds(self) -> list[str]:
+        """The hosts whose containerd is a runtime of this tier."""
+        return [each.host for each in self.runtimes if each.containerd]
+
+    def containerd_metrics(self, host: str) -> str:
+        """Where containerd of a host tells its own figures, as its configuration has it; empty: not our affair."""
+        if self.metrics is None or self.metrics.containerd_port not in self.metrics_ports(host):
+            return ""
+        return f"{'' if self.scrapers(host) else '127.0.0.1'}:{self.metrics.containerd_port}"
+
+    def scrapers(self, host: str) -> list[str]:
+        """Who reads a host's metrics from elsewhere than that host itself."""
+        if self.metrics is None:
+            return []
         ours = self.metrics.prometheus
-        remote = [self.host(ours.host).address] if ours and ours.host != self.proxy.host else []
+        remote = [self.host(ours.host).address] if ours and ours.host != host else []
         return list(dict.fromkeys([*(str(ipaddress.ip_network(each)) for each in remote), *self.metrics.scrapers]))
 
     def firewall_networks(self, ports: Set[int]) -> list[str]:

@@ -12,6 +12,7 @@ import hashlib
 import re
 import time
 from dataclasses import replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -42,6 +43,7 @@ MERGE = 1
 LOGIN = ".auth: "
 """What people read of a login in config.toml, before its user."""
 DEFAULT_CONFIG_PATH = "/etc/containerd/certs.d"
+METRICS_PATH = "/v1/metrics"
 
 
 class _ConfigToml(SharedFile):
@@ -102,7 +104,7 @@ class _ConfigToml(SharedFile):
 class ContainerdMirrors(Unit):
     """Wish: `config_path`, `max_concurrent_downloads` (number or null), `debug` and `migrate_deprecated` (true or
     false), `files` (each: path, content, mode), `logins` (for config.toml; each: registry, user, password), `canaries`
-    (digest by registry: whose mirror is to be proved).
+    (digest by registry: whose mirror is to be proved), `metrics` (where its own figures are told; empty: not ours).
     """
 
     name = "containerd-mirrors"
@@ -160,6 +162,7 @@ class ContainerdMirrors(Unit):
         wanted = _wanted(wish)
         values = [wanted.config_path, wanted.downloads, wanted.debug]
         values += [_digest(wanted.logins)] if wanted.logins else []
+        values += [wanted.metrics] if wanted.metrics else []
         if before.get("values") == values:
             return dict(before)
         path = host.path(PATH)
@@ -214,6 +217,8 @@ class ContainerdMirrors(Unit):
         complaint = self._plugin_complaint(host, change.facts)
         if complaint:
             raise HostError(complaint)
+        if change.wish is not None and _wanted(change.wish).metrics:
+            wait_until(lambda: _metrics_complaint(_wanted(change.wish or {}).metrics), patience)
         if self._restarted is not None and change.wish is not None:
             wanted, since = _wanted(change.wish), self._restarted
             wait_until(lambda: self._log_complaint(host, wanted, since), patience)
@@ -285,6 +290,7 @@ def _wanted(wish: Wish) -> Wanted:
             RegistryLogin(*(wishes.text(each, key) for key in ("registry", "user", "password")))
             for each in wish.get("logins") or []
         ),
+        wishes.text(wish, "metrics") if wish.get("metrics") else "",
     )
 
 
@@ -301,6 +307,20 @@ def _flags(arguments: List[str]) -> Dict[str, str]:
         name, equals, value = argument.partition("=")
         flags[name] = value if equals else following
     return flags
+
+
+def _metrics_complaint(address: str) -> Optional[str]:
+    """Why nobody tells figures there; None if somebody does."""
+    host, _, port = address.rpartition(":")
+    connection = HTTPConnection(host or "127.0.0.1", int(port), timeout=5)
+    try:
+        connection.request("GET", METRICS_PATH)
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as failure:
+        return f"containerd tells no metrics at port {port}: {failure}; look at 'journalctl -u containerd'"
+    finally:
+        connection.close()
+    return None if status == 200 else f"port {port}, GET {METRICS_PATH}: status {status}; another program has that port"
 
 
 def _process_complaint(containerd: Service, facts: Mapping[str, Any]) -> Optional[str]:

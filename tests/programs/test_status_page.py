@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -256,22 +256,26 @@ def test_a_finding(reader: Reader) -> None:
 @pytest.mark.parametrize(
     ("documents", "sentence"),
     [
-        ({}, "Nothing is known of the parts now."),
-        ({"status": status(time.time() - 600)}, "No news since "),
-        ({"status": status(states={HOSTED: "down"})}, "registry hosted 1 is down."),
+        (dict, "Nothing is known of the parts now."),
+        (lambda: {"status": status(time.time() - 600)}, "No news since "),
+        (lambda: {"status": status(states={HOSTED: "down"})}, "registry hosted 1 is down."),
         (
-            {"status": status(states={HOSTED: "down", "Prometheus": "down", "upstream hub-cache": "unknown"})},
+            lambda: {"status": status(states={HOSTED: "down", "Prometheus": "down", "upstream hub-cache": "unknown"})},
             "registry hosted 1 and Prometheus are down.",
         ),
-        ({"status": status(states={"Prometheus": "unknown"})}, "All that is known works; Prometheus can’t be told."),
-        ({"status": status(), "findings": doctor(FINDING)}, "x509: certificate has expired (registry)"),
-        ({"status": status(), "findings": doctor(FINDING, at=time.time() - 7200)}, "Everything works."),
-        ({"status": {"at": iso(time.time()), "stack": "new", "parts": [], "figures": {}}}, "Everything works."),
+        (
+            lambda: {"status": status(states={"Prometheus": "unknown"})},
+            "All that is known works; Prometheus can’t be told.",
+        ),
+        (lambda: {"status": status(), "findings": doctor(FINDING)}, "x509: certificate has expired (registry)"),
+        (lambda: {"status": status(), "findings": doctor(FINDING, at=time.time() - 7200)}, "Everything works."),
+        (lambda: {"status": {"at": iso(time.time()), "stack": "new", "parts": [], "figures": {}}}, "Everything works."),
     ],
     ids=["nothing", "old", "down", "two", "unknown", "finding", "finding-of-before", "no-figures"],
 )
-def test_the_sentence(reader: Reader, documents: Any, sentence: str) -> None:
-    reader.opens(**documents)
+def test_the_sentence(reader: Reader, documents: Callable[[], Any], sentence: str) -> None:
+    """Documents are made when they are served: they get old."""
+    reader.opens(**documents())
     assert reader.sees().startswith(sentence)
 
 
