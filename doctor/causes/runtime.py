@@ -9,6 +9,8 @@ from doctor.finding import CONTROLLER, Cause
 REPAIR = ((CONTROLLER, "make drift STACK={stack}"), (CONTROLLER, "make up STACK={stack}"))
 """Finds what somebody has changed of what is ours, and writes it anew; what stood there is put aside."""
 EDIT = ("{host}", "${EDITOR:-vi} {file}")
+BY_HAND = (("{host}", "{edit}"), ("{host}", "{reading}"), *REPAIR)
+"""The first two where a file has parts of others: what they have put there stays at `make up`."""
 NO_PROXY = "/etc/systemd/system/{service}.service.d"
 
 CAUSES: Tuple[Cause, ...] = (
@@ -122,7 +124,7 @@ CAUSES: Tuple[Cause, ...] = (
         "fails. That costs rate limit and traffic, and hides that the mirror is broken.",
         "Have {where} written anew, or say `fallback: true` of this host's runtimes if it may. What others have "
         "put into daemon.json or config.toml stays at `make up`: take it out by hand.",
-        (("{host}", "{edit}"), ("{host}", "{reading}"), *REPAIR),
+        BY_HAND,
     ),
     Cause(
         "plain-http-missing",
@@ -138,7 +140,7 @@ CAUSES: Tuple[Cause, ...] = (
         "The mirror asks for a login, and dockerd sends a mirror none, whatever `docker login` has saved (moby#30880).",
         "Say `logins` of this host's docker in the settings: `make up` then puts a relay before dockerd, or a header "
         "into hosts.toml. Or drop `login: true` of the endpoint. If the settings are so already, have it written anew.",
-        REPAIR,
+        BY_HAND,
     ),
     Cause(
         "relay-down",

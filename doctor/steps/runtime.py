@@ -95,7 +95,7 @@ def _judge_login(pull: Pull, asked: List[Endpoint]) -> None:
         unknown = not each.authorization and not each.login and each.url != real(pull.image.registry)
         if each.wanted and unknown and _asks_for_login(each):
             said = f"{each.url} answers 401, and dockerd sends a mirror no login ({each.said_by} has none for it)"
-            raise ended("mirror-login-not-sent", each.said_by, said)
+            raise ended("mirror-login-not-sent", each.said_by, said, **_by_hand(each.said_by))
 
 
 def _asks_for_login(endpoint: Endpoint) -> bool:

@@ -1,7 +1,7 @@
 """A registry that does one thing wrong; runs on a host, with Python 3.11 and nothing else.
 
-`python3 bad_registry.py PORT FAULT [CERTIFICATE [TLS]]`: without a certificate it speaks HTTP; TLS: 1.1, the newest
-version that it knows. What it does right it does by https://github.com/opencontainers/distribution-spec.
+`python3 bad_registry.py PORT FAULT [CERTIFICATE [TLS]]`: without a certificate it speaks HTTP; TLS: 1.1 for the
+newest version that it knows, or mutual: it wants the client's certificate. What it does right it does by https://github.com/opencontainers/distribution-spec.
 """
 
 from __future__ import annotations
@@ -156,6 +156,9 @@ def serve(port: str, does: str, certificate: str = "", tls: str = "") -> None:
             server.context.minimum_version = ssl.TLSVersion.TLSv1
             server.context.maximum_version = ssl.TLSVersion.TLSv1_1
             server.context.set_ciphers("ALL:@SECLEVEL=0")
+        if tls == "mutual":
+            server.context.verify_mode = ssl.CERT_REQUIRED
+            server.context.load_verify_locations(certificate)
     server.serve_forever()
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from lab import host
 from tests.certificates import DAY, NOW, Signed, authority, server
+from tests.lab.doctor.fault import PRELUDE
 from tests.lab.hosts import must
 
 HUB = host("hub").address
 FOLDER = "/root/foreign-registries"
-PORTS = range(6101, 6120)
+PORTS = range(6101, 6121)
 """Where a host may meet the authority that it knows."""
+GOOD_PORT = 6121
+"""One that does all right, and whose authority no runtime is told."""
 NGINX = "/etc/nginx/conf.d/foreign-registries.conf"
 TLS_PORT = 6200
 """Where the hub's nginx speaks TLS: other servers hang up on a request in clear, nginx and Go's say what is wrong."""
@@ -46,9 +49,10 @@ def foreign_registries() -> Iterator[None]:
         for name, certs in CERTS.items():
             each = 'mkdir -p $folder && printf %s "$authority" > $folder/ca.crt'
             must(name, f"authority=$(cat); {folders.format(certs)}; {each}; done", known.pem)
+        must("hub", f"{PRELUDE}\nmisbehave {GOOD_PORT} fine good")
         yield
     finally:
-        must("hub", f"rm -rf {FOLDER} {NGINX}; systemctl reload nginx")
+        must("hub", f"{PRELUDE}\nbehave {GOOD_PORT}; rm -rf {FOLDER} {NGINX}; systemctl reload nginx")
         for name, certs in CERTS.items():
             must(name, f"{folders.format(certs)}; rm -rf $folder; done; rmdir --ignore-fail-on-non-empty {certs}")
 

@@ -62,9 +62,12 @@ def others(before: Mapping[str, list[str]]) -> list[str]:
     return wrong
 
 
-def script(fault: Fault, what: str) -> str:
+def script(site: Site, fault: Fault, what: str) -> str:
     """Run one of a fault's scripts where it is broken; gives what it said. Fails where it does."""
-    done = on(fault.broken_on, f"SAVED=/root/http-registry-doctor-{fault.cause}\n{PRELUDE}\n{what}")
+    if fault.broken_on == CONTROLLER:
+        done = site.typed(what)
+    else:
+        done = on(fault.broken_on, f"SAVED=/root/http-registry-doctor-{fault.cause}\n{PRELUDE}\n{what}\n")
     assert done.returncode == 0, f"{fault.broken_on}: {fault.name}: {what}\n{done.stdout}"
     return done.stdout
 
@@ -74,13 +77,13 @@ def try_wave(site: Site, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
     clients = list(clients)
     broken = [each for each in wave if each.breaks]
     try:
-        _on_hosts(broken, lambda each: script(each, f"{each.breaks}\nbroken"))
+        _on_hosts(broken, lambda each: script(site, each, _noted(each)))
         told = _ask(site, wave, instead=False)
         healed = _heal(site, wave, told)
         print(*healed, sep="\n")
         left = _ask(site, wave, instead=True)
     finally:
-        _on_hosts(broken[::-1], lambda each: script(each, each.undo))
+        _on_hosts(broken[::-1], lambda each: script(site, each, each.undo))
     return [
         Outcome(
             fault,
@@ -93,6 +96,11 @@ def try_wave(site: Site, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
         )
         for fault in wave
     ]
+
+
+def _noted(fault: Fault) -> str:
+    """The break, and what the files that it keeps have become."""
+    return fault.breaks if fault.broken_on == CONTROLLER else f"{fault.breaks}\nbroken"
 
 
 def _on_hosts(faults: Wave, do: Callable[[Fault], str]) -> None:
@@ -141,7 +149,7 @@ def _heal(site: Site, wave: Wave, told: Mapping[tuple[str, str], Document]) -> l
     said: list[str] = []
     for fault in wave:
         if fault.heals:
-            script(fault, fault.heals)
+            script(site, fault, fault.heals)
             said.append(f"by hand on {fault.broken_on}: {fault.heals.strip()}")
     by_hand = {each.cause for each in wave if each.heals}
     commands = [
