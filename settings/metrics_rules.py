@@ -32,6 +32,11 @@ def metrics_contradictions(
             f"metrics.prometheus.host = {name!r}: the firewall of {at!r} lets it in by its address, and "
             f"{hosts[name]!r} is a name; give hosts.*.address as an IP address, or run it on {at!r}"
         )
+    elif isinstance(name, str) and metrics.get("containerd_port") is not None and not _is_address(hosts[name]):
+        yield (
+            f"metrics.containerd_port = {metrics['containerd_port']!r}: the runtimes' hosts let {name!r} in by its "
+            f"address, and {hosts[name]!r} is a name; give hosts.*.address as an IP address, or remove this"
+        )
     claims: list[tuple[str, object, object]] = [
         ("metrics.port", at, metrics.get("port", Metrics.model_fields["port"].default))
     ]
