@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from hostctl import wishes
@@ -17,6 +16,7 @@ from hostctl.errors import HostError
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import MASK
+from hostctl.service_trial import trial
 from hostctl.systemd import boot_link, enable, forget
 from hostctl.unit import NONE, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
@@ -65,23 +65,10 @@ class GarbageCollection(Unit):
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
         """The program itself reads the configurations, and systemd the units."""
-        with TemporaryDirectory(prefix=PREFIX) as trial:
-            for path, state in change.after.items():
-                if state is not None:
-                    place = Path(trial, "garbage_collection" if wishes.is_below(path, PROGRAM) else "", Path(path).name)
-                    place.parent.mkdir(exist_ok=True)
-                    place.write_bytes(state.content)
+        with trial(host, change, PROGRAM) as tried:
             for name in change.facts.get("registries", []):
-                program, config = f"{trial}/garbage_collection", f"{trial}/{Path(config_file(name)).name}"
-                done = host.run("python3", "-I", "-B", program, "--check", config)
-                if not done.ok:
-                    reason = done.tail(1).replace(f"{trial}/", "")
-                    raise HostError(f"{config_file(name)}: the program does not accept it: {reason}")
-                done = host.run("systemd-analyze", "verify", *(f"{trial}/{Path(each).name}" for each in _units(name)))
-                if not done.ok:
-                    said = done.output.replace(f"{trial}/", "").splitlines()
-                    lines = [line for line in said if line.startswith(PREFIX)]
-                    raise HostError(f"systemd does not accept {PREFIX}{name}: {' | '.join(lines) or done.tail()}")
+                tried.reads(config_file(name))
+                tried.runs(_units(name))
 
     def activation(self, host: Host, change: Change) -> str:
         """RESTART, of timers only: a run that is under way goes on."""

@@ -12,7 +12,6 @@ import pwd
 import stat
 from http.client import HTTPException
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from hostctl import nginx_conf, wishes
@@ -22,6 +21,7 @@ from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked
 from hostctl.nginx_workers import worker_user
+from hostctl.service_trial import trial
 from hostctl.systemd import boot_link, enable, forget, restart, service
 from hostctl.unit import NONE, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.unix_http import UnixConnection
@@ -66,21 +66,9 @@ class Origin(Unit):
         """The program itself reads the configuration, and systemd the units."""
         if change.text(CONFIG) is None:
             return
-        with TemporaryDirectory(prefix=f"{SERVICE}-") as trial:
-            for path, state in change.after.items():
-                if state is not None:
-                    place = Path(trial, "origin" if wishes.is_below(path, PROGRAM) else "", Path(path).name)
-                    place.parent.mkdir(exist_ok=True)
-                    place.write_bytes(state.content)
-            done = host.run("python3", "-I", "-B", f"{trial}/origin", "--check", f"{trial}/{Path(CONFIG).name}")
-            if not done.ok:
-                raise HostError(f"{CONFIG}: the service does not accept it: {done.tail(1)}")
-            units = [f"{trial}/{Path(each).name}" for each in (SOCKET_FILE, SERVICE_FILE)]
-            done = host.run("systemd-analyze", "verify", *units)
-            if not done.ok:
-                said = done.output.replace(f"{trial}/", "").splitlines()
-                lines = [line for line in said if line.startswith(SERVICE)]
-                raise HostError(f"systemd does not accept the units of {SERVICE}: {' | '.join(lines) or done.tail()}")
+        with trial(host, change, PROGRAM) as tried:
+            tried.reads(CONFIG)
+            tried.runs([SOCKET_FILE, SERVICE_FILE])
 
     def activation(self, host: Host, change: Change) -> str:
         """RESTART, for which transfers that run are waited for; NONE where nothing is left to be stopped."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Dict, List, Mapping, Optional
 
 from hostctl import wishes
 from hostctl.errors import HostError
 from hostctl.foresight import Foresight
 from hostctl.host import Host
+from hostctl.service_trial import trial
 from hostctl.systemd import boot_link, enable, forget, forget_state, restart, service
 from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
@@ -62,19 +62,12 @@ class Prometheus(Unit):
         """promtool reads the configuration with its rules, and systemd the unit."""
         if change.text(CONFIG) is None:
             return
-        with TemporaryDirectory(prefix=f"{SERVICE}-") as trial:
-            for path, state in change.after.items():
-                if state is not None:
-                    Path(trial, Path(path).name).write_bytes(state.content)
-            for command in (
-                [CHECKER, "check", "config", f"{trial}/{Path(CONFIG).name}"],
-                ["systemd-analyze", "verify", f"{trial}/{Path(SERVICE_FILE).name}"],
-            ):
-                done = host.run(*command)
-                if not done.ok:
-                    raise HostError(
-                        f"{' '.join(command[:2])} does not accept it: {done.output.replace(trial, FOLDER)[-500:]}"
-                    )
+        with trial(host, change) as tried:
+            done = host.run(CHECKER, "check", "config", tried.place(CONFIG))
+            if not done.ok:
+                said = done.output.replace(str(tried.folder), FOLDER)
+                raise HostError(f"{CHECKER} does not accept it: {said[-500:]}")
+            tried.runs([SERVICE_FILE])
 
     def activation(self, host: Host, change: Change) -> str:
         """RESTART where the unit or the port is another one, RELOAD for configuration and rules."""

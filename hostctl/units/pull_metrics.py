@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Dict, List, Mapping, Optional
 
 from hostctl import wishes
 from hostctl.errors import HostError
 from hostctl.foresight import Foresight
 from hostctl.host import Host
+from hostctl.service_trial import trial
 from hostctl.systemd import boot_link, enable, forget, forget_state, restart, service
 from hostctl.unit import NONE, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
@@ -68,22 +68,9 @@ class PullMetrics(Unit):
         """The program itself reads the configuration, and systemd the units."""
         if change.text(CONFIG) is None:
             return
-        with TemporaryDirectory(prefix=f"{SERVICE}-") as trial:
-            for path, state in change.after.items():
-                if state is not None:
-                    place = Path(trial, "pull_metrics" if wishes.is_below(path, PROGRAM) else "", Path(path).name)
-                    place.parent.mkdir(exist_ok=True)
-                    place.write_bytes(state.content)
-            done = host.run("python3", "-I", "-B", f"{trial}/pull_metrics", "--check", f"{trial}/{Path(CONFIG).name}")
-            if not done.ok:
-                raise HostError(f"{CONFIG}: the service does not accept it: {done.tail(1)}")
-            done = host.run(
-                "systemd-analyze", "verify", *(f"{trial}/{Path(each).name}" for each in (SERVICE_FILE, NODE_FILE))
-            )
-            if not done.ok:
-                said = done.output.replace(f"{trial}/", "").splitlines()
-                lines = [line for line in said if line.startswith((SERVICE, NODE))]
-                raise HostError(f"systemd does not accept the units of {SERVICE}: {' | '.join(lines) or done.tail()}")
+        with trial(host, change, PROGRAM) as tried:
+            tried.reads(CONFIG)
+            tried.runs([SERVICE_FILE, NODE_FILE])
 
     def activation(self, host: Host, change: Change) -> str:
         """RESTART, over which nothing is lost; NONE where nothing is left to be stopped."""
