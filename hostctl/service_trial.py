@@ -29,7 +29,7 @@ class Trial(NamedTuple):
         program = self.place(self.program)
         done = self.host.run("python3", "-I", "-B", program, "--check", self.place(config))
         if not done.ok:
-            raise HostError(f"{config}: {Path(program).name} does not accept it: {self._told(done.tail(1))}")
+            raise HostError(f"{config}: the program does not accept it: {self._told(done.tail(1))}")
 
     def runs(self, units: Sequence[str]) -> None:
         """Raises HostError where systemd does not accept the units."""
