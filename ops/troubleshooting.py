@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from doctor.causes import AREAS, STATUS
 from doctor.finding import Cause
-from ops.doctor_found import PLACE
+from ops.doctor.found import PLACE
 from ops.stack import PROJECT
 
 PAGE = PROJECT / "docs" / "troubleshooting.md"
@@ -58,7 +58,7 @@ FILLED = {
     "repair_canary": REPAIR,
     "certificates": "make certificates STACK=STACK RENEW=--renew",
 }
-"""Places whose commands the controller writes (ops.doctor_found.repairs)."""
+"""Places whose commands the controller writes (ops.doctor.found.repairs)."""
 
 
 def page() -> str:

@@ -27,7 +27,7 @@ SECONDS = 7.0
 
 
 def look(host: Host, served: Mapping[str, Any]) -> List[Seen]:
-    """What each part of the server says; `served`: what `ops.doctor_server.served` has asked for.
+    """What each part of the server says; `served`: what `ops.doctor.server.served` has asked for.
 
     All at once; of one that has not ended after `SECONDS`, only that is said.
     """

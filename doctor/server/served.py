@@ -1,4 +1,4 @@
-"""What a host serves, as the request has it (`ops.doctor_server.served`), and what findings about it have in common.
+"""What a host serves, as the request has it (`ops.doctor.server.served`), and what findings about it have in common.
 
 `endpoints`: what clients ask, each with `registry`, `name` (of the server), `port`, `passwords` (whether it asks for
 some), `certificate` (its file on the host, or empty) and `nginx` (whether nginx or a container listens there).

@@ -10,7 +10,7 @@ import pytest
 
 from doctor.causes import AREA_OF, AREAS, CATALOGUE
 from doctor.finding import CONTROLLER, Cause
-from ops.doctor_found import PLACE
+from ops.doctor.found import PLACE
 from ops.troubleshooting import PAGE, page
 
 SAID: dict[str, list[str]] = json.loads((Path(__file__).parent.parent / "cases" / "doctor" / "said.json").read_text())

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from documents.nginx_status import FINDINGS, FINDINGS_FOLDER, FOLDER
-from ops.doctor_findings import command, text
+from ops.doctor.findings import command, text
 
 DOCUMENT = {
     "stack": "prod",

@@ -9,12 +9,12 @@ import pytest
 from doctor.causes import STATUS
 from doctor.finding import Finding
 from doctor.pull import Image, read_pull
-from ops import doctor_report
 from ops.configuration import tier_of
 from ops.doctor import Answers, document, requests_of, status
-from ops.doctor_found import Found, found, once
-from ops.doctor_pulls import document as pull_document
-from ops.doctor_pulls import pulls
+from ops.doctor.found import Found, found, once
+from ops.doctor.pulls import document as pull_document
+from ops.doctor.pulls import pulls
+from ops.doctor.report import show
 from settings import Tier, parse
 
 LAB = tier_of("lab")
@@ -147,7 +147,7 @@ def test_a_person_is_told_everything(capsys: pytest.CaptureFixture[str]) -> None
     reports = {"docker1": report(("docker", "no-route", MIRROR), address="192.168.1.11", port="80")}
     reason = Found("registry", Finding("nginx-down", "nginx.service", "inactive", {"state": "dead"}))
     told = Found(reason.host, reason.finding, tuple(found(reports)))
-    doctor_report.show(document("lab", Answers(reports, {"docker2": "is off"}), [told]))
+    show(document("lab", Answers(reports, {"docker2": "is off"}), [told]))
     shown = capsys.readouterr().out
     for each in ("docker1", "it broke", "docker2", "is off", "nginx.service", "inactive", "so also", "docker says so"):
         assert each in shown

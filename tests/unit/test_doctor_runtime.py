@@ -14,7 +14,7 @@ from doctor.pull import Endpoint, Image, Pull, Wanted
 from doctor.steps import runtime
 from doctor.steps.containerd_runtime import deletion
 from hostctl.containerd_versions import PATH
-from ops.doctor_found import PLACE, Found
+from ops.doctor.found import PLACE, Found
 from tests.unit.told_host import told
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases/doctor/runtimes.yaml").read_text())

@@ -11,8 +11,8 @@ from doctor.causes.server import CAUSES
 from doctor.finding import Finding
 from doctor.pull import Image
 from ops.configuration import tier_of
-from ops.doctor_found import PLACE, Found
-from ops.doctor_server import folded, served
+from ops.doctor.found import PLACE, Found
+from ops.doctor.server import folded, served
 from settings import parse
 from settings.tier import Tier
 
@@ -141,7 +141,7 @@ def test_what_a_server_explains_is_in_the_catalogue() -> None:
 
 
 def test_texts_name_only_what_findings_fill() -> None:
-    """`values`, and what every finding has: ops.doctor_found."""
+    """`values`, and what every finding has: ops.doctor.found."""
     always = {"host", "stack", "where", "evidence"}
     filled = {
         "nginx-other-config-broken": {"mend"},

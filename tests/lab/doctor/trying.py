@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from doctor.finding import CONTROLLER
 from lab.hosts import HOSTS
-from ops import doctor_report
+from ops.doctor import report
 from ops.proof import on
 from tests.lab.doctor.fault import PRELUDE, Fault, Wave
 from tests.lab.doctor.site import Document, Site
@@ -90,7 +90,7 @@ def try_wave(site: Site, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
             _expected(fault, clients),
             _of(fault, wave, told),
             _of(fault, wave, left),
-            "\n".join(doctor_report.lines(told[_question(fault)]["findings"])),
+            "\n".join(report.lines(told[_question(fault)]["findings"])),
             tuple(healed),
             max((each["seconds"] or 0 for each in told[_question(fault)]["hosts"]), default=0),
         )

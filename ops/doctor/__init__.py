@@ -17,14 +17,14 @@ from doctor.finding import CONTROLLER
 from doctor.package import COMMAND, stdin
 from doctor.pull import Image
 from doctor.steps import reference
-from ops import doctor_report
 from ops.configuration import tier_of, write_known_hosts
 from ops.diagnosis import SSH_FAILED, remedy
-from ops.doctor_findings import leave
-from ops.doctor_found import Found, found, once, steps
-from ops.doctor_pulls import document as pull_document
-from ops.doctor_pulls import pulls
-from ops.doctor_server import folded, served
+from ops.doctor import report
+from ops.doctor.findings import leave
+from ops.doctor.found import Found, found, once, steps
+from ops.doctor.pulls import document as pull_document
+from ops.doctor.pulls import pulls
+from ops.doctor.server import folded, served
 from ops.ssh import on_host
 from ops.stack import Stack
 from settings.tier import Host, Tier
@@ -55,7 +55,7 @@ def diagnose(stack: Stack, *, image: str = "", host: str = "", as_json: bool = F
     if as_json:
         print(json.dumps(result, indent=2), flush=True)
     else:
-        doctor_report.show(result)
+        report.show(result)
     return status(result)
 
 

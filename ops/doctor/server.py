@@ -10,8 +10,8 @@ from typing import Any
 from doctor.pull import Image
 from documents import nginx_tls
 from documents.nginx_site import CACHES, uses_origin
-from ops import doctor_firewall
-from ops.doctor_found import Found
+from ops.doctor import firewall
+from ops.doctor.found import Found
 from settings.registries import CacheRegistry, HostedRegistry, Registry
 from settings.tier import OWN_PORTS, Tier
 
@@ -35,7 +35,7 @@ def served(tier: Tier, host: str, image: Image | None = None, only: str = "") ->
             if isinstance(each, HostedRegistry) and each.storage.s3
         ],
         "folders": [CACHES] if with_nginx else [],
-        "clients": doctor_firewall.clients(tier, host, only),
+        "clients": firewall.clients(tier, host, only),
     }
 
 
