@@ -57,6 +57,7 @@ FILLED = {
     "repair": REPAIR,
     "repair_canary": REPAIR,
     "certificates": "make certificates STACK=STACK RENEW=--renew",
+    "restart": "RUNTIME",
 }
 """Places whose commands the controller writes (ops.doctor.found.repairs)."""
 

@@ -27,8 +27,9 @@ CAUSES: Tuple[Cause, ...] = (
         "tls-authority-not-read",
         "x509: certificate signed by unknown authority, although curl on the host takes it",
         "The host's own store has the authority, but since after {runtime} was started, and that reads it once.",
-        "Restart the runtime; or name the authority in the settings (authorities.N), which needs no restart.",
-        (("{host}", "systemctl restart {runtime}"),),
+        "An authority of the settings (authorities.N) is read without a restart, from a file of the runtime's own: "
+        "`make up` puts that back. Another counts once the runtime is restarted, or named in the settings.",
+        ((CONTROLLER, "{repair}"), ("{host}", "systemctl restart {restart}")),
     ),
     Cause(
         "tls-expired",

@@ -36,7 +36,9 @@ def _secure(walk: Walk) -> Seen:
     try:
         connection.connect()
         if walk.endpoint.verify and walk.endpoint.system_trust and (found := _by_unread(walk, server)):
-            return walk.broken("tls", "tls-authority-not-read", found, found.split(":")[0])
+            ours = walk.pull.server(walk.endpoint.url).host
+            restart = "" if ours else walk.pull.runtime
+            return walk.broken("tls", "tls-authority-not-read", found, found.split(":")[0], restart=restart)
         said = f"{connection.secure.version()}, " + ("certificate trusted" if walk.endpoint.verify else "not verified")
         return walk.ok("tls", said)
     except OSError as failure:

@@ -157,6 +157,8 @@ def serve(port: str, does: str, certificate: str = "", tls: str = "") -> None:
             server.context.maximum_version = ssl.TLSVersion.TLSv1_1
             server.context.set_ciphers("ALL:@SECLEVEL=0")
         if tls == "mutual":
+            # By TLS 1.3 a client learns it after the handshake, if the connection is not closed before.
+            server.context.maximum_version = ssl.TLSVersion.TLSv1_2
             server.context.verify_mode = ssl.CERT_REQUIRED
             server.context.load_verify_locations(certificate)
     server.serve_forever()
