@@ -151,12 +151,12 @@ def _heal(site: Site, wave: Wave, told: Mapping[tuple[str, str], Document]) -> l
         if fault.heals:
             script(site, fault, fault.heals)
             said.append(f"by hand on {fault.broken_on}: {fault.heals.strip()}")
-    by_hand = {each.cause for each in wave if each.heals}
+    by_hand = {(each.host, each.cause) for each in wave if each.heals}
     commands = [
         (command["on"], command["line"])
         for answer in told.values()
         for finding in answer["findings"]
-        if finding["cause"] not in by_hand
+        if (finding["host"], finding["cause"]) not in by_hand
         for command in finding["commands"]
     ]
     once = [each for number, each in enumerate(commands) if each not in commands[number + 1 :]]
