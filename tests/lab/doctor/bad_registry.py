@@ -16,6 +16,7 @@ import struct
 import sys
 import tarfile
 import time
+from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -142,6 +143,18 @@ class Server(ThreadingHTTPServer):
             connection = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
+    def shutdown_request(self, request: Any) -> None:
+        """Whom it refuses for want of a certificate is read to the end: who closes before resets, and the alert is
+        lost."""
+        if self.context and self.context.verify_mode == ssl.CERT_REQUIRED:
+            with suppress(OSError), socket.socket(fileno=request.detach()) as plain:
+                plain.settimeout(2)
+                plain.shutdown(socket.SHUT_WR)
+                while plain.recv(4096):
+                    pass
+        else:
+            super().shutdown_request(request)
+
     def handle_error(self, *arguments: Any) -> None:
         """Nothing."""
 
@@ -157,8 +170,6 @@ def serve(port: str, does: str, certificate: str = "", tls: str = "") -> None:
             server.context.maximum_version = ssl.TLSVersion.TLSv1_1
             server.context.set_ciphers("ALL:@SECLEVEL=0")
         if tls == "mutual":
-            # By TLS 1.3 a client learns it after the handshake, if the connection is not closed before.
-            server.context.maximum_version = ssl.TLSVersion.TLSv1_2
             server.context.verify_mode = ssl.CERT_REQUIRED
             server.context.load_verify_locations(certificate)
     server.serve_forever()
