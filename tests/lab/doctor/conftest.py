@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from tests.lab.doctor.table import table
-from tests.lab.doctor.trying import Outcome
-
-TRIED: list[Outcome] = []
+from tests.lab.doctor.table import TRIED, table
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

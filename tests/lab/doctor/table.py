@@ -8,6 +8,9 @@ from rich.table import Table
 
 from tests.lab.doctor.trying import Outcome
 
+TRIED: list[Outcome] = []
+"""Every fault of this run."""
+
 
 def table(outcomes: Iterable[Outcome]) -> Table:
     """A line for each fault."""

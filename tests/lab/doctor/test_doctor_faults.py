@@ -11,9 +11,9 @@ import pytest
 from ops import doctor
 from ops.configuration import tier_of
 from ops.stack import Stack
-from tests.lab.doctor.conftest import TRIED
 from tests.lab.doctor.fault import Wave, waves
 from tests.lab.doctor.site import Lab
+from tests.lab.doctor.table import TRIED
 from tests.lab.doctor.trying import others, seen, try_wave
 from tests.lab.hosts import HOSTS
 

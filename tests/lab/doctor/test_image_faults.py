@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from ops.stack import Stack
-from tests.lab.doctor.conftest import TRIED
 from tests.lab.doctor.fault import Fault, waves
 from tests.lab.doctor.foreign_registries import foreign_registries
 from tests.lab.doctor.site import Lab
+from tests.lab.doctor.table import TRIED
 from tests.lab.doctor.trying import Outcome, others, seen, try_wave
 from tests.lab.hosts import HOSTS
 

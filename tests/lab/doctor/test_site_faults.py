@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from lab.services import S3
 from ops.authority import SERVER_LIFE, Authority
 from tests.checkout import Checkout, on_the_lab
-from tests.lab.doctor.conftest import TRIED
 from tests.lab.doctor.fault import Wave, waves
 from tests.lab.doctor.site import Own
+from tests.lab.doctor.table import TRIED
 from tests.lab.doctor.trying import try_wave
 from tests.lab.hosts import must, without_records
 from tests.lab.spare.site import CACHE, PAIR, SITE
