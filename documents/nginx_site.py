@@ -27,6 +27,7 @@ from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_files import RegistryFiles
 from settings.server_certificates import ServerCertificate
 from settings.tier import Tier, base_url
+from settings.values import is_ip_address
 
 CACHES = "/var/cache/nginx/http-registry"
 ACCESS_LOG = "/var/log/nginx/http-registry.access.log"
@@ -372,21 +373,13 @@ def _listed(tier: Tier) -> Iterable[str]:
     """
     assert tier.proxy is not None
     names = [tier.host(tier.proxy.host).address, *(each.server_name for each in tier.proxy.endpoints)]
-    networks = [*tier.firewall_networks(tier.proxy.ports), LOOPBACK, *filter(_is_address, names)]
+    networks = [*tier.firewall_networks(tier.proxy.ports), LOOPBACK, *filter(is_ip_address, names)]
     return dict.fromkeys(str(half) for each in networks for half in _halves(ipaddress.ip_network(each)))
 
 
 def _halves(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Iterable[object]:
     """The network; in halves where it is everything, which would be the default a second time."""
     return [network] if network.prefixlen else network.subnets()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _plain_paths(page: Endpoint | None) -> Directive:

@@ -16,7 +16,7 @@ from documents.sandbox import SANDBOX
 from hostctl.units.containerd_mirrors import METRICS_PATH
 from hostctl.units.prometheus import CONFIG, PROGRAM, READY, RULES, SERVICE, SERVICE_FILE
 from settings.metrics import Prometheus
-from settings.tier import Tier, server
+from settings.tier import Tier, bracketed
 
 __all__ = ["READY", "Rendered", "render"]
 
@@ -69,8 +69,6 @@ def _job(tier: Tier, path: str) -> dict[str, Any]:
     """`/node` is the job http-registry-node; `/registry/hosted/1` is http-registry-registry, with labels."""
     assert tier.metrics
     assert tier.proxy
-    same = _wanted(tier).host == tier.proxy.host
-    address = "127.0.0.1" if same else tier.host(tier.proxy.host).address
     what = "" if path == "/metrics" else "-" + path.strip("/").replace("/", "-")
     parts = path.split("/")
     labels = {"host": tier.proxy.host}
@@ -79,24 +77,23 @@ def _job(tier: Tier, path: str) -> dict[str, Any]:
     return {
         "job_name": f"{JOB}{what}",
         "metrics_path": path,
-        "static_configs": [{"targets": [server(address, tier.metrics.port, "https")], "labels": labels}],
+        "static_configs": [{"targets": [_target(tier, tier.proxy.host, tier.metrics.port)], "labels": labels}],
     }
+
+
+def _target(tier: Tier, host: str, port: int) -> str:
+    """A port of a host, as Prometheus reaches it from where it runs."""
+    address = "127.0.0.1" if host == _wanted(tier).host else tier.host(host).address
+    return f"{bracketed(address)}:{port}"
 
 
 def _containerds(tier: Tier) -> list[dict[str, Any]]:
     """containerd's own figures, by host."""
     port = tier.metrics.containerd_port if tier.metrics else None
-    hosts = tier.containerds() if port else []
-    targets = [
-        {
-            "targets": [server("127.0.0.1" if name == _wanted(tier).host else tier.host(name).address, port, "https")],
-            "labels": {"host": name},
-        }
-        for name in hosts
-    ]
-    return (
-        [{"job_name": f"{JOB}-containerd", "metrics_path": METRICS_PATH, "static_configs": targets}] if targets else []
-    )
+    hosts = {name: port for name in tier.containerds() if port}
+    targets = [{"targets": [_target(tier, name, port)], "labels": {"host": name}} for name, port in hosts.items()]
+    job = {"job_name": f"{JOB}-containerd", "metrics_path": METRICS_PATH, "static_configs": targets}
+    return [job] if targets else []
 
 
 def _alerting(ours: Prometheus) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from settings.metrics import Metrics, Prometheus, debug_port
+from settings.values import is_ip_address
 
 Item = tuple[str, Mapping[str, Any]]
 
@@ -27,12 +27,12 @@ def metrics_contradictions(
     name, at = prometheus.get("host"), proxy.get("host")
     if isinstance(name, str) and name not in hosts:
         yield f"metrics.prometheus.host = {name!r}: must be a name from hosts ({', '.join(map(str, hosts))})"
-    elif isinstance(name, str) and name != at and not _is_address(hosts[name]):
+    elif isinstance(name, str) and name != at and not is_ip_address(hosts[name]):
         yield (
             f"metrics.prometheus.host = {name!r}: the firewall of {at!r} lets it in by its address, and "
             f"{hosts[name]!r} is a name; give hosts.*.address as an IP address, or run it on {at!r}"
         )
-    elif isinstance(name, str) and metrics.get("containerd_port") is not None and not _is_address(hosts[name]):
+    elif isinstance(name, str) and metrics.get("containerd_port") is not None and not is_ip_address(hosts[name]):
         yield (
             f"metrics.containerd_port = {metrics['containerd_port']!r}: the runtimes' hosts let {name!r} in by its "
             f"address, and {hosts[name]!r} is a name; give hosts.*.address as an IP address, or remove this"
@@ -62,10 +62,3 @@ def metrics_contradictions(
             if (host, port) in known:
                 yield f"{path} = {port}: already taken on host {host!r} by {known[host, port]}; choose another"
             known[host, port] = path
-
-
-def _is_address(text: object) -> bool:
-    try:
-        return bool(ipaddress.ip_address(str(text)))
-    except ValueError:
-        return False

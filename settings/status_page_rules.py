@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from settings.pieces import Pieces
-from settings.registries import CacheRegistry
+from settings.tier import asks_readers
 
 
 def status_page_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
@@ -15,10 +15,10 @@ def status_page_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(metrics, Mapping) or metrics.get("status_page") is not True:
         return
     pieces = Pieces(data)
-    caches = {each.name for _, each in pieces.registries if isinstance(each, CacheRegistry)}
-    tokens = {each.name for _, each in pieces.registries if getattr(each, "token", None)}
+    known = {each.name: each for _, each in pieces.registries}
     for _, each in pieces.endpoints:
-        if each.login if each.registry in caches else each.registry not in tokens and not each.anonymous_pull:
+        # Of a registry that is wrong itself, which is told elsewhere, this much is known.
+        if asks_readers(each, known[each.registry]) if each.registry in known else not each.anonymous_pull:
             return
     yield (
         "metrics.status_page = True: the page is shown to the proxy's users only, and no endpoint asks a reader for a "

@@ -79,10 +79,7 @@ class Tier(Settings):
 
     def asks_readers(self, endpoint: Endpoint) -> bool:
         """Whether whoever pulls at this endpoint of the proxy has to be one of the proxy's users."""
-        registry = self.registry(endpoint.registry)
-        if isinstance(registry, CacheRegistry):
-            return endpoint.login
-        return registry.token is None and not endpoint.anonymous_pull
+        return asks_readers(endpoint, self.registry(endpoint.registry))
 
     def url(self, registry: Registry) -> str:
         """Where clients reach the registry: scheme, host and port, the port left out if it is the scheme's own.
@@ -133,8 +130,8 @@ class Tier(Settings):
         if self.metrics is None or self.proxy is None:
             return []
         ports = [self.metrics.port] if self.proxy.host == host else []
-        theirs = self.metrics.containerd_port
-        return [*ports, theirs] if theirs and host in self.containerds() else ports
+        theirs = self._containerd_port(host)
+        return [*ports, theirs] if theirs else ports
 
     def containerds(self) -> list[str]:
         """The hosts whose containerd is a runtime of this tier."""
@@ -142,9 +139,13 @@ class Tier(Settings):
 
     def containerd_metrics(self, host: str) -> str:
         """Where containerd of a host tells its own figures, as its configuration has it; empty: not our affair."""
-        if self.metrics is None or self.metrics.containerd_port not in self.metrics_ports(host):
-            return ""
-        return f"{'' if self.scrapers(host) else '127.0.0.1'}:{self.metrics.containerd_port}"
+        port = self._containerd_port(host)
+        return f"{'' if self.scrapers(host) else '127.0.0.1'}:{port}" if port else ""
+
+    def _containerd_port(self, host: str) -> int | None:
+        if self.metrics is None or self.proxy is None or host not in self.containerds():
+            return None
+        return self.metrics.containerd_port
 
     def scrapers(self, host: str) -> list[str]:
         """Who reads a host's metrics from elsewhere than that host itself."""
@@ -158,6 +159,13 @@ class Tier(Settings):
         """Who reaches one or more of these ports, which the tier opens itself."""
         more = (network for rule in self.firewall.rules if ports & {*rule.ports} for network in rule.allow)
         return [*self.firewall.allow, *more]
+
+
+def asks_readers(endpoint: Endpoint, registry: Registry) -> bool:
+    """Whether whoever pulls at an endpoint before that registry has to be one of the proxy's users."""
+    if isinstance(registry, CacheRegistry):
+        return endpoint.login
+    return registry.token is None and not endpoint.anonymous_pull
 
 
 OWN_PORTS = {"http": 80, "https": 443}

@@ -68,6 +68,14 @@ def _is_address(value: str) -> bool:
         return bool(HOST_NAME.fullmatch(value)) and not re.fullmatch(r"[0-9.]+", value)
 
 
+def is_ip_address(text: object) -> bool:
+    """Whether it is an IP address, and no name."""
+    try:
+        return bool(ipaddress.ip_address(str(text)))
+    except ValueError:
+        return False
+
+
 def _host_name(value: str) -> str:
     if not HOST_NAME.fullmatch(value) or re.fullmatch(r"[0-9.]+", value):
         raise ValueError("must be a host name in lower case; an address won't do")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import calendar
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping
 
 from doctor.finding import Finding
 from doctor.server.served import Served
+from doctor.shown_certificate import read
 from hostctl import certificates
 from hostctl.host import Host
 
@@ -37,27 +37,8 @@ def look(host: Host, served: Served) -> Iterator[Finding]:
 
 
 def end_of(der: bytes) -> float:
-    """When a certificate ends, in seconds since 1970 (RFC 5280, 4.1: TBSCertificate.validity.notAfter)."""
-    _, place, _ = _element(der, 0)
-    _, place, _ = _element(der, place)
-    version, start, end = _element(der, place)
-    if version == 0xA0:
-        place = end
-    for _ in ("serialNumber", "signature", "issuer"):
-        _, _, place = _element(der, place)
-    _, place, _ = _element(der, place)
-    _, _, place = _element(der, place)
-    kind, start, end = _element(der, place)
-    text = der[start:end].decode("ascii")
-    if kind == 0x17:  # UTCTime; RFC 5280 has its century
-        text = ("19" if text[0] >= "5" else "20") + text
-    return float(calendar.timegm(time.strptime(text, "%Y%m%d%H%M%SZ")))
-
-
-def _element(der: bytes, place: int) -> Tuple[int, int, int]:
-    """The tag of the element that starts there, and where its content starts and ends (X.690)."""
-    tag, length, place = der[place], der[place + 1], place + 2
-    if length & 0x80:
-        more = length & 0x7F
-        length, place = int.from_bytes(der[place : place + more], "big"), place + more
-    return tag, place, place + length
+    """When a certificate ends, in seconds since 1970. Raises ValueError for one that can't be read."""
+    known = read(der)
+    if known is None:
+        raise ValueError("a certificate that can't be read")
+    return known.ends

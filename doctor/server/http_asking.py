@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from base64 import b64encode
 from typing import Dict, Mapping, NamedTuple
 from urllib.parse import urlsplit
 
@@ -49,11 +48,6 @@ def said(connection: http.client.HTTPConnection, path: str, headers: Mapping[str
         raise OSError(f"no HTTP: {type(odd).__name__}") from odd
     finally:
         connection.close()
-
-
-def basic(user: str, password: str) -> str:
-    """The Authorization of Basic auth."""
-    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
 def why(failure: OSError) -> str:

@@ -10,8 +10,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 from urllib.parse import urlencode, urlsplit
 
 from doctor.finding import Finding
+from doctor.login import basic
 from doctor.server import firewall, log_tail
-from doctor.server.http_asking import Answer, ask, basic, said, why
+from doctor.server.http_asking import Answer, ask, said, why
 from doctor.server.served import Served, endpoints
 from hostctl.host import Host
 from hostctl.units.origin import CONFIG, SERVICE, SOCKET
@@ -75,7 +76,7 @@ def _with_login(url: str, asked: Answer, known: Mapping[str, Any]) -> Answer:
     """
     challenge = asked.headers.get("www-authenticate", "")
     authorities = known.get("ca", "")
-    login = {"Authorization": basic(known["user"], known["password"])} if known.get("user") else {}
+    login = {"Authorization": basic((known["user"], known["password"]))} if known.get("user") else {}
     realm, service = (re.search(rf'{name}="([^"]*)"', challenge) for name in ("realm", "service"))
     if challenge.lower().startswith("basic"):
         return ask(url, login, authorities=authorities) if login else asked

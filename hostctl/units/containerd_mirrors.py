@@ -12,7 +12,6 @@ import hashlib
 import re
 import time
 from dataclasses import replace
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -23,6 +22,7 @@ from hostctl import (
     containerd_toml,
     containerd_versions,
     hosts_toml,
+    local_http,
     wishes,
 )
 from hostctl.containerd_toml import RegistryLogin, Wanted
@@ -44,6 +44,7 @@ LOGIN = ".auth: "
 """What people read of a login in config.toml, before its user."""
 DEFAULT_CONFIG_PATH = "/etc/containerd/certs.d"
 METRICS_PATH = "/v1/metrics"
+METRICS_PATIENCE = 5.0
 
 
 class _ConfigToml(SharedFile):
@@ -217,8 +218,9 @@ class ContainerdMirrors(Unit):
         complaint = self._plugin_complaint(host, change.facts)
         if complaint:
             raise HostError(complaint)
-        if change.wish is not None and _wanted(change.wish).metrics:
-            wait_until(lambda: _metrics_complaint(_wanted(change.wish or {}).metrics), patience)
+        metrics = _wanted(change.wish).metrics if change.wish is not None else ""
+        if metrics:
+            wait_until(lambda: _metrics_complaint(metrics), patience)
         if self._restarted is not None and change.wish is not None:
             wanted, since = _wanted(change.wish), self._restarted
             wait_until(lambda: self._log_complaint(host, wanted, since), patience)
@@ -311,15 +313,10 @@ def _flags(arguments: List[str]) -> Dict[str, str]:
 
 def _metrics_complaint(address: str) -> Optional[str]:
     """Why nobody tells figures there; None if somebody does."""
-    host, _, port = address.rpartition(":")
-    connection = HTTPConnection(host or "127.0.0.1", int(port), timeout=5)
-    try:
-        connection.request("GET", METRICS_PATH)
-        status = connection.getresponse().status
-    except (OSError, HTTPException) as failure:
-        return f"containerd tells no metrics at port {port}: {failure}; look at 'journalctl -u containerd'"
-    finally:
-        connection.close()
+    port = int(address.rpartition(":")[2])
+    status, said = local_http.get(port, METRICS_PATH, METRICS_PATIENCE, 0)
+    if not status:
+        return f"containerd tells no metrics at port {port}: {said}; look at 'journalctl -u containerd'"
     return None if status == 200 else f"port {port}, GET {METRICS_PATH}: status {status}; another program has that port"
 
 

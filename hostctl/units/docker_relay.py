@@ -6,11 +6,10 @@ it gets no relay. The relay is a service of its own: the host's nginx, if it run
 
 from __future__ import annotations
 
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from hostctl import docker_engine, nginx_conf, nginx_workers, wishes
+from hostctl import docker_engine, local_http, nginx_conf, nginx_workers, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.foresight import Foresight
@@ -126,7 +125,7 @@ class DockerRelay(Unit):
         """The mirror lets the login in, if it answers at all."""
         if not change.facts:
             return
-        status, reason = _ask(change.facts["port"], "/v2/")
+        status, reason = local_http.get(change.facts["port"], "/v2/", LOGIN_PATIENCE, 0)
         if status in (401, 403):
             raise HostError(
                 f"the mirror refuses the login (status {status} for GET /v2/ through the relay): correct docker.logins "
@@ -177,22 +176,9 @@ def _masked(line: str) -> str:
     return f'{before}{name} "{MASK}";\n' if name else line
 
 
-def _ask(port: int, path: str) -> Tuple[int, str]:
-    """Status and body; status 0 and the reason where there is no answer."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=LOGIN_PATIENCE)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read(4096).decode(errors="replace").strip() if path == MARKER else ""
-    except (OSError, HTTPException) as silent:
-        return 0, str(silent) or type(silent).__name__
-    finally:
-        connection.close()
-
-
 def _complaint(host: Host, facts: Mapping[str, Any]) -> Optional[str]:
-    status, said = _ask(facts["port"], MARKER)
-    if (status, said) != (200, facts["generation"]):
+    status, said = local_http.get(facts["port"], MARKER, LOGIN_PATIENCE, 4096)
+    if (status, said.strip()) != (200, facts["generation"]):
         shown = "an older configuration" if status == 200 else f"status {status}" if status else said
         return f"the relay on 127.0.0.1:{facts['port']} does not answer: {shown}; look at 'journalctl -u {SERVICE}'"
     if not boot_link(host, f"{SERVICE}.service").exists():

@@ -5,11 +5,10 @@ https://prometheus.io/docs/prometheus/latest/management_api/ ; promtool is in th
 
 from __future__ import annotations
 
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from hostctl import wishes
+from hostctl import local_http, wishes
 from hostctl.errors import HostError
 from hostctl.foresight import Foresight
 from hostctl.host import Host
@@ -118,22 +117,11 @@ class Prometheus(Unit):
 
 
 def _complaint(host: Host, port: int) -> Optional[str]:
-    said = _get(port, READY)
+    _, said = local_http.get(port, READY, SECONDS)
     if "Ready" not in said:
         return f"Prometheus is not ready at 127.0.0.1:{port} ({said[:200].strip()}); look at 'journalctl -u {SERVICE}'"
-    if "\nprometheus_config_last_reload_successful 1\n" not in _get(port, "/metrics"):
+    if "\nprometheus_config_last_reload_successful 1\n" not in local_http.get(port, "/metrics", SECONDS)[1]:
         return f"Prometheus has not taken its configuration; look at 'journalctl -u {SERVICE}'"
     if not boot_link(host, f"{SERVICE}.service").exists():
         return f"{SERVICE}.service is not enabled, so the next boot would lack it"
     return None
-
-
-def _get(port: int, path: str) -> str:
-    connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().read(1 << 20).decode(errors="replace")
-    except (OSError, HTTPException) as silent:
-        return str(silent) or type(silent).__name__
-    finally:
-        connection.close()

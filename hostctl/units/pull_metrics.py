@@ -6,11 +6,10 @@ systemd.exec(5).
 
 from __future__ import annotations
 
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from hostctl import wishes
+from hostctl import local_http, wishes
 from hostctl.errors import HostError
 from hostctl.foresight import Foresight
 from hostctl.host import Host
@@ -109,14 +108,7 @@ class PullMetrics(Unit):
 
 
 def _complaint(host: Host, facts: Mapping[str, Any]) -> Optional[str]:
-    connection = HTTPConnection("127.0.0.1", facts["port"], timeout=SECONDS)
-    try:
-        connection.request("GET", "/generation")
-        said = connection.getresponse().read(1 << 10).decode(errors="replace")
-    except (OSError, HTTPException) as silent:
-        said = str(silent) or type(silent).__name__
-    finally:
-        connection.close()
+    _, said = local_http.get(facts["port"], "/generation", SECONDS, 1 << 10)
     if said != facts["generation"]:
         return (
             f"the service that counts pulls does not answer at 127.0.0.1:{facts['port']} as it should ({said[:200]}); "

@@ -9,6 +9,7 @@ from typing import Any
 
 from doctor.causes import AREA_OF, AREAS, CATALOGUE
 from doctor.finding import Cause, Finding
+from doctor.pull import Image
 from hostctl.canary import REPOSITORY
 
 PLACE = re.compile(r"\{([a-z_]+)\}")
@@ -120,7 +121,4 @@ def steps(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def named(pull: Mapping[str, Any]) -> str:
     """A pull for people: `docker docker.io/library/app:1`."""
-    image = pull["image"]
-    tag = f":{image['tag']}" if image.get("tag") else ""
-    digest = f"@{image['digest']}" if image.get("digest") else ""
-    return f"{pull['runtime']} {image['registry']}/{image['repository']}{tag}{digest}".rstrip("/")
+    return f"{pull['runtime']} {Image(**pull['image']).name}"

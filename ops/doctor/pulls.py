@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from doctor.pull import DOCKER_HUB, Image, Pull, Server, Wanted
+from doctor.pull import Image, Pull, Server, Wanted
+from doctor.steps.asked import real
 from documents.canary import canaries
 from hostctl.canary import REPOSITORY, TAG
 from settings.runtimes import Containerd, Docker, Login, Runtime
 from settings.tier import Tier
-
-HUB = "https://registry-1.docker.io"
-"""Where docker.io is asked that has no mirror."""
 
 
 def pulls(tier: Tier, host: str, image: Image | None) -> list[Pull]:
@@ -54,8 +52,7 @@ def _wanted(tier: Tier, runtime: Runtime, name: str, registry: str) -> Wanted:
     if isinstance(settings, Containerd):
         others = {each.serves: each.endpoints for each in settings.mirrors}
         urls = [*urls, *others.get(registry, () if urls else others.get("*", ()))]
-    own = HUB if registry == DOCKER_HUB else f"https://{registry}"
-    urls = urls or [own]
+    urls = urls or [real(registry)]
     user = _user(runtime, settings, registry, urls)
     return Wanted(tuple(urls), user, settings.fallback, tuple(_servers(tier, urls)))
 

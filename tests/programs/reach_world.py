@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hostctl.host import Finished, Host
+from lab import packages
 
 HOST, HOST6, FRIEND, FRIEND6 = "10.9.1.1", "fd09:1::1", "10.9.1.2", "fd09:1::2"
 GATEWAY, GATEWAY6, STRANGER, STRANGER6 = "10.9.2.1", "fd09:2::1", "10.9.2.2", "fd09:2::2"
@@ -172,3 +175,15 @@ class ReachWorld:
             self.host.must(f"{program}-restore", stdin=f"*filter\n{chains}COMMIT\n")
             for table in ("raw", "mangle", "nat"):
                 self.host.must(f"{program}-restore", stdin=f"*{table}\nCOMMIT\n")
+
+
+@contextmanager
+def reach_world() -> Iterator[ReachWorld]:
+    """One of this process's own, while it is needed."""
+    packages.need({"iptables-nft": "iptables", "nft": "nftables", "ss": "iproute2"})
+    built = ReachWorld(str(os.getpid()))
+    try:
+        built.start()
+        yield built
+    finally:
+        built.stop()

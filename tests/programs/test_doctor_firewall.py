@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from doctor.server import firewall
-from lab import packages
-from tests.programs.reach_world import FRIEND, HOST, REACHED, STRANGER, ReachWorld
+from tests.programs.reach_world import FRIEND, HOST, REACHED, STRANGER, ReachWorld, reach_world
 
 PORT = 5080
 NFT = (
@@ -47,13 +45,8 @@ OUT = {
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[ReachWorld]:
-    packages.need({"iptables-nft": "iptables", "nft": "nftables", "ss": "iproute2"})
-    built = ReachWorld(str(os.getpid()))
-    try:
-        built.start()
+    with reach_world() as built:
         yield built
-    finally:
-        built.stop()
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, Phase, given, reject, settings
 from hostctl.live_rules import live_rules
 from hostctl.reach import answer, read_question, report, version
 from hostctl.routes import Routes
-from lab import packages
-from tests.programs.reach_world import CONTAINER, REACHED, REFUSED, SILENT, ReachWorld
+from tests.programs.reach_world import CONTAINER, REACHED, REFUSED, SILENT, ReachWorld, reach_world
 from tests.programs.rule_strategies import QUESTIONS, iptables_rules, nft_rules
 from tests.reach_cases import IN_CONTAINER, case_folders, expected, text, told
 
@@ -37,13 +36,8 @@ RESTORE = {
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[ReachWorld]:
-    packages.need({"iptables-nft": "iptables", "nft": "nftables", "ss": "iproute2"})
-    built = ReachWorld(str(os.getpid()))
-    try:
-        built.start()
+    with reach_world() as built:
         yield built
-    finally:
-        built.stop()
 
 
 @pytest.fixture
