@@ -32,7 +32,7 @@ def test_pulls_are_told_while_they_are_wanted(host: str) -> None:
         seen = {name: value for name, value in figures(host).items() if name.startswith(CONTAINERD_PULLS)}
     finally:
         hostctl(host, "apply", wish(host))
-    # 1.6 has no figures of pulls: 1.7 brought them.
+    # 1.6 has figures, and none of pulls.
     known = {f'{CONTAINERD_PULLS}{{status="{status}"}}' for status in ("success", "failure")}
     assert seen.keys() == (known if host == "containerd2" else set())
     assert on(host, f"curl -sf http://127.0.0.1:{PORT}{METRICS_PATH}").returncode != 0
