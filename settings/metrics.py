@@ -43,8 +43,8 @@ class Metrics(Settings):
     a layer again, so less than that may count one pull as two."""
     containerd_port: Port | None = None
     """Where containerd of each runtime's host tells its own figures, such as 1338; Prometheus reads those of its CRI's
-    pulls, which containerd 2.4 has and 1.6 has not. Who scrapes is let in there, nobody else. A change restarts containerd; running
-    containers are kept."""
+    pulls, which containerd 2.4 has and 1.6 has not. Who scrapes is let in there, nobody else. A change restarts
+    containerd; running containers are kept."""
     status_page: bool = False
     """Whether the proxy serves a page at `/status/`, at its first endpoint that asks each reader for a password
     (docs/status-page.md)."""
