@@ -194,6 +194,33 @@ def test_who_may_ask_decides_where_it_listens() -> None:
     assert tier("p").firewall_rules("p") == []
 
 
+def test_containerd_tells_whom_prometheus_and_the_firewall_let_in() -> None:
+    data = yaml.safe_load(TIER)
+    data["runtimes"] = [{"host": "p", "containerd": {}}]
+
+    def of(prometheus: str, **more: Any) -> Tier:
+        return parse({**data, "metrics": {"prometheus": {"host": prometheus}, "containerd_port": 1338, **more}})
+
+    assert of("r").containerd_metrics("p") == ":1338"
+    assert [each.model_dump() for each in of("r").firewall_rules("p")] == [
+        {"ports": (1338,), "allow": ("192.0.2.1/32",), "interface": None}
+    ]
+    # Nobody from elsewhere asks.
+    assert of("p").containerd_metrics("p") == "127.0.0.1:1338"
+    assert of("p").firewall_rules("p") == []
+    # No runtime of this tier, whatever its ports are.
+    assert of("p", port=1338).containerd_metrics("r") == ""
+    for there, target in (("r", "192.0.2.2:1338"), ("p", "127.0.0.1:1338")):
+        wanted = of(there)
+        [text] = [
+            each.text for each in prometheus.render(wanted, pull_metrics.relayed(wanted)).files if each.path == CONFIG
+        ]
+        [job] = [
+            each for each in yaml.safe_load(text)["scrape_configs"] if each["job_name"] == "http-registry-containerd"
+        ]
+        assert job["static_configs"] == [{"targets": [target], "labels": {"host": "p"}}]
+
+
 def test_what_is_measured() -> None:
     found = config(tier())
     assert found["endpoints"] == [
