@@ -24,6 +24,8 @@ PACKAGES = (
     "softhsm2 opensc libengine-pkcs11-openssl openssl",
     # what tells figures, and what keeps them
     "prometheus prometheus-node-exporter",
+    # a floating address
+    "keepalived",
     # what the tests use; busybox is the test images' only content
     "curl jq skopeo wrk busybox-static",
     # what the lab's token server signs with

@@ -90,11 +90,13 @@ HOSTS = (
         (*DOCKER, "buildkit.service"),
         programs=("containerd", "dockerd", "buildkit"),
     ),
-    # No stack of the lab's own is on these: tests bring theirs up there, two tests at once on a pair each.
+    # No stack of the lab's own is on these: tests bring theirs up there, two tests at once on three each.
     Host("spare1", "192.168.1.31", INSIDE, (*DOCKER, "nginx.service")),
     Host("spare2", "192.168.1.32", INSIDE, (*DOCKER, "nginx.service")),
     Host("spare3", "192.168.1.33", INSIDE, (*DOCKER, "nginx.service")),
     Host("spare4", "192.168.1.34", INSIDE, (*DOCKER, "nginx.service")),
+    Host("spare5", "192.168.1.35", INSIDE, (*DOCKER, "nginx.service")),
+    Host("spare6", "192.168.1.36", INSIDE, (*DOCKER, "nginx.service")),
     Host("outsider", "192.168.2.31", OUTSIDE, DOCKER, route=Route(INSIDE, "192.168.2.11")),
 )
 

@@ -110,7 +110,7 @@ class Client:
             self.upload(repository, each)
         manifest = image(config, list(layers))
         answer = self.put(repository, tag or digest(manifest), manifest)
-        assert answer.status == 201, answer.body
+        assert answer.status == 201, (answer.status, answer.body)
         return manifest
 
     def blob(self, repository: str, content: bytes) -> int:
@@ -124,7 +124,7 @@ class Client:
         answer = self.ask("GET", f"/v2/{repository}/manifests/{reference}", Accept=f"{MANIFEST}, {INDEX}")
         if answer.status == 404:
             return None
-        assert answer.status == 200, answer.body
+        assert answer.status == 200, (answer.status, answer.body)
         for each in answer.data.get("manifests", []):
             assert self.pull(repository, each["digest"]), f"{repository}: {each['digest']} is gone"
         for each in [answer.data[key] for key in ("config",) if key in answer.data] + answer.data.get("layers", []):

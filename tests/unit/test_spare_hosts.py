@@ -13,7 +13,7 @@ import pytest
 from lab import host
 from tests.lab.spare import site
 
-SPARES = [host(name) for name in chain(*site.PAIRS.values())]
+SPARES = [host(name) for name in chain(*site.PAIRS.values(), site.THIRDS.values())]
 FOLDER = Path(site.__file__).parent
 
 

@@ -1,5 +1,5 @@
-"""The pair of spare hosts that this process of pytest has, as settings have them; and a tier's file with them in place
-of its own hosts.
+"""The spare hosts that this process of pytest has, a pair and a third one, as settings have them; and a tier's file
+with the pair in place of its own hosts.
 """
 
 from __future__ import annotations
@@ -20,13 +20,22 @@ PAIR = PAIRS[os.environ.get("PYTEST_XDIST_WORKER", "gw0")]
 """Without xdist the first one."""
 REGISTRY, RUNTIME = PAIR
 """The host that has a stack's registries, and the one whose Docker pulls there."""
+THIRDS = {"gw0": "spare5", "gw1": "spare6"}
+THIRD = THIRDS[os.environ.get("PYTEST_XDIST_WORKER", "gw0")]
+"""A host more, for what takes three."""
+FLOATING = {"spare5": "192.168.1.135", "spare6": "192.168.1.136"}[THIRD]
+"""An address of the lab's network that no host has: for what moves between hosts."""
 ADDRESS = host(REGISTRY).address
+
+
+def as_setting(name: str) -> dict[str, Any]:
+    """A host of the lab as an entry of the settings' `hosts`."""
+    return {"name": name, "address": host(name).address, "ssh": {"host": host(name).ssh_address, "port": SSH_PORT}}
+
+
 SITE: dict[str, Any] = {
     "known_hosts": ".work/lab/known_hosts",
-    "hosts": [
-        {"name": name, "address": host(name).address, "ssh": {"host": host(name).ssh_address, "port": SSH_PORT}}
-        for name in PAIR
-    ],
+    "hosts": [as_setting(name) for name in PAIR],
     "image": {"reference": "registry:3", "archive": ".work/lab/registry.tar"},
     "firewall": {"allow": ["192.168.1.0/24"]},
 }
