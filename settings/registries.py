@@ -133,6 +133,10 @@ class HostedRegistry(Settings):
     host: Name
     port: Port = 5000
     """Port on the host; on 127.0.0.1 where the proxy stands before it, else on every address."""
+    serves: RegistryName | None = None
+    """The registry in whose place it stands, such as docker.io, as image references name it: an offline site has that
+    one's images here, and its runtimes ask here for them. Where it asks for a login, each runtime needs one, as at a
+    cache's endpoint with `login`."""
     replica_ports: tuple[Port, ...] = ()
     """A further container of the same registry for each port. They need `storage.s3`, and the secret
     `http-secret-<name>`, since an upload may go on at another one than where it began."""
