@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from settings.metrics_rules import metrics_contradictions
+from settings.peer_rules import peer_contradictions
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
 from settings.status_page_rules import status_page_contradictions
@@ -60,6 +61,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
             _taken(hosts, containers, endpoints, proxy.get("host")),
         ),
         *status_page_contradictions(data),
+        *peer_contradictions(data),
     ]
 
 
