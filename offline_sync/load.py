@@ -18,7 +18,7 @@ from offline_sync.config import Config
 from offline_sync.failure import Failure
 from offline_sync.registry import Registry
 from offline_sync.serving import serving
-from offline_sync.skopeo import ready
+from offline_sync.skopeo import Skopeo, ready
 
 LOADED = "loaded.json"
 MOST_FAULTS = 20
@@ -121,23 +121,30 @@ class _Loading:
         with serving(self._files, False, say) as server, ready(server, self._config.logins) as skopeo:
             for number, image in enumerate(unique, start=1):
                 say(f"[{number}/{len(unique)}] {image.name} {image.digest}")
-                target = self._config.targets[image.registry]
-                remote = skopeo.remote(target.url, target.ca)
-                sparse = bool(manifests.left_out(self._get(image.digest), image.platforms))
                 try:
-                    for each in manifests.parts(self._get(image.digest), image.platforms) if sparse else ():
-                        skopeo.send(remote, image.repository, each.digest, alone=False)
-                    skopeo.send(remote, image.repository, image.digest, alone=sparse)
+                    self._send(skopeo, image)
                 except Failure as failure:
-                    hint = ""
-                    if sparse and "blob unknown" in str(failure):
-                        hint = (
-                            "; the bundle has not all platforms of this image, and the registry wants them: say "
-                            "sparse_indexes: true of it and run 'make up'"
-                        )
-                    raise Failure(f"{failure}{hint}. No tag was set: what was there is as it was") from None
+                    raise Failure(f"{failure}. No tag was set: what was there is as it was") from None
             moved = server.moved
         say(f"{moved:,} bytes sent")
+
+    def _send(self, skopeo: Skopeo, image: Image) -> None:
+        target = self._config.targets[image.registry]
+        remote = skopeo.remote(target.url, target.ca)
+        content = self._get(image.digest)
+        if not manifests.left_out(content, image.platforms):
+            skopeo.send(remote, image.repository, image.digest)
+            return
+        for each in manifests.parts(content, image.platforms):
+            skopeo.send(remote, image.repository, each.digest)
+        try:
+            # skopeo hides why a registry does not take an index.
+            self._clients[image.registry].tag(image.repository, image.digest, content)
+        except Failure as failure:
+            raise Failure(
+                f"{image.name}: the bundle has the platforms {', '.join(image.platforms or ())} alone, and the "
+                f"registry wants all ({failure}); say sparse_indexes: true of it and run 'make up'"
+            ) from None
 
     def tag(self) -> None:
         """What is tagged in the bundle, now that all of it is there."""

@@ -117,7 +117,7 @@ class Registry:
         return answer.status != 404
 
     def tag(self, repository: str, tag: str, content: bytes) -> None:
-        """Let a tag mean a manifest whose parts are there."""
+        """Put a manifest whose parts are there, under a tag or its own digest."""
         kind = {"Content-Type": manifests.kind_of(content)}
         self._must("PUT", f"/v2/{repository}/manifests/{tag}", _push(repository), (200, 201, 202), content, kind)
 

@@ -64,10 +64,10 @@ class Skopeo:
         ours = Remote(self._server.address, plain=True)
         self._copy(remote, repository, ours, REPOSITORY, digest, alone, anything)
 
-    def send(self, remote: Remote, repository: str, digest: str, *, alone: bool) -> None:
+    def send(self, remote: Remote, repository: str, digest: str) -> None:
         """Out of the bundle."""
         ours = Remote(self._server.address, plain=True)
-        self._copy(ours, REPOSITORY, remote, repository, digest, alone, True)
+        self._copy(ours, REPOSITORY, remote, repository, digest, False, True)
 
     def _copy(
         self, source: Remote, from_: str, target: Remote, to: str, digest: str, alone: bool, anything: bool

@@ -82,6 +82,6 @@ def world(folder: Path) -> Iterator[World]:
     ensure_skopeo()
     registry = HostedRegistry(kind="hosted", name="hosted", host="here")
     (folder / "source").mkdir()
-    (folder / "target").mkdir()
+    (folder / "target").mkdir(exist_ok=True)
     with serving(folder / "source", registry) as source, serving(folder / "target", registry) as target:
         yield World(folder, source, target)
