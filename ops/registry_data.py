@@ -5,25 +5,40 @@ A program that is sent to the host lists it, sends it and takes it in (volume_fi
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from documents import garbage_collection
+from hostctl.package import archive_of
 from hostctl.units.garbage_collection import gate, service, timer
 from ops import volume_files
 from ops.checkpoint import PROJECT_NAME
 from ops.configuration import write_known_hosts
 from ops.ssh import environment, on_host, ssh
-from ops.stack import Stack, StackError
+from ops.stack import PROJECT, Stack, StackError
 from settings.registries import HostedRegistry
 from settings.tier import Host, Tier
 
 PROGRAM = Path(volume_files.__file__).read_text()
+HERE = Path(__file__).parent
+GARBAGE_COLLECTION = HERE.parent / "garbage_collection"
+BOOT = """
+import base64, os, sys
+sys.dont_write_bytecode = True
+memory = os.memfd_create("bucket_files")
+with open(memory, "wb", closefd=False) as file:
+    file.write(base64.b64decode(sys.stdin.buffer.readline()))
+sys.path.insert(0, f"/proc/self/fd/{memory}")
+from ops.bucket_files import main
+main(sys.argv[1])
+"""
 SETTLE = 1.0
 """Seconds after which the registry has stored what nginx had let through (garbage_collection.stores)."""
 
@@ -121,14 +136,47 @@ class Place:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class BucketPlace(Place):
+    """The registry's bucket, which its host reaches. `bucket`: as documents.garbage_collection has it, keys too."""
+
+    bucket: Mapping[str, Any] = field(repr=False)
+
+    def program(self, action: str) -> str:
+        """See Place."""
+        return f"python3 -I -c {shlex.quote(BOOT)} {action}"
+
+    def given(self) -> str:
+        """The program, then the bucket: a key is on no command line, and no file is made on the host."""
+        library = {
+            f"garbage_collection/{each}": GARBAGE_COLLECTION / each
+            for each in ("__init__.py", "bucket.py", "stores.py")
+        }
+        library |= {f"ops/{each}": HERE / each for each in ("__init__.py", "volume_files.py", "bucket_files.py")}
+        program = archive_of({name: path.read_bytes() for name, path in library.items()})
+        return f"{base64.b64encode(program).decode()}\n{json.dumps(self.bucket)}\n"
+
+    def make(self) -> None:
+        """The bucket is somebody else's to make."""
+
+
 def volume_of(stack: Stack, tier: Tier, registry: HostedRegistry, host: str) -> Place:
     """Where a registry keeps its images on a host, if not in a bucket."""
     return Place(stack, tier.host(host), write_known_hosts(stack.name), f"http-registry-{registry.name}")
 
 
 def data_of(stack: Stack, tier: Tier, registry: HostedRegistry) -> Place:
-    """Where a registry keeps its images by the settings."""
-    return volume_of(stack, tier, registry, registry.host)
+    """Where a registry keeps its images by the settings. Raises StackError where a bucket's keys are not set."""
+    place = volume_of(stack, tier, registry, registry.host)
+    s3 = registry.storage.s3
+    if s3 is None:
+        return place
+    authority = (PROJECT / s3.authority).read_text() if s3.authority else None
+    try:
+        bucket = garbage_collection.bucket(registry.name, s3, authority, stack.secrets())
+    except KeyError as missing:
+        raise StackError(f"{registry.name}: the secret {missing} is not set, which opens its bucket") from None
+    return BucketPlace(stack, place.host, place.known_hosts, place.volume, bucket)
 
 
 def hold(place: Place, name: str) -> None:
