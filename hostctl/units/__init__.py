@@ -20,6 +20,7 @@ UNITS = {
     "prometheus": "Prometheus",
     "pull-metrics": "PullMetrics",
     "garbage-collection": "GarbageCollection",
+    "floating-address": "FloatingAddress",
     "nginx-proxy": "NginxProxy",
     "origin": "Origin",
     "docker-image": "DockerImage",
