@@ -16,6 +16,7 @@ CLIENTS = (1, 8, 64, 256)
 SCHEMES = {"http": MIRROR, "https": MIRROR_TLS}
 KINDS = {"small": 2, "connection": 2, "large": 4}
 """Seconds of a round by what is asked for: small things on connections that are kept, on a new one each, a layer."""
+CLOSING = "-H 'Connection: close'"
 ROUNDS = 3
 INDEX = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
 MANIFESTS = f"{INDEX}, application/vnd.docker.distribution.manifest.v2+json"
@@ -72,7 +73,7 @@ def _paths(bench: Bench) -> dict[str, str]:
 
 def _round(bench: Bench, what: str, scheme: str, clients: int, paths: str) -> tuple[float, float]:
     url = bench.url(SCHEMES[scheme], scheme).partition(bench.path)[0]
-    headers = f"-H 'Accept: {MANIFESTS}' {'-H Connection:close' if what == 'connection' else ''}"
+    headers = f"-H 'Accept: {MANIFESTS}' {CLOSING if what == 'connection' else ''}"
     before = worker_seconds()
     said = on(
         HOST,

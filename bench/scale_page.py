@@ -9,7 +9,7 @@ from bench.report import markdown_table
 from bench.scale import CLIENTS, ROUNDS, Seen, cost
 
 BEGIN, END = "<!-- Written by `python -m bench scale`: from here -->", "<!-- to here -->"
-NICS = ((1, 2), (1, 4), (10, 4), (10, 8), (25, 8), (25, 16))
+NICS = ((1, 1), (10, 1), (10, 4), (25, 2), (25, 8), (100, 16))
 """Gbit/s and cores."""
 FLEET = (10, 50, 200, 1000, 5000)
 SIZES = {"100 MB": 100e6, "1 GB": 1e9, "5 GB": 5e9}
@@ -34,8 +34,8 @@ def part(machine: Mapping[str, str], seen: Sequence[Seen]) -> str:
             _measured(seen),
             "### What one proxy carries\n\nComputed: `bytes/s = min(NIC x 0.94 / 8, cores / cost of a byte)`.",
             _carries(costs),
-            "### Minutes until every client has the image\n\nComputed, over HTTPS, the image in the proxy's cache. "
-            "`=`: what one client alone takes to unpack it; a faster proxy would not help.",
+            "### Minutes until every client has the image\n\nComputed, rounded up to 0.1, over HTTPS, the image in the "
+            "proxy's cache. `=`: what one client alone takes to unpack it; a faster proxy would not help.",
             _minutes(costs["https"]),
             f"### Proxies or edges for {MINUTES} minutes\n\nComputed, over HTTPS: how many it takes, each for a "
             f"share, so that every client has the image within {MINUTES} minutes.",
@@ -74,7 +74,7 @@ def _carries(costs: Mapping[str, Cost]) -> str:
             [
                 f"{gigabits} Gbit/s, {cores} cores",
                 *(f"{each.bytes / 1e9:.2f} GB/s, by the {each.bound}" for each in (plain, tls)),
-                *(f"{each.cores_for_the_wire:.1f}" for each in (plain, tls)),
+                *(f"{each.cores_for_the_wire:.2f}" for each in (plain, tls)),
                 *(f"{each.requests:,.0f}/s" for each in (plain, tls)),
             ]
         )
@@ -93,7 +93,9 @@ def _minutes(cost_of: Cost) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds / 60:.0f}" if seconds >= 600 else f"{seconds / 60:.1f}"
+    if seconds < 6:
+        return "0.1"
+    return f"{seconds / 60:,.0f}" if seconds >= 600 else f"{seconds / 60:.1f}"
 
 
 def _needed(cost_of: Cost) -> str:
