@@ -72,7 +72,7 @@ def _carries(costs: Mapping[str, Cost]) -> str:
         plain, tls = (Proxy(gigabits, cores, costs[scheme]) for scheme in ("http", "https"))
         rows.append(
             [
-                f"{gigabits} Gbit/s, {cores} cores",
+                f"{gigabits} Gbit/s, {cores} {'core' if cores == 1 else 'cores'}",
                 *(f"{each.bytes / 1e9:.2f} GB/s, by the {each.bound}" for each in (plain, tls)),
                 *(f"{each.cores_for_the_wire:.2f}" for each in (plain, tls)),
                 *(f"{each.requests:,.0f}/s" for each in (plain, tls)),
