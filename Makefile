@@ -34,6 +34,18 @@ secret: $(VENV)/ready ## set a secret of the stack, asked for or from a pipe (KE
 ssh-key: $(VENV)/ready ## a new SSH key of the stack's own, for its hosts to take at the next up; prints its public half
 	@$(PYTHON) -m ops ssh-key --stack $(STACK)
 
+bundle: $(VENV)/ready ## make the bundle of offline_sync's images on its host, or bring it up to date: docs/offline.md
+	@$(PYTHON) -m ops bundle --stack $(STACK)
+
+bundle-verify: $(VENV)/ready ## read every byte of a bundle on the host of offline_sync (BUNDLE=folder or tar there)
+	@$(PYTHON) -m ops bundle-verify --stack $(STACK) $(if $(BUNDLE),--bundle '$(BUNDLE)')
+
+load: $(VENV)/ready ## verify a bundle and load it into the stack's registries (BUNDLE=folder or tar on the host)
+	@$(PYTHON) -m ops load --stack $(STACK) $(if $(BUNDLE),--bundle '$(BUNDLE)')
+
+prune: $(VENV)/ready ## show what left the list of offline_sync, in the bundle or in the registries (YES=1: remove it)
+	@$(PYTHON) -m ops prune --stack $(STACK) $(if $(YES),--yes)
+
 gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collection)
 	@$(PYTHON) -m ops gc --stack $(STACK)
 

@@ -263,6 +263,9 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
             servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
             store = _store(registry) or backend
             locations = nginx_hosted.locations(endpoint, registry, backend, store, added, each_slice_logged=measured)
+            if registry.serves:
+                password = [] if registry.token else nginx_passwords.required()
+                locations = (*canaries(tier)[registry.serves].locations([*password, *added]), *locations)
         if endpoint == page:
             locations = (*locations, *nginx_status.locations(added))
         servers.append(_server(tier, endpoint, generation, [*_tls(endpoint, certificates), *locations]))

@@ -25,6 +25,7 @@ PARTS = {
     "NginxAuthProxy": ["nginx"],
     "FirewallPolicy": ["firewall"],
     "GarbageCollection": ["garbage-collection"],
+    "OfflineSync": ["offline-sync"],
     "PullMetrics": ["pull-metrics"],
     "Prometheus": ["prometheus"],
 }

@@ -10,12 +10,13 @@ from pydantic import AfterValidator, Field
 
 from settings.firewall import Firewall, Rule
 from settings.metrics import Metrics
+from settings.offline_sync import OfflineSync
 from settings.proxy import Endpoint, Proxy
 from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
 from settings.values import Address, HostKey, Name, Port, Settings, distinct
 
-TierName = Literal["lab", "dev", "staging", "prod"]
+TierName = Literal["lab", "dev", "staging", "prod", "core", "edge", "offline"]
 
 
 class Ssh(Settings):
@@ -61,6 +62,8 @@ class Tier(Settings):
     firewall: Firewall
     metrics: Metrics | None = None
     """Figures of pulls and storage, alerts, a status page; off if absent. It needs the proxy."""
+    offline_sync: OfflineSync | None = None
+    """Bundles of images: made here, or loaded here; off if absent."""
     observe: bool = False
     """Whether `make preview` and `make up` first ask the hosts for what somebody has changed there, as `make drift`
     does."""
@@ -91,13 +94,20 @@ class Tier(Settings):
     def urls(self, registry: Registry) -> list[str]:
         """All the places where they reach it."""
         endpoints = [each for each in (self.proxy.endpoints if self.proxy else ()) if each.registry == registry.name]
-        return [base_url("https" if each.tls else "http", each.server_name, each.port) for each in endpoints] or [
+        return [endpoint_url(each) for each in endpoints] or [
             base_url(registry.scheme, self.host(registry.host).address, registry.port)
         ]
 
     def mirrors(self) -> dict[str, str]:
-        """The caches' URLs by the name of the registry that they serve."""
-        return {each.serves: self.url(each) for each in self.registries if isinstance(each, CacheRegistry)}
+        """The URLs of the caches, and of hosted registries that stand in another's place, by the name of the registry
+        that they serve."""
+        return {each.serves: self.mirror(each) for each in self.registries if each.serves}
+
+    def mirror(self, registry: Registry) -> str:
+        """Where a runtime asks for what the registry serves: where nobody has to log in, if there is such a place."""
+        endpoints = self.proxy.endpoints if self.proxy else ()
+        found = [each for each in endpoints if each.registry == registry.name and each.anonymous_pull]
+        return endpoint_url(found[0]) if found else self.url(registry)
 
     def hosted(self) -> list[str]:
         """The hosted registries' URLs."""
@@ -179,6 +189,11 @@ def server(host: str, port: object, scheme: str = "http") -> str:
 def base_url(scheme: str, host: str, port: int) -> str:
     """A URL of scheme, host and port; an IPv6 address gets its brackets, the scheme's own port is left out."""
     return f"{scheme}://{server(host, port, scheme)}"
+
+
+def endpoint_url(endpoint: Endpoint) -> str:
+    """Where clients reach an endpoint of the proxy."""
+    return base_url("https" if endpoint.tls else "http", endpoint.server_name, endpoint.port)
 
 
 def bracketed(host: str) -> str:
