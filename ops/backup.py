@@ -5,9 +5,9 @@ Registries go on taking pushes meanwhile; a second backup into the same folder f
 
 from __future__ import annotations
 
-import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,16 +127,20 @@ def _is_file(path: Path) -> bool:
 
 
 def _receive(place: Place, folder: Path, paths: list[str], progress: Progress) -> None:
-    sender: subprocess.Popen[bytes] = place.sender(paths)
+    sender = place.sender(paths)
     assert sender.stdout is not None
+    full = ""
     try:
         with sender.stdout:
             receive(folder, cast(IO[bytes], Counted(sender.stdout, progress)), owners=False)
-    except (OSError, tarfile.TarError) as failure:
-        sender.wait()
-        why = failure.strerror if isinstance(failure, OSError) else ""
-        if why:
-            raise StackError(f"{folder}: {why}; the blobs that have come so far stay there") from None
+    except OSError as failure:
+        full = failure.strerror or ""
+    except tarfile.TarError:
+        pass  # the sender has ended early, and says why
+    if full:
+        with suppress(StackError):
+            place.ended(sender)
+        raise StackError(f"{folder}: {full}; the blobs that have come so far stay there")
     place.ended(sender)
 
 
