@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from documents import nginx_hosted, nginx_mirror, nginx_passwords, nginx_status, nginx_tls
+from documents import nginx_hosted, nginx_mirror, nginx_passwords, nginx_replicas, nginx_status, nginx_tls
 from documents.canary import canaries
 from documents.document import HEADER_LINE, Document
 from documents.nginx_cache import API_VERSION, hidden, host, passing, zone
@@ -245,7 +245,8 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
     if uses_origin(tier):
         service = directive("server", f"unix:{ORIGIN_SOCKET}")
         shared.append(block("upstream", nginx_mirror.ORIGIN, body=[service, directive("keepalive", 32)]))
-    shared += [_upstream(each) for each in behind.values() if isinstance(each, HostedRegistry)]
+    hosted = [each for each in behind.values() if isinstance(each, HostedRegistry)]
+    shared += [upstream for each in hosted for upstream in nginx_replicas.upstreams(each)]
     bounds = (f"max_size={proxy.cache.size}", f"inactive={proxy.cache.unused}")
     zones: list[Directive] = []
     servers: list[Directive] = []
@@ -260,7 +261,7 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
             locations = nginx_mirror.locations(endpoint, registry, canary, added, each_slice_logged=measured)
         else:
             backend = _backend(registry)
-            servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
+            servers += nginx_hosted.shared(endpoint, registry, proxy.cache, backend)
             store = _store(registry) or backend
             locations = nginx_hosted.locations(endpoint, registry, backend, store, added, each_slice_logged=measured)
         if endpoint == page:
@@ -310,9 +311,8 @@ def _asks_for_passwords(tier: Tier, endpoint: Endpoint) -> bool:
 
 def _backend(registry: HostedRegistry) -> list[Directive]:
     """How requests go to a hosted registry."""
-    passed = directive("proxy_pass", f"{registry.scheme}://http-registry-{registry.name}")
     trusted = nginx_tls.backend(registry.tls.name, _authority_path(registry)) if registry.tls else ()
-    return [*trusted, passed]
+    return [*trusted, nginx_replicas.passed(registry)]
 
 
 def _store(registry: HostedRegistry) -> list[Directive]:
@@ -394,19 +394,6 @@ def _plain_paths(page: Endpoint | None) -> Directive:
         "$request_uri",
         "$http_registry_plain_path",
         body=[directive("default", 0), directive(MARKER, 1), directive(f"~^/v2/{segments}([?]|$)", 1), *status],
-    )
-
-
-def _upstream(registry: HostedRegistry) -> Directive:
-    # A replica that is down says so at once; one that is avoided for a while is missed when the next one goes.
-    always = ["max_fails=0"] if registry.replica_ports else []
-    return block(
-        "upstream",
-        f"http-registry-{registry.name}",
-        body=[
-            *(directive("server", f"127.0.0.1:{port}", *always) for port in registry.ports),
-            directive("keepalive", 32),
-        ],
     )
 
 
