@@ -59,10 +59,12 @@ def render(
     registries: Sequence[HostedRegistry],
     files: Mapping[str, RegistryFiles],
     secrets: Mapping[str, str] | None = None,
+    standbys: Mapping[str, Mapping[str, object]] | None = None,
 ) -> GarbageCollection:
     """What goes to the host of these registries.
 
     `files`: what the registries name, by their names. `secrets`: the values by their names; without them, masks.
+    `standbys`: where a second proxy is asked whether it holds pushes off, by the registries' names.
     """
     documents = [Document(f"{PROGRAM}/{each.name}", HEADER_LINE + each.read_text()) for each in MODULES]
     schedules = {}
@@ -70,6 +72,8 @@ def render(
         assert each.garbage_collection
         schedules[each.name] = each.garbage_collection.schedule
         config = _config(each, files.get(each.name, RegistryFiles()), secrets)
+        if standbys and each.name in standbys:
+            config["standby"] = dict(standbys[each.name])
         documents += [
             Document(config_file(each.name), json.dumps({"//": HEADER, **config}, indent=2) + "\n", 0o600),
             Document(f"{SYSTEMD}/{service(each.name)}", HEADER_LINE + _service(each)),
