@@ -9,8 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from settings.metrics_rules import metrics_contradictions
+from settings.offline_sync_rules import offline_contradictions, offline_passwords
+from settings.peer_rules import peer_contradictions
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
+from settings.standby_rules import shared_ports, standby_contradictions
 from settings.status_page_rules import status_page_contradictions
 from settings.tier import Host, server
 from settings.tls_rules import tls_contradictions, tls_secrets, with_tls
@@ -32,6 +35,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
     endpoints = list(_items(proxy, "endpoints", "proxy."))
     users = list(_items(proxy, "users", "proxy."))
     proxy_item: list[Item] = [("proxy", proxy)] if proxy else []
+    standby, at_standby = shared_ports(data, containers)
     return [
         *_twice(hosts, "name", "host names must differ"),
         *_renamed(hosts),
@@ -50,6 +54,9 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_anonymous(data, endpoints, registries),
         *_port_clashes(containers, endpoints, proxy.get("host")),
         *_sshd_clashes(hosts, containers, endpoints, proxy.get("host")),
+        *standby_contradictions(data),
+        *(_port_clashes(at_standby, endpoints, standby) if standby else ()),
+        *(_sshd_clashes(hosts, at_standby, endpoints, standby) if standby else ()),
         *registry_contradictions(data, {item.get("registry") for _, item in endpoints}),
         *_no_runtime(data),
         *_no_login(data, endpoints, registries, {path for path, _, _ in with_tls(proxy)}),
@@ -60,6 +67,8 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
             _taken(hosts, containers, endpoints, proxy.get("host")),
         ),
         *status_page_contradictions(data),
+        *offline_contradictions(data, _names(hosts), registries),
+        *peer_contradictions(data),
     ]
 
 
@@ -69,7 +78,7 @@ def needed_secrets(data: Mapping[str, Any]) -> list[str]:
     users = _items(proxy, "users") if isinstance(proxy, Mapping) else []
     upstreams = [item for _, item in _items(data, "registries") if item.get("upstream_user")]
     logins = [login.get("password", login.get("user")) for _, login in _logins(data)]
-    passwords = [*(user.get("name") for _, user in users), *logins]
+    passwords = [*(user.get("name") for _, user in users), *logins, *offline_passwords(data)]
     return [
         *(f"password-{name}" for name in dict.fromkeys(passwords) if USER_NAME.fullmatch(str(name))),
         *(f"upstream-password-{each['name']}" for each in upstreams if isinstance(each.get("name"), str)),
