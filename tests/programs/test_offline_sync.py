@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from settings.registries import HostedRegistry
 from tests.checkout import REAL
 from tests.programs.offline_world import NAME, World, world
 from tests.programs.registry_process import serving
-from tests.registry_client import INDEX, MANIFEST, Client, descriptor, digest, index
+from tests.registry_client import INDEX, MANIFEST, Answer, Client, descriptor, digest, index
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -173,6 +175,57 @@ def test_signatures_and_referrers_come_along(at: World) -> None:
     for tag in tags(at.target, "team/app"):
         assert at.target.pull("team/app", tag) == at.source.pull("team/app", tag)
     assert at.target.pull("team/app", digest(noted)) == noted
+
+
+@contextmanager
+def with_referrers(source: Client, subject: bytes, manifest: bytes) -> Iterator[Client]:
+    """The source with the referrers API, which distribution does not have; it knows one referrer of one image."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if "/referrers/" in self.path:
+                found = [manifest] if self.path.endswith(digest(subject)) else []
+                answer = Answer(200, {"content-type": INDEX}, index(found))
+            else:
+                wanted = {"Accept": self.headers["Accept"]} if "Accept" in self.headers else {}
+                answer = source.ask(self.command, self.path, None, **wanted)
+            self.send_response(answer.status)
+            for name in ("content-type", "docker-content-digest"):
+                if name in answer.headers:
+                    self.send_header(name, answer.headers[name])
+            self.send_header("Content-Length", answer.headers.get("content-length", str(len(answer.body))))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        try:
+            yield Client(f"http://127.0.0.1:{server.server_address[1]}")
+        finally:
+            server.shutdown()
+
+
+def test_referrers_that_only_the_api_knows_get_the_tag_too(at: World) -> None:
+    signed = at.source.push("team/app", "1", b"{}", b"layer")
+    note = {
+        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/vnd.test",
+        "config": descriptor(b"{}", "application/vnd.oci.empty.v1+json"), "layers": [],
+        "subject": descriptor(signed, MANIFEST),
+    }  # fmt: skip
+    noted = put(at.source, "team/app", "", note, b"{}")
+    at.want("team/app", "1")
+    with with_referrers(at.source, signed, noted) as at.source:
+        at.run("bundle")
+        assert "0 bytes fetched" in at.run("bundle")
+    at.run("load", at.bundle)
+    assert at.target.pull("team/app", digest(noted)) == noted
+    found = at.target.ask("GET", f"/v2/team/app/manifests/{digest(signed).replace(':', '-')}", Accept=INDEX).data
+    assert [each["digest"] for each in found["manifests"]] == [digest(noted)]
 
 
 def test_some_platforms_of_an_image(at: World, tmp_path: Path) -> None:
