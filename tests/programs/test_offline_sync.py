@@ -95,14 +95,14 @@ def test_an_image_keeps_its_digest_and_comes_once(at: World) -> None:
     at.want("team/app", "1.0.0")
     at.want("library/old", "latest")
     at.want("team/several", digests=[digest(several[""])])
-    assert "3 images wanted, 0 of them are in the bundle" in at.run("bundle")
+    assert "3 images wanted, 0 in the bundle already" in at.run("bundle")
     at.run("load", at.bundle)
     assert at.target.pull("team/app", "1.0.0") == oci
     assert at.target.ask("GET", "/v2/library/old/manifests/latest", Accept=DOCKER_MANIFEST).body == docker
     assert at.target.blob("library/old", layer) == 200
     assert at.target.pull("team/several", digest(several[""])) == several[""]
     assert "0 bytes fetched" in at.run("bundle")
-    assert "3 of them are there already\n0 bytes sent" in at.run("load", at.bundle)
+    assert "3 images, 3 there already\n0 bytes sent" in at.run("load", at.bundle)
     # An image more is fetched as far as it is new.
     at.source.push("team/app", "1.1.0", b"{1}", b"shared" * 1000, b"new")
     at.images[0]["tags"] = ["1.*"]
@@ -143,12 +143,15 @@ def test_what_is_not_there_is_named_and_the_rest_goes_on(at: World) -> None:
 
 
 def test_what_the_source_has_lost_stays(at: World) -> None:
+    """With its signature."""
     kept = at.source.push("team/app", "1", b"{}", b"layer")
+    about = digest(kept).replace(":", "-") + ".sig"
+    at.source.push("team/app", about, b"{sig}", b"signature")
     at.want("team/app", "1")
     at.run("bundle")
     assert at.source.ask("DELETE", f"/v2/team/app/manifests/{digest(kept)}").status == 202
     at.run("bundle", status=1)
-    assert [(each.tag, each.left) for each in images(at.bundle)] == [("1", False)]
+    assert {(each.tag, each.left) for each in images(at.bundle)} == {("1", False), (about, False)}
     at.run("load", at.bundle)
     assert at.target.pull("team/app", "1") == kept
 
