@@ -58,6 +58,12 @@ reinstalled: $(VENV)/ready ## drop from the state what was on a host that was in
 move: $(VENV)/ready ## copy a registry's images to another host, pushes held off at the end (REGISTRY=name TO=host; BACK=--back: stay)
 	@$(PYTHON) -m ops move --stack $(STACK) --registry $(REGISTRY) $(if $(TO),--to $(TO)) $(BACK)
 
+backup: $(VENV)/ready ## copy state, files and images into a folder, while all goes on (TO=folder, backups/ if absent; KEEP=how many stay)
+	@$(PYTHON) -m ops backup --stack $(STACK) $(if $(TO),--to $(TO)) $(if $(KEEP),--keep $(KEEP))
+
+restore: $(VENV)/ready ## check a backup, and put back what is missing (FROM=folder; YES=1: overwrite what differs; CHECK=1: only check)
+	@$(PYTHON) -m ops restore --stack $(STACK) --from $(FROM) $(if $(YES),--yes) $(if $(CHECK),--check)
+
 reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FROM=address PORT=number, TO=, INTERFACE=; without FROM the host asks)
 	@$(PYTHON) -m ops reach --stack $(STACK) --host $(HOST) --port $(PORT) $(if $(FROM),--from $(FROM)) \
 	  $(if $(TO),--to $(TO)) $(if $(INTERFACE),--interface $(INTERFACE))

@@ -1,6 +1,7 @@
 """The components: one a file, and the only code that imports pulumi."""
 
 from components.firewall_policy import FirewallPolicy
+from components.floating_address import FloatingAddress
 from components.host import Host
 from components.http_registry import HttpRegistry
 from components.nginx_auth_proxy import NginxAuthProxy
@@ -10,6 +11,7 @@ from components.runtime_mirror_config import RuntimeMirrorConfig
 
 __all__ = [
     "FirewallPolicy",
+    "FloatingAddress",
     "Host",
     "HttpRegistry",
     "NginxAuthProxy",

@@ -16,6 +16,8 @@ from documents import grafana, nginx_status
 from lab.process import LabError
 from ops import move as moving
 from ops import offline_sync, one_host
+from ops import restore as restoring
+from ops.backup import DEFAULT, back_up
 from ops.certificates import certify
 from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
@@ -193,6 +195,32 @@ def move(
             moving.let_in(chosen, registry)
         else:
             moving.move(chosen, registry, to)
+
+
+@app.command()
+def backup(
+    stack: StackName = LAB,
+    to: Annotated[Path, typer.Option(help="A folder of backups, of any stack.")] = DEFAULT,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="How many backups stay there, this one too; all if absent.")
+    ] = None,
+) -> None:
+    """Copy the stack's state, its files and its registries' images into a folder; pushes and pulls go on."""
+    with reached(stack) as chosen:
+        back_up(chosen, to, keep)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Option("--from", help="The folder of backups, or of one of them.")],
+    stack: StackName = LAB,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Overwrite files, state and tags that say something else.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether the backup is whole.")] = False,
+) -> None:
+    """Put a stack's backup back: files, state and images, each as far as it is missing. The backup is checked first."""
+    restoring.restore(stack, source, overwrite=yes, only_check=check)
 
 
 @app.command()

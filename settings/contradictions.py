@@ -13,6 +13,7 @@ from settings.offline_sync_rules import offline_contradictions, offline_password
 from settings.peer_rules import peer_contradictions
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
+from settings.standby_rules import shared_ports, standby_contradictions
 from settings.status_page_rules import status_page_contradictions
 from settings.tier import Host, server
 from settings.tls_rules import tls_contradictions, tls_secrets, with_tls
@@ -34,6 +35,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
     endpoints = list(_items(proxy, "endpoints", "proxy."))
     users = list(_items(proxy, "users", "proxy."))
     proxy_item: list[Item] = [("proxy", proxy)] if proxy else []
+    standby, at_standby = shared_ports(data, containers)
     return [
         *_twice(hosts, "name", "host names must differ"),
         *_renamed(hosts),
@@ -52,6 +54,9 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_anonymous(data, endpoints, registries),
         *_port_clashes(containers, endpoints, proxy.get("host")),
         *_sshd_clashes(hosts, containers, endpoints, proxy.get("host")),
+        *standby_contradictions(data),
+        *(_port_clashes(at_standby, endpoints, standby) if standby else ()),
+        *(_sshd_clashes(hosts, at_standby, endpoints, standby) if standby else ()),
         *registry_contradictions(data, {item.get("registry") for _, item in endpoints}),
         *_no_runtime(data),
         *_no_login(data, endpoints, registries, {path for path, _, _ in with_tls(proxy)}),

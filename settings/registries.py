@@ -147,6 +147,9 @@ class HostedRegistry(Settings):
     replica_ports: tuple[Port, ...] = ()
     """A further container of the same registry for each port. They need `storage.s3`, and the secret
     `http-secret-<name>`, since an upload may go on at another one than where it began."""
+    http_secret: bool = False
+    """Whether its uploads may go on at containers of another host, as behind a standby proxy: then they need the secret
+    `http-secret-<name>` even without replicas."""
     storage: Storage = Storage()
     keep_data: bool = True
     """Whether the volume with the images outlives `pulumi destroy`; a bucket always does."""
@@ -164,6 +167,11 @@ class HostedRegistry(Settings):
         return (self.port, *self.replica_ports)
 
     @property
+    def shares_uploads(self) -> bool:
+        """Whether an upload may go on at another container than where it began."""
+        return bool(self.replica_ports) or self.http_secret
+
+    @property
     def scheme(self) -> str:
         """What its containers speak: http or https."""
         return "https" if self.tls else "http"
@@ -178,7 +186,7 @@ class HostedRegistry(Settings):
         """The names of the secrets that go with it."""
         return (
             *((f"s3-access-key-{self.name}", f"s3-secret-key-{self.name}") if self.storage.s3 else ()),
-            *((f"http-secret-{self.name}",) if self.replica_ports else ()),
+            *((f"http-secret-{self.name}",) if self.shares_uploads else ()),
             *((f"backend-tls-key-{self.name}",) if self.tls else ()),
         )
 

@@ -23,6 +23,7 @@ PARTS = {
     "RegistryBase": ["registries"],
     "RuntimeMirrorConfig": ["runtimes"],
     "NginxAuthProxy": ["nginx"],
+    "FloatingAddress": ["floating-address"],
     "FirewallPolicy": ["firewall"],
     "GarbageCollection": ["garbage-collection"],
     "OfflineSync": ["offline-sync"],

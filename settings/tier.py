@@ -14,7 +14,7 @@ from settings.offline_sync import OfflineSync
 from settings.proxy import Endpoint, Proxy
 from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
-from settings.values import Address, HostKey, Name, Port, Settings, distinct
+from settings.values import Address, HostKey, Name, Port, Settings, distinct, is_ip_address
 
 TierName = Literal["lab", "dev", "staging", "prod", "core", "edge", "offline"]
 
@@ -122,7 +122,7 @@ class Tier(Settings):
         """The ports of a host that this tier opens to others."""
         reached = [each for each in self.registries if each.host == host and not self.behind_proxy(each)]
         ports = {port for each in reached for port in each.ports}
-        if self.proxy and self.proxy.host == host:
+        if self.proxy and host in self.proxy.hosts:
             ports |= self.proxy.ports
         if ports:
             ports |= set(self.firewall.extra_ports)
@@ -132,6 +132,8 @@ class Tier(Settings):
         """Who reaches which ports of a host; empty where the tier opens none there."""
         ports = self.open_ports(host)
         rules = [Rule(ports=tuple(ports), allow=self.firewall.allow), *self.firewall.rules] if ports else []
+        if self.proxy and host in self.proxy.hosts and self.other_proxies(host):
+            rules.append(Rule(ports=tuple(sorted(self.proxy.ports)), allow=self.other_proxies(host)))
         scraped, scrapers = self.metrics_ports(host), self.scrapers(host)
         return [*rules, Rule(ports=tuple(scraped), allow=tuple(scrapers))] if scraped and scrapers else rules
 
@@ -164,6 +166,11 @@ class Tier(Settings):
         ours = self.metrics.prometheus
         remote = [self.host(ours.host).address] if ours and ours.host != host else []
         return list(dict.fromkeys([*(str(ipaddress.ip_network(each)) for each in remote), *self.metrics.scrapers]))
+
+    def other_proxies(self, host: str) -> tuple[str, ...]:
+        """The other proxy's address as a network, as seen from one: the two ask each other whether pushes are held."""
+        others = [self.host(each).address for each in (self.proxy.hosts if self.proxy else ()) if each != host]
+        return tuple(str(ipaddress.ip_network(each)) for each in others if is_ip_address(each))
 
     def firewall_networks(self, ports: Set[int]) -> list[str]:
         """Who reaches one or more of these ports, which the tier opens itself."""

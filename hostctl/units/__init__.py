@@ -21,6 +21,7 @@ UNITS = {
     "pull-metrics": "PullMetrics",
     "offline-sync": "OfflineSync",
     "garbage-collection": "GarbageCollection",
+    "floating-address": "FloatingAddress",
     "nginx-proxy": "NginxProxy",
     "origin": "Origin",
     "docker-image": "DockerImage",
