@@ -36,8 +36,8 @@ def offline_contradictions(
         theirs = [each for _, each in endpoints if each.get("registry") == to]
         if theirs and all(each.get("anonymous_pull") is True for each in theirs):
             yield (
-                f"{path}.to = {to!r}: each of its endpoints has anonymous_pull, and there skopeo never sends a login; add "
-                "an endpoint without it, on another port"
+                f"{path}.to = {to!r}: each of its endpoints has anonymous_pull, and there skopeo never sends a login; "
+                "add an endpoint without it, on another port"
             )
         first, other = users.setdefault(to, (path, item))
         if other.get("user") != item.get("user"):
