@@ -100,7 +100,8 @@ class Gathering:
         for image in self.before.images:
             ours = (image.registry, image.repository) == (wanted.registry, wanted.repository) and not image.left
             named = not reference or selectors.matches(reference, image.tag) or reference == image.digest
-            if ours and named and complete(self.folder, image):
+            newer = image.tag and any(each.key[:3] == image.key[:3] for each in self.images.values())
+            if ours and named and not newer and complete(self.folder, image):
                 self.images[image.key] = image
                 self.kept.update(manifests.needed(self.get, image.digest, image.platforms)[0])
 
@@ -121,6 +122,9 @@ class Gathering:
         else:
             image = replace(image, platforms=None)
         image = replace(image, kind=manifests.kind_of(content))
+        older = [key for key, each in self.images.items() if image.tag and each.key[:3] == image.key[:3]]
+        for key in older:
+            del self.images[key]
         self.images[image.key] = image
         return image
 

@@ -182,13 +182,16 @@ def test_signatures_and_referrers_come_along(at: World) -> None:
 
 @contextmanager
 def with_referrers(source: Client, subject: bytes, manifest: bytes) -> Iterator[Client]:
-    """The source with the referrers API, which distribution does not have; it knows one referrer of one image."""
+    """The source with the referrers API, which distribution does not have: it knows one referrer of one image. The tag
+    `broken` is an error of the server's."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if "/referrers/" in self.path:
                 found = [manifest] if self.path.endswith(digest(subject)) else []
                 answer = Answer(200, {"content-type": INDEX}, index(found))
+            elif self.path.endswith("/manifests/broken"):
+                answer = Answer(500, {}, b"")
             else:
                 wanted = {"Accept": self.headers["Accept"]} if "Accept" in self.headers else {}
                 answer = source.ask(self.command, self.path, None, **wanted)
@@ -229,6 +232,19 @@ def test_referrers_that_only_the_api_knows_get_the_tag_too(at: World) -> None:
     assert at.target.pull("team/app", digest(noted)) == noted
     found = at.target.ask("GET", f"/v2/team/app/manifests/{digest(signed).replace(':', '-')}", Accept=INDEX).data
     assert [each["digest"] for each in found["manifests"]] == [digest(noted)]
+
+
+def test_a_tag_means_one_image_where_another_one_could_not_be_had(at: World) -> None:
+    at.source.push("team/app", "1", b"{}", b"old")
+    at.want("team/app", "1")
+    at.run("bundle")
+    now = at.source.push("team/app", "1", b"{}", b"new")
+    at.images[0]["tags"].append("broken")
+    with with_referrers(at.source, b"", b"") as at.source:
+        assert "/v2/team/app/manifests/broken: status 500" in at.run("bundle", status=1)
+    assert {each.digest for each in images(at.bundle) if each.tag == "1" and not each.left} == {digest(now)}
+    at.run("load", at.bundle)
+    assert at.target.pull("team/app", "1") == now
 
 
 def test_some_platforms_of_an_image(at: World, tmp_path: Path) -> None:
