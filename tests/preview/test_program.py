@@ -24,6 +24,7 @@ def preview(folder: Path, config: str, fails: bool = False) -> str:
         "documents",
         "garbage_collection",
         "hostctl",
+        "offline_sync",
         "origin",
         "pull_metrics",
         "registry_outputs",
