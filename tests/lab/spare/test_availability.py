@@ -5,6 +5,7 @@ One registry has two replicas over a bucket, another one container with a volume
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,13 @@ from typing import Any
 
 import pytest
 
+from lab import host
 from lab.services import S3
 from tests.checkout import on_the_lab
 from tests.lab.hosts import must, without_records
 from tests.lab.spare.costs import Cost
 from tests.lab.spare.site import CACHE, PAIR, REGISTRY, SITE
-from tests.lab.spare.two_hosts import NAME, TwoHosts, begun, ended, looping, push
+from tests.lab.spare.two_hosts import LOGIN, NAME, TwoHosts, begun, ended, looping, push
 
 pytestmark = pytest.mark.lab
 
@@ -41,6 +43,24 @@ assert answer.status == 201, (answer.status, answer.body)
 told["done"].append(time.time())
 """
 """One push in several parts."""
+HELD = f"""
+client = Client({ALONE!r}, {LOGIN!r})
+try:
+{textwrap.indent(PUSH, "    ")}
+except AssertionError as held:
+    if held.args[0][0] != 503 or b"push again soon" not in held.args[0][1]:
+        raise
+    told["held"].append(time.time())
+"""
+"""The same to the other registry, where one that is told to come again has lost nothing."""
+PULL_ALONE = f"""
+client = Client({ALONE!r}, {LOGIN!r})
+if not number:
+    client.push("team/app", "1", os.urandom(16), os.urandom(2_000_000))
+assert client.ask("GET", "/v2/").status == 200
+assert client.pull("team/app", "1")
+told["done"].append(time.time())
+"""
 PULL = "assert client.pull('team/app', '1')\ntold['done'].append(time.time())"
 
 
@@ -69,7 +89,7 @@ def settings(*, verify: bool) -> dict[str, Any]:
             "users": [{"name": "pusher", "role": "push"}],
             "bcrypt_cost": 4,
         },
-        **({} if verify else {"metrics": {}}),
+        **({} if verify else {"metrics": {"pull_ends": "5s"}}),
     }
 
 
@@ -123,14 +143,49 @@ def cost(began: float, fault: str, what: str, told: dict[str, Any]) -> Cost:
 def test_an_update_of_the_registry_is_an_error_to_nobody(
     site: TwoHosts, record_property: Callable[[str, object], None]
 ) -> None:
-    """Both replicas are others afterwards, one after the other."""
+    """All containers are others afterwards, the replicas one after the other. Who pushes to a registry with only one is
+    told to come again."""
     before = must(REGISTRY, IDS).split()
     site.write(settings(verify=False))
-    with under_way(record_property, "an update of two replicas", {"pulls": PULL, "pushes": PUSH}) as told:
+    bodies = {"pulls": PULL, "pushes": PUSH, "pulls, one container": PULL_ALONE, "pushes, one container": HELD}
+    with under_way(record_property, "an update of the registry", bodies) as told:
+        said = site.make("preview")
         told["began"] = time.time()
         site.make("up")
-    after = must(REGISTRY, IDS).split()
-    assert not {*before} & {*after}
-    assert (told["pulls"]["lost"], told["pushes"]["lost"]) == ([], [])
-    assert len(told["pushes"]["done"]) > 10
+    assert "one after the other" in said
+    assert not {*before} & {*must(REGISTRY, IDS).split()}
+    assert [(name, lost) for name in bodies for lost in told[name]["lost"]] == []
+    assert min(len(told[name]["done"]) for name in bodies) > 10
     assert must(REGISTRY, MARKS) == ""
+
+
+def test_a_replica_that_is_killed_costs_what_it_was_at(
+    site: TwoHosts, record_property: Callable[[str, object], None]
+) -> None:
+    """Docker starts it again; until then the other one serves."""
+    pid = f"docker inspect -f '{{{{.State.Pid}}}}' {CONTAINERS[1]}"
+    with under_way(record_property, "a replica killed (SIGKILL)", {"pulls": PULL, "pushes": PUSH}) as told:
+        told["began"] = time.time()
+        must(REGISTRY, f"kill -KILL $({pid})")
+        time.sleep(5)
+    assert told["pulls"]["lost"] == []
+    assert len(told["pushes"]["lost"]) <= 3
+    assert len([each for each in told["pushes"]["done"] if each > told["began"] + 3]) > 2
+
+
+def test_while_the_bucket_is_away_what_was_pulled_lately_is_pulled(
+    site: TwoHosts, record_property: Callable[[str, object], None]
+) -> None:
+    """Its packets are thrown away, which is worse than a refusal. Pushes fail, and come through again."""
+    rules = [f"{chain} -d {host('hub').address} -p tcp --dport 7070 -j DROP" for chain in ("OUTPUT", "FORWARD")]
+    with under_way(record_property, "the bucket away for 20 s", {"pulls": PULL, "pushes": PUSH}) as told:
+        told["began"] = time.time()
+        try:
+            must(REGISTRY, "\n".join(f"iptables -w -I {each}" for each in rules))
+            time.sleep(20)
+        finally:
+            must(REGISTRY, "\n".join(f"iptables -w -D {each}" for each in rules))
+        back = time.time()
+        time.sleep(8)
+    assert told["pulls"]["lost"] == []
+    assert [each for each in told["pushes"]["done"] if each > back]
