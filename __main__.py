@@ -18,6 +18,7 @@ from components.firewall_policy import FirewallPolicyArgs
 from components.garbage_collection import GarbageCollection, GarbageCollectionArgs
 from components.http_registry import HttpRegistryArgs, RegistryBase
 from components.nginx_auth_proxy import NginxAuthProxyArgs
+from components.offline_sync import OfflineSync, OfflineSyncArgs
 from components.outputs import Documents, export
 from components.prometheus import Prometheus, PrometheusArgs
 from components.pull_metrics import PullMetricsArgs
@@ -146,6 +147,11 @@ def declare(loaded: Loaded) -> None:
                 after=served,
             )
             documents.add(name, collection.documents)
+
+    if sync := tier.offline_sync:
+        sync_args = OfflineSyncArgs(hosts[sync.host], tier, loaded.offline_authorities, loaded.offline_passwords())
+        offline = OfflineSync(f"{sync.host}-offline-sync", sync_args, after=served)
+        documents.add(sync.host, offline.documents)
 
     if tier.metrics and tier.proxy:
         metrics_args = PullMetricsArgs(hosts[tier.proxy.host], tier, loaded.servers, loaded.registry_files)

@@ -5,6 +5,7 @@ from components.floating_address import FloatingAddress
 from components.host import Host
 from components.http_registry import HttpRegistry
 from components.nginx_auth_proxy import NginxAuthProxy
+from components.offline_sync import OfflineSync
 from components.pull_metrics import PullMetrics
 from components.runtime_mirror_config import RuntimeMirrorConfig
 
@@ -14,6 +15,7 @@ __all__ = [
     "Host",
     "HttpRegistry",
     "NginxAuthProxy",
+    "OfflineSync",
     "PullMetrics",
     "RuntimeMirrorConfig",
 ]

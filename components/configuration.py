@@ -23,6 +23,7 @@ from hostctl.package import build
 from settings import server_certificates, ssh_key
 from settings.certificates import Certificate, authorities, notices
 from settings.known_hosts import host_keys, render
+from settings.offline_authorities import offline_authorities
 from settings.registries import CacheRegistry, Image, Registry
 from settings.registry_files import RegistryFiles, registry_files
 from settings.runtimes import Runtime
@@ -49,6 +50,8 @@ class Loaded:
     """The certificates of the proxy's endpoints, by the name of their key."""
     registry_files: dict[str, RegistryFiles]
     """The files that the registries name, by the registries' names."""
+    offline_authorities: dict[str, str]
+    """The certificates that offline_sync names, as PEM by the files' names."""
     upstream_logins: dict[str, pulumi.Output[str]]
     """The passwords of logins that other stacks' outputs say, by the names of their secrets."""
     ssh_key: str | None
@@ -87,6 +90,14 @@ class Loaded:
         caches = [each for each in self.tier.registries if isinstance(each, CacheRegistry)]
         return {name: secret for each in caches for name, secret in self.registry_secrets(each).items()}
 
+    def offline_passwords(self) -> dict[str, pulumi.Output[str]]:
+        """The passwords of the logins with which bundles are made and loaded, by the names of their secrets."""
+        config = pulumi.Config(NAMESPACE)
+        sync = self.tier.offline_sync
+        return {
+            each.secret: config.require_secret(each.secret) for each in (sync.logins if sync else ()) if each.secret
+        }
+
     def registry_secrets(self, registry: Registry) -> dict[str, pulumi.Output[str]]:
         """The secrets that go with a registry, by their names."""
         config = pulumi.Config(NAMESPACE)
@@ -108,6 +119,7 @@ def load(project: Path) -> Loaded:
     certificates: list[Certificate] = []
     servers: dict[str, ServerCertificate] = {}
     texts: dict[str, RegistryFiles] = {}
+    offline: dict[str, str] = {}
     public_key = None
     with _listed(errors):
         public_key = ssh_key.public_key(_secret)
@@ -128,6 +140,8 @@ def load(project: Path) -> Loaded:
             servers = server_certificates.server_certificates(tier, read, _secret)
         with _listed(errors):
             texts = registry_files(tier, read)
+        with _listed(errors):
+            offline = offline_authorities(tier, read)
     if tier is None or errors:
         raise pulumi.RunError(str(settings.SettingsError(errors)))
     for notice in [*notices(certificates), *server_certificates.notices(servers.values())]:
@@ -147,6 +161,7 @@ def load(project: Path) -> Loaded:
         certificates,
         servers,
         texts,
+        offline,
         {name: pulumi.Output.secret(password) for name, password in upstreams.passwords.items()},
         public_key,
     )

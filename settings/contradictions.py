@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from settings.metrics_rules import metrics_contradictions
+from settings.offline_sync_rules import offline_contradictions, offline_passwords
 from settings.peer_rules import peer_contradictions
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
@@ -66,6 +67,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
             _taken(hosts, containers, endpoints, proxy.get("host")),
         ),
         *status_page_contradictions(data),
+        *offline_contradictions(data, _names(hosts), registries),
         *peer_contradictions(data),
     ]
 
@@ -76,7 +78,7 @@ def needed_secrets(data: Mapping[str, Any]) -> list[str]:
     users = _items(proxy, "users") if isinstance(proxy, Mapping) else []
     upstreams = [item for _, item in _items(data, "registries") if item.get("upstream_user")]
     logins = [login.get("password", login.get("user")) for _, login in _logins(data)]
-    passwords = [*(user.get("name") for _, user in users), *logins]
+    passwords = [*(user.get("name") for _, user in users), *logins, *offline_passwords(data)]
     return [
         *(f"password-{name}" for name in dict.fromkeys(passwords) if USER_NAME.fullmatch(str(name))),
         *(f"upstream-password-{each['name']}" for each in upstreams if isinstance(each.get("name"), str)),

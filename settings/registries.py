@@ -158,6 +158,8 @@ class HostedRegistry(Settings):
     tls: BackendTls | None = None
     garbage_collection: GarbageCollection | None = None
     """Off if absent. It needs the proxy before the registry."""
+    sparse_indexes: bool = False
+    """Whether an image for several platforms may lack some of them, as bundles of some platforms do."""
 
     @property
     def ports(self) -> tuple[int, ...]:

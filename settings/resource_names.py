@@ -26,6 +26,7 @@ PARTS = {
     "FloatingAddress": ["floating-address"],
     "FirewallPolicy": ["firewall"],
     "GarbageCollection": ["garbage-collection"],
+    "OfflineSync": ["offline-sync"],
     "PullMetrics": ["pull-metrics"],
     "Prometheus": ["prometheus"],
 }

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from settings.firewall import Firewall, Rule
 from settings.metrics import Metrics
+from settings.offline_sync import OfflineSync
 from settings.proxy import Endpoint, Proxy
 from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
@@ -61,6 +62,8 @@ class Tier(Settings):
     firewall: Firewall
     metrics: Metrics | None = None
     """Figures of pulls and storage, alerts, a status page; off if absent. It needs the proxy."""
+    offline_sync: OfflineSync | None = None
+    """Bundles of images: made here, or loaded here; off if absent."""
     observe: bool = False
     """Whether `make preview` and `make up` first ask the hosts for what somebody has changed there, as `make drift`
     does."""

@@ -19,6 +19,7 @@ UNITS = {
     "docker-cli": "DockerCli",
     "prometheus": "Prometheus",
     "pull-metrics": "PullMetrics",
+    "offline-sync": "OfflineSync",
     "garbage-collection": "GarbageCollection",
     "floating-address": "FloatingAddress",
     "nginx-proxy": "NginxProxy",

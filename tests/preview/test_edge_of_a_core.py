@@ -20,17 +20,11 @@ from settings.registries import CacheRegistry
 from settings.upstream_stack import resolved
 from tests.certificates import authority, server
 from tests.checkout import Checkout, checkout
+from tests.outputs_alone import only_outputs
 
 pytestmark = pytest.mark.engine
 
 PASSWORD = "geheimes-Wort"
-OUTPUTS_ALONE = """
-
-from components.configuration import load
-from components.outputs import Documents, export
-
-export(load(Path.cwd()), Documents())
-"""
 HOST = {"name": "h", "address": "10.0.0.1", "ssh": {"host_key": "ssh-ed25519 AAAA"}}
 COMMON: dict[str, Any] = {
     "hosts": [HOST],
@@ -98,13 +92,6 @@ def write(checkout: Checkout, stack: str, settings: dict[str, Any]) -> None:
     secrets = {key: each for key, each in kept.get("config", {}).items() if isinstance(each, dict) and "secure" in each}
     kept["config"] = {**{f"http-registry:{key}": each for key, each in settings.items()}, **secrets}
     checkout.write(stack, yaml.safe_dump(kept))
-
-
-def only_outputs(checkout: Checkout) -> None:
-    """Have it declare no resource, since there is no such host."""
-    program = checkout.folder / "__main__.py"
-    program.unlink()
-    program.write_text(OUTPUTS_ALONE)
 
 
 @pytest.fixture(scope="module")
