@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 HELD = 403
 """What it answers while it does; see documents/nginx_gate.py."""
-PATIENCE = 15.0
+PATIENCE = 10.0
 """Seconds until the gate is seen there: nginx keeps what it knows of a file for some."""
 
 

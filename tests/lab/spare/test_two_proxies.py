@@ -23,10 +23,11 @@ from tests.lab.hosts import must, without_records
 from tests.lab.spare.costs import Cost
 from tests.lab.spare.site import CACHE, FLOATING, REGISTRY, RUNTIME, SITE, THIRD, as_setting
 from tests.lab.spare.two_hosts import NAME, PASSWORD, TwoHosts, looping, planned, pulls, push
+from tests.registry_client import MANIFEST
 
 pytestmark = pytest.mark.lab
 
-STACK, PREFIX = "two-proxies", "two-proxies"
+STACK, PREFIX = "two-proxies", f"two-proxies-{REGISTRY}"
 PROXIES = (REGISTRY, THIRD)
 HOSTS = (REGISTRY, RUNTIME, THIRD)
 SETTINGS: dict[str, Any] = {
@@ -170,7 +171,7 @@ def test_the_address_is_at_one_of_the_two_and_a_second_up_changes_nothing(two: T
 def asked(name: str, method: str) -> str:
     """The status of a request to one proxy, by its own address, and when to come again where it says so."""
     path = {"GET": "/v2/team/app/manifests/1", "POST": "/v2/team/app/blobs/uploads/"}[method]
-    login = f"-u pusher:{PASSWORD} -X {method} -s -D - -o /dev/null --resolve {NAME}:80:{host(name).address}"
+    login = f"-u pusher:{PASSWORD} -X {method} -s -D - -o /dev/null -H 'Accept: {MANIFEST}' --resolve {NAME}:80:{host(name).address}"
     told = must(RUNTIME, f"curl {login} http://{NAME}{path}")
     again = re.search(r"(?im)^retry-after: (\d+)", told)
     return told.split()[1] + (f", again in {again[1]} s" if again else "")
