@@ -171,8 +171,8 @@ def test_the_address_is_at_one_of_the_two_and_a_second_up_changes_nothing(two: T
 def asked(name: str, method: str) -> str:
     """The status of a request to one proxy, by its own address, and when to come again where it says so."""
     path = {"GET": "/v2/team/app/manifests/1", "POST": "/v2/team/app/blobs/uploads/"}[method]
-    login = f"-u pusher:{PASSWORD} -X {method} -s -D - -o /dev/null -H 'Accept: {MANIFEST}' --resolve {NAME}:80:{host(name).address}"
-    told = must(RUNTIME, f"curl {login} http://{NAME}{path}")
+    way = f"-s -D - -o /dev/null -H 'Accept: {MANIFEST}' --resolve {NAME}:80:{host(name).address}"
+    told = must(RUNTIME, f"curl {way} -u pusher:{PASSWORD} -X {method} http://{NAME}{path}")
     again = re.search(r"(?im)^retry-after: (\d+)", told)
     return told.split()[1] + (f", again in {again[1]} s" if again else "")
 
