@@ -52,7 +52,8 @@ def locations(tier: Tier, endpoint: Endpoint, others: Sequence[Directive]) -> Se
     asked = [*say, *_asked(endpoint)]
     held = [
         directive("internal"),
-        block("if", "($http_registry_writing", "=", '"")', body=[directive("return", 204)]),
+        # The client's method, also of this question for it.
+        block("if", "($request_method", "~", "^(GET|HEAD)$)", body=[directive("return", 204)]),
         *asked,
         directive("proxy_intercept_errors", "on"),
         directive("error_page", 400, 404, 429, 500, 502, 503, 504, "=204", "@not-held"),
@@ -115,7 +116,7 @@ def _asked(endpoint: Endpoint) -> Iterable[Directive]:
 
 
 def _behind(location: Directive, name: str) -> Iterable[Directive]:
-    """A location by path, in two: the question, and what it was."""
+    """A location by path, in two: the question, and what it was. The question costs a pull nothing but itself."""
     if location.name != "location" or location.args[0] not in ("~", "/"):
         yield location
         return
