@@ -116,7 +116,7 @@ def _asked(endpoint: Endpoint) -> Iterable[Directive]:
 
 
 def _behind(location: Directive, name: str) -> Iterable[Directive]:
-    """A location by path, in two: the question, and what it was. The question costs a pull nothing but itself."""
+    """A location by path, in two: the question, and what it was."""
     if location.name != "location" or location.args[0] not in ("~", "/"):
         yield location
         return

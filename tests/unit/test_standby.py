@@ -27,6 +27,8 @@ from hostctl.transaction import Transactions
 from hostctl.units import unit_named
 from hostctl.units.floating_address import CONFIG, SERVICE, SERVICE_FILE
 from hostctl.units.garbage_collection import config_file
+from ops.doctor import server
+from ops.doctor.pulls import pulls
 from settings import SettingsError, parse
 from settings.registries import HostedRegistry
 from settings.standby import standby_view, views
@@ -278,3 +280,15 @@ def test_the_first_proxy_says_and_the_standby_asks() -> None:
     data = changed()
     del data["registries"][1]["garbage_collection"]
     assert all("/.http-registry/gate" not in nginx_site.render(view).site.text for view in views(parse(data)))
+
+
+def test_the_doctor_looks_for_the_floating_address_and_at_both_hosts() -> None:
+    data = {**changed(), "runtimes": [{"host": "c", "docker": {}}]}
+    tier = parse(data)
+    (pull,) = [each for each in pulls(tier, "c", None) if each.image.registry == "docker.io"]
+    assert [(each.host, each.address) for each in pull.wanted.servers] == [("a", "192.0.2.9")]
+    for name in ("a", "b"):
+        looked = server.served(tier, name)
+        assert looked
+        assert [each["registry"] for each in looked["endpoints"]] == ["own", "hub"]
+        assert len(looked["containers"]) == 1
