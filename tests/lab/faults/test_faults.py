@@ -6,9 +6,12 @@ answers and shows that state; the next apply converges, and the one after it cha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.lab.faults.on_hosts import Outcome
+from tests.lab.faults.table import tell
 
 pytestmark = pytest.mark.lab
 
@@ -32,8 +35,11 @@ STEPS = ("journal", "write", "check", "swap", "activate", "verify", "prove", "co
 
 
 @pytest.mark.parametrize(("host", "unit"), PLACES)
-def test_the_unit_survives(host: str, unit: str, outcomes: list[Outcome]) -> None:
+def test_the_unit_survives(
+    host: str, unit: str, outcomes: list[Outcome], record_property: Callable[[str, object], None]
+) -> None:
     tried = [each for each in outcomes if each.host == host and each.unit in (unit, "")]
+    tell(tried, record_property)
     wrong = [f"{each.kind}: {each.case}: {each.seen}" for each in tried if each.seen]
     assert not wrong, "\n".join(wrong)
     killed = " ".join(each.case for each in tried if each.kind == "killed")
