@@ -34,6 +34,18 @@ secret: $(VENV)/ready ## set a secret of the stack, asked for or from a pipe (KE
 ssh-key: $(VENV)/ready ## a new SSH key of the stack's own, for its hosts to take at the next up; prints its public half
 	@$(PYTHON) -m ops ssh-key --stack $(STACK)
 
+bundle: $(VENV)/ready ## make the bundle of offline_sync's images on its host, or bring it up to date: docs/offline.md
+	@$(PYTHON) -m ops bundle --stack $(STACK)
+
+bundle-verify: $(VENV)/ready ## read every byte of a bundle on the host of offline_sync (BUNDLE=folder or tar there)
+	@$(PYTHON) -m ops bundle-verify --stack $(STACK) $(if $(BUNDLE),--bundle '$(BUNDLE)')
+
+load: $(VENV)/ready ## verify a bundle and load it into the stack's registries (BUNDLE=folder or tar on the host)
+	@$(PYTHON) -m ops load --stack $(STACK) $(if $(BUNDLE),--bundle '$(BUNDLE)')
+
+prune: $(VENV)/ready ## show what left the list of offline_sync, in the bundle or in the registries (YES=1: remove it)
+	@$(PYTHON) -m ops prune --stack $(STACK) $(if $(YES),--yes)
+
 gc: $(VENV)/ready ## remove now what no image of a registry uses (garbage_collection)
 	@$(PYTHON) -m ops gc --stack $(STACK)
 
@@ -45,6 +57,12 @@ reinstalled: $(VENV)/ready ## drop from the state what was on a host that was in
 
 move: $(VENV)/ready ## copy a registry's images to another host, pushes held off at the end (REGISTRY=name TO=host; BACK=--back: stay)
 	@$(PYTHON) -m ops move --stack $(STACK) --registry $(REGISTRY) $(if $(TO),--to $(TO)) $(BACK)
+
+backup: $(VENV)/ready ## copy state, files and images into a folder, while all goes on (TO=folder, backups/ if absent; KEEP=how many stay)
+	@$(PYTHON) -m ops backup --stack $(STACK) $(if $(TO),--to $(TO)) $(if $(KEEP),--keep $(KEEP))
+
+restore: $(VENV)/ready ## check a backup, and put back what is missing (FROM=folder; YES=1: overwrite what differs; CHECK=1: only check)
+	@$(PYTHON) -m ops restore --stack $(STACK) --from $(FROM) $(if $(YES),--yes) $(if $(CHECK),--check)
 
 reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FROM=address PORT=number, TO=, INTERFACE=; without FROM the host asks)
 	@$(PYTHON) -m ops reach --stack $(STACK) --host $(HOST) --port $(PORT) $(if $(FROM),--from $(FROM)) \

@@ -1,10 +1,21 @@
 """The components: one a file, and the only code that imports pulumi."""
 
 from components.firewall_policy import FirewallPolicy
+from components.floating_address import FloatingAddress
 from components.host import Host
 from components.http_registry import HttpRegistry
 from components.nginx_auth_proxy import NginxAuthProxy
+from components.offline_sync import OfflineSync
 from components.pull_metrics import PullMetrics
 from components.runtime_mirror_config import RuntimeMirrorConfig
 
-__all__ = ["FirewallPolicy", "Host", "HttpRegistry", "NginxAuthProxy", "PullMetrics", "RuntimeMirrorConfig"]
+__all__ = [
+    "FirewallPolicy",
+    "FloatingAddress",
+    "Host",
+    "HttpRegistry",
+    "NginxAuthProxy",
+    "OfflineSync",
+    "PullMetrics",
+    "RuntimeMirrorConfig",
+]

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
+from pulumi.runtime.sync_await import _sync_await
 
 import settings
 from components.host import HostArgs
@@ -21,12 +23,14 @@ from hostctl.package import build
 from settings import server_certificates, ssh_key
 from settings.certificates import Certificate, authorities, notices
 from settings.known_hosts import host_keys, render
+from settings.offline_authorities import offline_authorities
 from settings.registries import CacheRegistry, Image, Registry
 from settings.registry_files import RegistryFiles, registry_files
 from settings.runtimes import Runtime
 from settings.server_certificates import ServerCertificate
 from settings.stack_config import NAMESPACE, split
 from settings.tier import Tier
+from settings.upstream_stack import Resolved, resolved, stacks
 
 WORK = Path(".work")
 """What the program makes for itself, below the project folder; paths in the state stay relative to it."""
@@ -46,6 +50,10 @@ class Loaded:
     """The certificates of the proxy's endpoints, by the name of their key."""
     registry_files: dict[str, RegistryFiles]
     """The files that the registries name, by the registries' names."""
+    offline_authorities: dict[str, str]
+    """The certificates that offline_sync names, as PEM by the files' names."""
+    upstream_logins: dict[str, pulumi.Output[str]]
+    """The passwords of logins that other stacks' outputs say, by the names of their secrets."""
     ssh_key: str | None
     """The public half of the stack's own SSH key; the private one is for ops alone."""
 
@@ -82,10 +90,19 @@ class Loaded:
         caches = [each for each in self.tier.registries if isinstance(each, CacheRegistry)]
         return {name: secret for each in caches for name, secret in self.registry_secrets(each).items()}
 
+    def offline_passwords(self) -> dict[str, pulumi.Output[str]]:
+        """The passwords of the logins with which bundles are made and loaded, by the names of their secrets."""
+        config = pulumi.Config(NAMESPACE)
+        sync = self.tier.offline_sync
+        return {
+            each.secret: config.require_secret(each.secret) for each in (sync.logins if sync else ()) if each.secret
+        }
+
     def registry_secrets(self, registry: Registry) -> dict[str, pulumi.Output[str]]:
         """The secrets that go with a registry, by their names."""
         config = pulumi.Config(NAMESPACE)
-        return {name: config.require_secret(name) for name in registry.secrets}
+        told = self.upstream_logins
+        return {name: told[name] if name in told else config.require_secret(name) for name in registry.secrets}
 
 
 def load(project: Path) -> Loaded:
@@ -102,13 +119,18 @@ def load(project: Path) -> Loaded:
     certificates: list[Certificate] = []
     servers: dict[str, ServerCertificate] = {}
     texts: dict[str, RegistryFiles] = {}
+    offline: dict[str, str] = {}
     public_key = None
     with _listed(errors):
         public_key = ssh_key.public_key(_secret)
     if tier is not None:
+        upstreams = Resolved(tier, {}, {})
+        with _listed(errors):
+            upstreams = resolved(tier, {each: _outputs(each) for each in stacks(tier)})
+        tier = upstreams.tier
 
         def read(name: str) -> str:
-            return (project / name).read_text()
+            return upstreams.authorities.get(name) or (project / name).read_text()
 
         with _listed(errors):
             archive = _archive(project, tier.image)
@@ -118,6 +140,8 @@ def load(project: Path) -> Loaded:
             servers = server_certificates.server_certificates(tier, read, _secret)
         with _listed(errors):
             texts = registry_files(tier, read)
+        with _listed(errors):
+            offline = offline_authorities(tier, read)
     if tier is None or errors:
         raise pulumi.RunError(str(settings.SettingsError(errors)))
     for notice in [*notices(certificates), *server_certificates.notices(servers.values())]:
@@ -137,6 +161,8 @@ def load(project: Path) -> Loaded:
         certificates,
         servers,
         texts,
+        offline,
+        {name: pulumi.Output.secret(password) for name, password in upstreams.passwords.items()},
         public_key,
     )
 
@@ -162,6 +188,13 @@ def _text(project: Path, key: str, name: object) -> str:
         return (project / name).read_text()
     except OSError as missing:
         raise _no_file(key, name, missing) from None
+
+
+def _outputs(stack: str) -> dict[str, Any]:
+    """All outputs of another stack, secrets in clear: what is rendered depends on them."""
+    reference = pulumi.StackReference(stack)
+    outputs: dict[str, Any] | None = _sync_await(reference.outputs.future())
+    return outputs or {}
 
 
 def _archive(project: Path, image: Image) -> Archive | None:

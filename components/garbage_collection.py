@@ -17,13 +17,14 @@ from settings.registry_files import RegistryFiles
 @dataclass(frozen=True)
 class GarbageCollectionArgs:
     """`registries`: those of the host that have a schedule. `files`: what registries name, by the registries' names.
-    `secrets`: what goes with these registries, by names.
+    `secrets`: what goes with these registries, by names. `standbys`: as documents/nginx_gate.py says it.
     """
 
     host: Host
     registries: Sequence[HostedRegistry]
     files: Mapping[str, RegistryFiles]
     secrets: Mapping[str, pulumi.Output[str]]
+    standbys: Mapping[str, Mapping[str, object]]
 
 
 class GarbageCollection(pulumi.ComponentResource):
@@ -42,10 +43,10 @@ class GarbageCollection(pulumi.ComponentResource):
     ) -> None:
         """`after`: the registries, and the proxy that holds pushes off."""
         super().__init__("http-registry:index:GarbageCollection", name, None, opts)
-        self.documents = garbage_collection.render(args.registries, args.files).shown()
+        self.documents = garbage_collection.render(args.registries, args.files, None, args.standbys).shown()
 
         def wish(secrets: Mapping[str, str]) -> dict[str, Any]:
-            return garbage_collection.render(args.registries, args.files, secrets).wish()
+            return garbage_collection.render(args.registries, args.files, secrets, args.standbys).wish()
 
         args.host.run_unit(
             garbage_collection.UNIT, pulumi.Output.all(**args.secrets).apply(wish), self, depends_on=after

@@ -76,7 +76,7 @@ class RuntimeMirrorConfig(pulumi.ComponentResource):
 
             def docker(passwords: Mapping[str, str]) -> docker_mirrors.DockerMirrors:
                 return docker_mirrors.render(
-                    wanted, mirrors, hosted, passwords=passwords, cas=cas, canaries=args.canaries
+                    wanted, mirrors, hosted, passwords=passwords, cas=cas, canaries=args.canaries, peer=runtime.peer
                 )
 
             def relay(passwords: Mapping[str, str]) -> DockerRelay:
@@ -100,6 +100,7 @@ class RuntimeMirrorConfig(pulumi.ComponentResource):
                     cas=cas,
                     canaries=args.canaries,
                     metrics=args.containerd_metrics,
+                    peer=runtime.peer,
                 )
 
             self._unit("containerd-mirrors", containerd, after)

@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 from doctor import journals, server
 from doctor.finding import BROKEN, OK, SKIPPED, Seen
 from doctor.pull import Pull, read_pull
-from doctor.steps import access, connection, content, name, runtime, tls
+from doctor.steps import access, connection, content, name, peer, runtime, tls
 from doctor.steps import host as host_step
 from doctor.walk import Step, Walk, walked
 from hostctl.errors import described
@@ -49,9 +49,10 @@ def walk(host: Host, pull: Pull, clock: float, asked_at: float) -> List[Seen]:
     """One pull: what the runtime has in force, then each endpoint that the settings want asked, up to the first break.
 
     The real registry behind a mirror is not asked: that it is, where it must not be, is the runtime's step to say.
+    Nor is a peer asked for the image.
     """
     first, endpoints = runtime.endpoints(host, pull)
-    seen = [first]
+    seen = [first, *(peer.look(pull) if first.state == OK else [])]
     asked: List[str] = []
     for endpoint in endpoints if first.state == OK else []:
         if endpoint.wanted and endpoint.url not in asked:

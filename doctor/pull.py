@@ -57,6 +57,8 @@ class Wanted(NamedTuple):
     """Whether the settings let it ask the real registry when the mirror fails."""
     servers: Tuple[Server, ...] = ()
     """Of those urls that this tier serves itself."""
+    peer: str = ""
+    """Who is asked before them, for what other hosts have; empty: nobody."""
 
 
 class Pull(NamedTuple):
@@ -117,5 +119,6 @@ def read_pull(document: Mapping[str, Any]) -> Pull:
             wanted.get("user", ""),
             bool(wanted.get("fallback", False)),
             tuple(Server(**each) for each in wanted.get("servers", ())),
+            wanted.get("peer", ""),
         ),
     )

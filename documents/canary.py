@@ -19,7 +19,6 @@ from documents.nginx_text import Directive, block, directive
 from hostctl.canary import REPOSITORY, TAG
 from hostctl.nginx_conf import OURS
 from hostctl.unit import HEADER
-from settings.registries import CacheRegistry
 from settings.tier import Tier
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -74,12 +73,12 @@ class Canary:
 
 def canaries(tier: Tier) -> dict[str, Canary]:
     """Those of the mirrors behind the proxy, by the registry that they stand for: nobody else serves one."""
-    caches = [each for each in tier.registries if isinstance(each, CacheRegistry) and tier.behind_proxy(each)]
-    return {each.serves: render(each.name, tier.url(each)) for each in caches}
+    behind = [each for each in tier.registries if tier.behind_proxy(each)]
+    return {each.serves: render(each.name, tier.mirror(each)) for each in behind if each.serves}
 
 
 def render(name: str, url: str) -> Canary:
-    """The canary of the mirror at `url`; `name` is the cache's in the settings."""
+    """The canary of the mirror at `url`; `name` is the registry's in the settings."""
     objects: dict[str, tuple[str, bytes]] = {}
 
     def put(kind: str, content: bytes) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from documents.access import Access, authorizations
 from documents.document import Document
 from hostctl.hosts_toml import folder
 from hostctl.units.containerd_mirrors import LOGIN
+from settings.peer import Peer, stands_before
 from settings.runtimes import Containerd
 
 PATH = "/etc/containerd/config.toml"
@@ -71,22 +72,31 @@ def render(
     cas: Mapping[str, str] = NONE,
     canaries: Mapping[str, str] = NONE,
     metrics: str = "",
+    peer: Peer | None = None,
 ) -> ContainerdMirrors:
     """A hosts.toml for each mirrored and each hosted registry; this tier's own mirrors are asked first.
 
-    `passwords`: by the names of their secrets. `cas`: a CA's file on the host by the server that it is for.
+    `passwords`: by the names of their secrets. `cas`: a CA's file on the host by the server that it is for. `peer`: who
+    is asked before all mirrors.
     """
     headers = [each for each in wanted.logins if each.by == "header"]
     access = Access(authorizations(headers, passwords), cas)
     endpoints = {serves: [url] for serves, url in mirrors.items()}
     for each in wanted.mirrors:
         endpoints.setdefault(each.serves, []).extend(each.endpoints)
+    logins = [each.registry for each in wanted.logins]
+
+    def before(name: str, urls: Sequence[str]) -> Peer | None:
+        return stands_before(peer, name, [urlsplit(url).netloc for url in urls], logins)
+
     own = {}
     for url in hosted:
         name = urlsplit(url).netloc
-        own[name] = hosts_toml.hosted(url, *endpoints.pop(name, []), access=access)
+        more = endpoints.pop(name, [])
+        own[name] = hosts_toml.hosted(url, *more, access=access, peer=before(name, more))
     texts = {
-        serves: hosts_toml.mirror(*urls, fallback=wanted.fallback, access=access) for serves, urls in endpoints.items()
+        name: hosts_toml.mirror(*urls, fallback=wanted.fallback, access=access, peer=before(name, urls))
+        for name, urls in endpoints.items()
     } | own
     for login in headers:
         # A registry of somebody else that is nobody's mirror has no hosts.toml yet to say it in.

@@ -17,6 +17,7 @@ from documents import docker_relay, hosts_toml
 from documents.access import Access, authorizations
 from documents.docker_relay import DockerRelay
 from documents.document import Document
+from settings.peer import Peer, stands_before
 from settings.runtimes import Docker
 
 PATH = "/etc/docker/daemon.json"
@@ -32,7 +33,8 @@ class DockerMirrors:
 
     `mirrors`: a mirror's URL by the registry that it stands for. `insecure`: what is spoken to over HTTP by its own
     name; logins need that in daemon.json on every Docker. `relay`: where docker.io's mirror asks for a login that only
-    hosts.toml could say. `canaries`: a digest by the registry whose mirror is to be proved.
+    hosts.toml could say. `canaries`: a digest by the registry whose mirror is to be proved. `peer`: the URL of who is
+    asked before docker.io's mirror; empty: nobody.
     """
 
     mirrors: Mapping[str, str]
@@ -42,12 +44,13 @@ class DockerMirrors:
     debug: bool
     relay: DockerRelay | None
     canaries: Mapping[str, str]
+    peer: str = ""
 
     def wish(self) -> dict[str, Any]:
         """The wish for hostctl's unit docker-mirrors."""
         hub = self.relay.url if self.relay else self.mirrors.get(DOCKER_HUB)
         return {
-            "registry_mirrors": [hub] if hub else [],
+            "registry_mirrors": [each for each in (self.peer, hub) if each] if hub else [],
             "relay_port": self.relay.port if self.relay else None,
             "other_mirrors": {name: url for name, url in self.mirrors.items() if name != DOCKER_HUB},
             "insecure_registries": list(self.insecure),
@@ -75,15 +78,23 @@ def render(
     passwords: Mapping[str, str] = NONE,
     cas: Mapping[str, str] = NONE,
     canaries: Mapping[str, str] = NONE,
+    peer: Peer | None = None,
 ) -> DockerMirrors:
     """The keys, and a hosts.toml for each mirrored registry and for each hosted one over HTTP.
 
-    `passwords`: by the names of their secrets. `cas`: a CA's file on the host by the server that it is for.
+    `passwords`: by the names of their secrets. `cas`: a CA's file on the host by the server that it is for. `peer`: who
+    is asked before the mirrors; Spegel is not, since it has containerd's images only.
     """
+    asked = peer if peer and peer.kind == "dragonfly" else None
+    logins = [each.registry for each in wanted.logins]
+    peers = {name: stands_before(asked, name, [urlsplit(url).netloc], logins) for name, url in mirrors.items()}
     access = Access(authorizations(wanted.logins, passwords), cas)
     plain = [url for url in hosted if url.startswith("http://")]
     named = [*plain, *(url for name, url in mirrors.items() if name != DOCKER_HUB and url.startswith("http://"))]
-    texts = {name: hosts_toml.mirror(url, fallback=wanted.fallback, access=access) for name, url in mirrors.items()}
+    texts = {
+        name: hosts_toml.mirror(url, fallback=wanted.fallback, access=access, peer=peers[name])
+        for name, url in mirrors.items()
+    }
     # The command line sends the logins for these: a header here would outdo them.
     texts |= {urlsplit(url).netloc: hosts_toml.hosted(url) for url in plain}
     hub = access.endpoint(mirrors.get(DOCKER_HUB, ""))
@@ -95,4 +106,5 @@ def render(
         wanted.debug,
         docker_relay.render(hub, wanted.relay_port) if hub.authorization else None,
         canaries,
+        before.url if (before := peers.get(DOCKER_HUB)) else "",
     )

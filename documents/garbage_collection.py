@@ -19,7 +19,7 @@ from hostctl.masking import MASK
 from hostctl.unit import HEADER
 from hostctl.units.garbage_collection import PREFIX, PROGRAM, SYSTEMD, config_file, service, timer
 from hostctl.units.garbage_collection import GarbageCollection as unit
-from settings.registries import HostedRegistry, Registry
+from settings.registries import S3, HostedRegistry, Registry
 from settings.registry_files import RegistryFiles
 from settings.values import seconds
 
@@ -59,10 +59,12 @@ def render(
     registries: Sequence[HostedRegistry],
     files: Mapping[str, RegistryFiles],
     secrets: Mapping[str, str] | None = None,
+    standbys: Mapping[str, Mapping[str, object]] | None = None,
 ) -> GarbageCollection:
     """What goes to the host of these registries.
 
     `files`: what the registries name, by their names. `secrets`: the values by their names; without them, masks.
+    `standbys`: where a second proxy is asked whether it holds pushes off, by the registries' names.
     """
     documents = [Document(f"{PROGRAM}/{each.name}", HEADER_LINE + each.read_text()) for each in MODULES]
     schedules = {}
@@ -70,6 +72,8 @@ def render(
         assert each.garbage_collection
         schedules[each.name] = each.garbage_collection.schedule
         config = _config(each, files.get(each.name, RegistryFiles()), secrets)
+        if standbys and each.name in standbys:
+            config["standby"] = dict(standbys[each.name])
         documents += [
             Document(config_file(each.name), json.dumps({"//": HEADER, **config}, indent=2) + "\n", 0o600),
             Document(f"{SYSTEMD}/{service(each.name)}", HEADER_LINE + _service(each)),
@@ -87,12 +91,16 @@ def _config(registry: HostedRegistry, files: RegistryFiles, secrets: Mapping[str
     s3 = registry.storage.s3
     if s3 is None:
         return {**rules, "volume": f"http-registry-{registry.name}"}
+    return {**rules, **bucket(registry.name, s3, files.authority, secrets)}
+
+
+def bucket(name: str, s3: S3, authority: str | None, secrets: Mapping[str, str] | None) -> dict[str, Any]:
+    """How to reach a registry's bucket, as garbage_collection.bucket takes it; masks where there are no secrets."""
     place = s3.model_dump(include={"endpoint", "region", "bucket", "prefix", "path_style", "verify"})
-    keys = {"access": f"s3-access-key-{registry.name}", "secret": f"s3-secret-key-{registry.name}"}
+    keys = {"access": f"s3-access-key-{name}", "secret": f"s3-secret-key-{name}"}
     return {
-        **rules,
-        "bucket": {**place, **({"ca": files.authority} if files.authority else {})},
-        **{key: MASK if secrets is None else secrets[name] for key, name in keys.items()},
+        "bucket": {**place, **({"ca": authority} if authority else {})},
+        **{key: MASK if secrets is None else secrets[secret] for key, secret in keys.items()},
     }
 
 

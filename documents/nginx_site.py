@@ -13,14 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from documents import nginx_hosted, nginx_mirror, nginx_passwords, nginx_status, nginx_tls
+from documents import nginx_gate, nginx_hosted, nginx_mirror, nginx_passwords, nginx_status, nginx_tls
 from documents.canary import canaries
 from documents.document import HEADER_LINE, Document
-from documents.nginx_cache import API_VERSION, hidden, host, passing, zone
+from documents.floating_address import floats
+from documents.nginx_cache import API_VERSION, headers, hidden, host, passing, zone
 from documents.nginx_errors import error_locations, error_pages
 from documents.nginx_text import Directive, block, directive, text
 from hostctl.nginx_conf import MARKER, OPEN_FILES, OPENSSL_CONF, OURS, RIGHT, SITE
 from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
+from proxy_alive.__main__ import PATH as ALIVE
 from settings.certificates import Certificate
 from settings.proxy import Endpoint, Limits, User
 from settings.registries import CacheRegistry, HostedRegistry
@@ -237,7 +239,7 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
     proxy = tier.proxy
     behind = {each.registry: tier.registry(each.registry) for each in proxy.endpoints}
     page = nginx_status.endpoint(tier)
-    shared = [_log_format(), *_clients(tier), _plain_paths(page), host(), *_limits(proxy.limits)]
+    shared = [_log_format(), *_clients(tier), _plain_paths(page, tier), host(), *_limits(proxy.limits)]
     if _any_passwords(tier):
         shared += nginx_passwords.shared(proxy.limits)
     if any(isinstance(each, HostedRegistry) for each in behind.values()):
@@ -246,6 +248,7 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
         service = directive("server", f"unix:{ORIGIN_SOCKET}")
         shared.append(block("upstream", nginx_mirror.ORIGIN, body=[service, directive("keepalive", 32)]))
     shared += [_upstream(each) for each in behind.values() if isinstance(each, HostedRegistry)]
+    shared += nginx_gate.shared(tier)
     bounds = (f"max_size={proxy.cache.size}", f"inactive={proxy.cache.unused}")
     zones: list[Directive] = []
     servers: list[Directive] = []
@@ -263,6 +266,10 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
             servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
             store = _store(registry) or backend
             locations = nginx_hosted.locations(endpoint, registry, backend, store, added, each_slice_logged=measured)
+            if registry.serves:
+                password = [] if registry.token else nginx_passwords.required()
+                locations = (*canaries(tier)[registry.serves].locations([*password, *added]), *locations)
+        locations = nginx_gate.locations(tier, endpoint, locations)
         if endpoint == page:
             locations = (*locations, *nginx_status.locations(added))
         servers.append(_server(tier, endpoint, generation, [*_tls(endpoint, certificates), *locations]))
@@ -367,12 +374,15 @@ def _clients(tier: Tier) -> Iterable[Directive]:
 
 
 def _listed(tier: Tier) -> Iterable[str]:
-    """The allowlist, loopback and those of the host's own addresses that the settings tell.
+    """The allowlist, loopback, the other proxy, and those of the host's own addresses that the settings tell.
 
     The last two since the host comes to 127.0.1.1 from 127.0.0.1, and to a second IPv4 address from its first one.
     """
     assert tier.proxy is not None
-    names = [tier.host(tier.proxy.host).address, *(each.server_name for each in tier.proxy.endpoints)]
+    names = [
+        *(tier.host(each).address for each in tier.proxy.hosts),
+        *(each.server_name for each in tier.proxy.endpoints),
+    ]
     networks = [*tier.firewall_networks(tier.proxy.ports), LOOPBACK, *filter(is_ip_address, names)]
     return dict.fromkeys(str(half) for each in networks for half in _halves(ipaddress.ip_network(each)))
 
@@ -382,19 +392,17 @@ def _halves(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Iterable[
     return [network] if network.prefixlen else network.subnets()
 
 
-def _plain_paths(page: Endpoint | None) -> Directive:
+def _plain_paths(page: Endpoint | None, tier: Tier) -> Directive:
     """nginx picks the location by the decoded path but passes the raw one on: only paths where both are the same.
 
     1 for those of every endpoint, another value for those that `page` has besides.
     """
     segments = f"({PATH_SEGMENT}/)*({PATH_SEGMENT})?"
     status = [directive(nginx_status.PLAIN_PATH, "status")] if page else []
-    return block(
-        "map",
-        "$request_uri",
-        "$http_registry_plain_path",
-        body=[directive("default", 0), directive(MARKER, 1), directive(f"~^/v2/{segments}([?]|$)", 1), *status],
-    )
+    own = [*([ALIVE] if floats(tier) else []), *dict.fromkeys(nginx_gate.paths(tier))]
+    plain = [directive(each, 1) for each in (MARKER, *own)]
+    paths = [directive("default", 0), *plain, directive(f"~^/v2/{segments}([?]|$)", 1), *status]
+    return block("map", "$request_uri", "$http_registry_plain_path", body=paths)
 
 
 def _upstream(registry: HostedRegistry) -> Directive:
@@ -445,6 +453,7 @@ def _server(tier: Tier, endpoint: Endpoint, generation: str, locations: Sequence
             block("if", "($http_registry_client", "=", "stranger)", body=[directive("return", 403)]),
             block("if", "($http_registry_plain_path", *other_paths, body=[directive("return", 404)]),
             _marker(generation),
+            *_alive(tier, endpoint),
             *locations,
             *error_locations(),
         ],
@@ -465,6 +474,22 @@ def _kept_open() -> Sequence[Directive]:
 
 def _version() -> Directive:
     return directive("add_header", API_VERSION, "registry/2.0", "always")
+
+
+def _alive(tier: Tier, endpoint: Endpoint) -> Iterable[Directive]:
+    """Whether this endpoint works, for keepalived on this host: nginx itself, and the registry behind it.
+
+    What the registry needs in its turn, such as its bucket, is the same for both proxies.
+    """
+    if not floats(tier):
+        return
+    registry = tier.registry(endpoint.registry)
+    found = [directive("return", 204)]
+    if isinstance(registry, HostedRegistry):
+        limits = [directive("proxy_connect_timeout", "1s"), directive("proxy_read_timeout", "1s")]
+        found = [directive("rewrite", "^", "/", "break"), *headers(), *limits, *_backend(registry)]
+    stranger = block("if", "($http_registry_client", "!=", "itself)", body=[directive("return", 404)])
+    yield block("location", "=", ALIVE, body=[directive("access_log", "off"), stranger, *found])
 
 
 def _marker(generation: str) -> Directive:

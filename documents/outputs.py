@@ -11,7 +11,7 @@ from registry_outputs.contract import Outputs, PullCredentials
 from settings.certificates import Certificate
 from settings.proxy import Endpoint, User
 from settings.registries import HostedRegistry
-from settings.tier import Tier, base_url
+from settings.tier import Tier, base_url, endpoint_url
 
 
 def render(tier: Tier, authorities: Iterable[Certificate], passwords: Mapping[str, str]) -> Outputs:
@@ -49,7 +49,7 @@ def _metrics(tier: Tier) -> str | None:
 def _endpoint(tier: Tier, registry: HostedRegistry) -> str:
     """Where every client can push."""
     found = [each for each in _endpoints(tier) if each.registry == registry.name and not each.anonymous_pull]
-    return _url(found[0]) if found else tier.url(registry)
+    return endpoint_url(found[0]) if found else tier.url(registry)
 
 
 def _puller(tier: Tier) -> User | None:
@@ -59,7 +59,7 @@ def _puller(tier: Tier) -> User | None:
 
 def _asking(tier: Tier) -> list[str]:
     """The servers that ask for the login of a user of the proxy before they let somebody pull."""
-    return [urlsplit(_url(each)).netloc for each in _endpoints(tier) if tier.asks_readers(each)]
+    return [urlsplit(endpoint_url(each)).netloc for each in _endpoints(tier) if tier.asks_readers(each)]
 
 
 def _signers(tier: Tier, authorities: Iterable[Certificate]) -> str:
@@ -70,7 +70,3 @@ def _signers(tier: Tier, authorities: Iterable[Certificate]) -> str:
 
 def _endpoints(tier: Tier) -> tuple[Endpoint, ...]:
     return tier.proxy.endpoints if tier.proxy else ()
-
-
-def _url(endpoint: Endpoint) -> str:
-    return base_url("https" if endpoint.tls else "http", endpoint.server_name, endpoint.port)

@@ -17,9 +17,9 @@ from hostctl.containerd_versions import CRI, IMAGES
 from hostctl.containerd_versions import PATH as CONFIG_TOML
 from hostctl.hosts_toml import folder
 from settings.certificates import Certificate
-from settings.registries import CacheRegistry, HostedRegistry
+from settings.registries import HostedRegistry
 from settings.runtimes import BuildKit, Containerd
-from settings.tier import Tier
+from settings.tier import Tier, endpoint_url
 
 IMAGE = "team/app:1"
 """Stands for an image of the reader's own."""
@@ -80,16 +80,15 @@ def _places(tier: Tier, authorities: Iterable[Certificate]) -> _Places:
     first = tier.url(hosted[0]) if hosted else ""
     endpoints = tier.proxy.endpoints if tier.proxy else ()
     of_first = next((each for each in endpoints if hosted and each.registry == hosted[0].name), None)
-    login = {each.registry for each in endpoints if each.login}
-    caches = {each.serves: each for each in tier.registries if isinstance(each, CacheRegistry)}
-    mirrors = {serves: tier.url(each) for serves, each in caches.items()}
+    mirrors = tier.mirrors()
+    asking = {endpoint_url(each) for each in endpoints if tier.asks_readers(each)}
     return _Places(
         server=urlsplit(first).netloc,
         asks=bool(hosted) and not of_first.anonymous_pull if of_first else bool(hosted and hosted[0].token),
         plain=first.startswith("http://"),
         hosted=tuple(tier.hosted()),
-        mirrors={name: url for name, url in mirrors.items() if caches[name].name not in login},
-        asking={name: url for name, url in mirrors.items() if caches[name].name in login},
+        mirrors={name: url for name, url in mirrors.items() if url not in asking},
+        asking={name: url for name, url in mirrors.items() if url in asking},
         authorities={server: each.pem for each in authorities for server in each.authority.registries},
     )
 

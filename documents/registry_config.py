@@ -97,10 +97,12 @@ def _config(registry: Registry, secrets: Mapping[str, str], metrics: bool) -> di
             login = {"username": registry.upstream_user, "password": secrets[f"upstream-password-{registry.name}"]}
             config["proxy"] |= login
         return config
-    if registry.replica_ports:
+    if registry.shares_uploads:
         config["http"]["secret"] = secrets[f"http-secret-{registry.name}"]
     if registry.tls:
         config["http"]["tls"] = {"certificate": TLS_CERTIFICATE, "key": TLS_KEY, "minimumtls": "tls1.2"}
+    if registry.sparse_indexes:
+        config["validation"] = {"manifests": {"indexes": {"platforms": "none"}}}
     if registry.token:
         config["auth"] = {"token": _token(registry)}
     return config

@@ -9,7 +9,7 @@ import http.client
 import ssl
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import IO, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 from urllib.parse import quote, unquote_plus, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -20,6 +20,9 @@ PATIENCE = 60.0
 BATCH = 1000
 """Most keys that one DeleteObjects may name."""
 TRIES = 3
+EMPTY = hashlib.sha256().hexdigest()
+UNSIGNED = "UNSIGNED-PAYLOAD"
+"""In place of a body's digest: the store does not check it."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +63,24 @@ class Bucket(Store):
 
     def listing(self) -> Iterator[Tuple[str, float, int]]:
         """Links first, as in Folder."""
-        for top in ("repositories/", "blobs/"):
-            token: Optional[str] = None
-            while True:
-                query = {"list-type": "2", "encoding-type": "url", "prefix": self._root + top}
-                page = _xml(self._ask("GET", "", {**query, **({"continuation-token": token} if token else {})}))
-                for each in page.iterfind("Contents"):
-                    key = unquote_plus(each.findtext("Key", ""))
-                    changed = each.findtext("LastModified", "").replace("Z", "+00:00")
-                    size = int(each.findtext("Size", "0"))
-                    if "/_uploads/" not in key:
-                        yield key[len(self._root) :], _seconds(changed), size
-                token = page.findtext("NextContinuationToken")
-                if not token:
-                    break
+        for top in ("repositories", "blobs"):
+            yield from self.below(top)
+
+    def below(self, top: str) -> Iterator[Tuple[str, float, int]]:
+        """Like listing, of one folder."""
+        token: Optional[str] = None
+        while True:
+            query = {"list-type": "2", "encoding-type": "url", "prefix": f"{self._root}{top}/"}
+            page = _xml(self._ask("GET", "", {**query, **({"continuation-token": token} if token else {})}))
+            for each in page.iterfind("Contents"):
+                key = unquote_plus(each.findtext("Key", ""))
+                changed = each.findtext("LastModified", "").replace("Z", "+00:00")
+                size = int(each.findtext("Size", "0"))
+                if "/_uploads/" not in key:
+                    yield key[len(self._root) :], _seconds(changed), size
+            token = page.findtext("NextContinuationToken")
+            if not token:
+                break
 
     def read(self, path: str) -> bytes:
         """See Store."""
@@ -97,6 +104,37 @@ class Bucket(Store):
             if refused is not None:
                 raise OSError(f"{refused.findtext('Key')}: the store does not remove it ({refused.findtext('Code')})")
 
+    def stream(self, path: str) -> http.client.HTTPResponse:
+        """A file of any size, to be read before the next request. Raises FileNotFoundError."""
+        response = self._send("GET", path, b"", EMPTY, {})
+        if response.status != 200:
+            answer = response.read()
+            if response.status == 404:
+                raise FileNotFoundError(path)
+            raise OSError(f"{self._place.endpoint}: GET {path}: status {response.status}, {_code(answer)}")
+        return response
+
+    def store(self, path: str, content: IO[bytes], size: int, digest: str) -> None:
+        """Make a file of that size. `digest`: the SHA-256 by which the store checks it, or UNSIGNED."""
+        response = self._send("PUT", path, content, digest, {"content-length": str(size)})
+        answer = response.read()
+        if response.status // 100 != 2:
+            raise OSError(f"{self._place.endpoint}: PUT {path}: status {response.status}, {_code(answer)}")
+
+    def _send(
+        self, method: str, path: str, body: Union[bytes, IO[bytes]], digest: str, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        """A request that is not repeated."""
+        target = quote(f"{self._above}/{self._root}{path}", safe="/-_.~")
+        connection = self._connected()
+        try:
+            signed = self._signed(method, target, "", digest, headers)
+            connection.request(method, target, body, dict(signed))
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as silent:
+            self._connection = None
+            raise OSError(f"{self._place.endpoint}: does not answer ({silent})") from silent
+
     def _ask(
         self,
         method: str,
@@ -109,7 +147,7 @@ class Bucket(Store):
         path = quote(f"{self._above}/{key}", safe="/-_.~")
         asked = "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in sorted((query or {}).items()))
         for attempt in range(1, TRIES + 1):
-            sent = self._signed(method, path, asked, body, headers or {})
+            sent = self._signed(method, path, asked, hashlib.sha256(body).hexdigest(), headers or {})
             try:
                 status, answer = self._exchange(method, path + (f"?{asked}" if asked else ""), body, sent)
             except (OSError, http.client.HTTPException) as silent:
@@ -126,18 +164,22 @@ class Bucket(Store):
         raise AssertionError
 
     def _exchange(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Tuple[int, bytes]:
+        connection = self._connected()
+        connection.request(method, target, body, dict(headers))
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    def _connected(self) -> http.client.HTTPConnection:
         if self._connection is None:
             if self._context:
                 self._connection = http.client.HTTPSConnection(self._host, timeout=PATIENCE, context=self._context)
             else:
                 self._connection = http.client.HTTPConnection(self._host, timeout=PATIENCE)
-        self._connection.request(method, target, body, dict(headers))
-        response = self._connection.getresponse()
-        return response.status, response.read()
+        return self._connection
 
-    def _signed(self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]) -> Dict[str, str]:
+    def _signed(self, method: str, path: str, query: str, content: str, headers: Mapping[str, str]) -> Dict[str, str]:
+        """`content`: the body's SHA-256."""
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        content = hashlib.sha256(body).hexdigest()
         sent = {**headers, "host": self._host, "x-amz-content-sha256": content, "x-amz-date": now}
         names = ";".join(sorted(sent))
         lines = [method, path, query, *(f"{name}:{sent[name]}" for name in sorted(sent)), "", names, content]

@@ -13,9 +13,10 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Optional
 
 from garbage_collection.contents import Contents, Dead, Memory, blob_path, find_dead, layer_path, revision_path
+from garbage_collection.standby import Standby
 from garbage_collection.stores import Store
 
 GATE = "closed"
@@ -32,10 +33,12 @@ class TooLong(Exception):
 
 @dataclass(frozen=True)
 class Rules:
-    """`untagged`: whether images go that no tag means. `spare`: seconds that what was pushed stays."""
+    """`untagged`: whether images go that no tag means. `spare`: seconds that what was pushed stays. `standby`: a second
+    proxy, which must hold pushes off as well."""
 
     untagged: bool
     spare: float
+    standby: Optional[Standby] = None
 
 
 @contextmanager
@@ -60,7 +63,7 @@ def closed(folder: Path) -> Iterator[None]:
 def collect(store: Store, rules: Rules, folder: Path, say: Callable[[str], None]) -> None:
     """One run; what a failure leaves goes next time.
 
-    Raises Unreadable, TooLong, or OSError where the storage does not answer.
+    Raises Open, Unreadable, TooLong, or OSError where the storage does not answer.
     """
     since = time.time() - rules.spare
     memory = Memory()
@@ -73,6 +76,8 @@ def collect(store: Store, rules: Rules, folder: Path, say: Callable[[str], None]
         return
     with closed(folder):
         began = time.monotonic()
+        if rules.standby:
+            rules.standby.must_hold()
         time.sleep(store.settle)  # what nginx has let through reaches the registry
         dead = look()
         store.remove(dead.links)
@@ -81,6 +86,8 @@ def collect(store: Store, rules: Rules, folder: Path, say: Callable[[str], None]
         after = find_dead(contents, store.read, rules.untagged, since, memory)
         _give_back(store, dead, after, say)
         blobs = dead.blobs & after.blobs
+        if rules.standby:
+            rules.standby.must_hold(patience=0)
         store.remove(map(blob_path, blobs))
         seconds = time.monotonic() - began
     freed = sum(contents.sizes[each] for each in blobs)

@@ -1,7 +1,7 @@
 """Reads the configuration, carries a run out, says how it went.
 
 JSON: `untagged`, `spare` (seconds), and `volume` (a volume's name) or `bucket` (the fields of Place) with `access` and
-`secret`. Other keys, such as a comment, do not count.
+`secret`; perhaps `standby` (the fields of Standby). Other keys, such as a comment, do not count.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, List, Tuple
 from garbage_collection.bucket import Bucket, Keys, Place
 from garbage_collection.collection import Rules, TooLong, collect
 from garbage_collection.contents import Unreadable
+from garbage_collection.standby import Open, Standby
 from garbage_collection.stores import Store, volume
 
 
@@ -22,7 +23,8 @@ def configured(text: str, look: bool) -> Tuple[Rules, Any]:
     """The rules and the store, None for it unless `look`. Raises ValueError, and OSError as `volume` does."""
     data = json.loads(text)
     try:
-        rules = Rules(bool(data["untagged"]), float(data["spare"]))
+        standby = Standby(**data["standby"]) if "standby" in data else None
+        rules = Rules(bool(data["untagged"]), float(data["spare"]), standby)
         if "bucket" in data:
             store: Store = Bucket(Place(**data["bucket"]), Keys(data["access"], data["secret"]))
         else:
@@ -44,7 +46,7 @@ def main(arguments: List[str]) -> int:
     except ValueError as wrong:
         print(f"{path}: {wrong}", file=sys.stderr)
         return 1
-    except (OSError, TooLong, Unreadable) as failure:
+    except (OSError, TooLong, Unreadable, Open) as failure:
         print(f"stopped: {failure}; what is left goes next time", file=sys.stderr)
         return 1
     return 0

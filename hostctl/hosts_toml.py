@@ -29,6 +29,10 @@ class Endpoint(NamedTuple):
     """Whether the URL's path is the root of the registry API, so that no /v2 is appended."""
     authorization: str = ""
     """The value of a header that goes with every request."""
+    headers: Tuple[Tuple[str, str], ...] = ()
+    """More of them."""
+    dial_timeout: str = ""
+    """How long a connection may take to come about; containerd's own 30 s if empty. containerd 1.6 does not heed it."""
 
 
 def folder(registry: str) -> str:
@@ -60,8 +64,9 @@ def _options(endpoint: Endpoint) -> List[str]:
         "client": [list(endpoint.client)] if endpoint.client else [],
         "skip_verify": endpoint.skip_verify,
         "override_path": endpoint.override_path,
+        "dial_timeout": endpoint.dial_timeout,
     }
     lines = [f"{key} = {tomlkit.item(value).as_string()}" for key, value in options.items() if value]
-    if endpoint.authorization:
-        lines.append(f"header = {{ Authorization = {tomlkit.item(endpoint.authorization).as_string()} }}")
-    return lines
+    login = [("Authorization", endpoint.authorization)] if endpoint.authorization else []
+    headers = [f"{name} = {tomlkit.item(value).as_string()}" for name, value in (*login, *endpoint.headers)]
+    return [*lines, f"header = {{ {', '.join(headers)} }}"] if headers else lines

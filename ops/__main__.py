@@ -15,7 +15,9 @@ import typer
 from documents import grafana, nginx_status
 from lab.process import LabError
 from ops import move as moving
-from ops import one_host
+from ops import offline_sync, one_host
+from ops import restore as restoring
+from ops.backup import DEFAULT, back_up
 from ops.certificates import certify
 from ops.collection import collect_garbage
 from ops.configuration import tier_of, write_known_hosts
@@ -39,6 +41,7 @@ MarkdownFile = Annotated[Path | None, typer.Option(help="A file for the preview 
 HostName = Annotated[str, typer.Option("--host", help="A host's name in the settings.")]
 OneHost = Annotated[str, typer.Option("--host", help="Only what is on this host; all hosts if absent.")]
 Renew = Annotated[bool, typer.Option("--renew", help="Every server's certificate, with a new key.")]
+Bundle = Annotated[str, typer.Option(help="A folder or tar on the host; the stack's own folder if absent.")]
 StackName = Annotated[str, typer.Option("--stack", help="A file stacks/Pulumi.NAME.yaml names it.")]
 
 
@@ -133,6 +136,37 @@ def gc(stack: StackName = LAB) -> None:
 
 
 @app.command()
+def bundle(stack: StackName = LAB) -> None:
+    """Make the bundle of the images that offline_sync wants, or bring it up to date."""
+    with reached(stack) as chosen:
+        offline_sync.make_bundle(chosen)
+
+
+@app.command(name="bundle-verify")
+def bundle_verify(bundle: Bundle = "", stack: StackName = LAB) -> None:
+    """Read every byte of a bundle on the host of offline_sync, and tell what is wrong with it."""
+    with reached(stack) as chosen:
+        offline_sync.verify_bundle(chosen, bundle)
+
+
+@app.command()
+def load(bundle: Bundle = "", stack: StackName = LAB) -> None:
+    """Verify a bundle, then load it into the registries that offline_sync names."""
+    with reached(stack) as chosen:
+        offline_sync.load_bundle(chosen, bundle)
+
+
+@app.command()
+def prune(
+    stack: StackName = LAB,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only shown.")] = False,
+) -> None:
+    """Show what left the list of offline_sync, in the bundle's folder and in the registries it was loaded into."""
+    with reached(stack) as chosen:
+        offline_sync.prune(chosen, really=yes)
+
+
+@app.command()
 def forget(host: HostName, stack: StackName = LAB) -> None:
     """Drop a host that is gone for good from the state; nobody asks it any more. Reaches no host."""
     with selected(stack, asks_hosts=False) as chosen:
@@ -161,6 +195,32 @@ def move(
             moving.let_in(chosen, registry)
         else:
             moving.move(chosen, registry, to)
+
+
+@app.command()
+def backup(
+    stack: StackName = LAB,
+    to: Annotated[Path, typer.Option(help="A folder of backups, of any stack.")] = DEFAULT,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="How many backups stay there, this one too; all if absent.")
+    ] = None,
+) -> None:
+    """Copy the stack's state, its files and its registries' images into a folder; pushes and pulls go on."""
+    with reached(stack) as chosen:
+        back_up(chosen, to, keep)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Option("--from", help="The folder of backups, or of one of them.")],
+    stack: StackName = LAB,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Overwrite files, state and tags that say something else.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether the backup is whole.")] = False,
+) -> None:
+    """Put a stack's backup back: files, state and images, each as far as it is missing. The backup is checked first."""
+    restoring.restore(stack, source, overwrite=yes, only_check=check)
 
 
 @app.command()

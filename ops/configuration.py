@@ -8,9 +8,11 @@ from typing import Any
 import yaml
 
 from ops.checkpoint import PROJECT_NAME
-from ops.stack import PROJECT, StackError
+from ops.deployment import references
+from ops.stack import PROJECT, Stack, StackError
 from settings import SettingsError, Tier, parse
 from settings.known_hosts import host_keys, render
+from settings.upstream_stack import resolved, stacks
 
 
 def plain_settings(stack: str) -> dict[str, Any]:
@@ -30,6 +32,21 @@ def tier_of(stack: str) -> Tier:
         return parse(plain_settings(stack), stack=stack)
     except SettingsError as wrong:
         raise StackError(str(wrong)) from None
+
+
+def resolved_tier(stack: Stack) -> Tier:
+    """The settings of a stack, with the upstreams that other stacks' outputs have said at its last `up`.
+
+    Before its first one, and where a new cache has not been up yet, those are still empty.
+    """
+    tier = tier_of(stack.name)
+    if not stacks(tier):
+        return tier
+    outputs = references(stack.state(secrets=True)["deployment"])
+    try:
+        return resolved(tier, outputs).tier
+    except SettingsError:
+        return tier
 
 
 def write_known_hosts(stack: str) -> Path:

@@ -7,58 +7,23 @@ garbage collection. They stay held off until `up` has brought the registry up on
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from hostctl.units.garbage_collection import gate, service, timer
+from hostctl.units.garbage_collection import gate
 from ops import volume_files
-from ops.checkpoint import PROJECT_NAME
-from ops.configuration import tier_of, write_known_hosts
-from ops.ssh import environment, on_host, ssh
+from ops.configuration import tier_of
+from ops.registry_data import SETTLE, Place, hold, release, say, volume_of
 from ops.stack import Stack, StackError
 from settings.registries import HostedRegistry
-from settings.tier import Host, Tier
+from settings.tier import Tier
 
-PROGRAM = Path(volume_files.__file__).read_text()
-SETTLE = 1.0
-"""Seconds after which the registry has stored what nginx had let through (garbage_collection.stores)."""
 SMALL = 64 << 20
 """Bytes that are still to be copied at which pushes are held off."""
 ROUNDS = 5
 """Copies while pushes go on, at most."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """The registry's volume on one host."""
-
-    stack: Stack
-    host: Host
-    known_hosts: Path
-    volume: str
-
-    def run(self, command: str, stdin: str | None = None) -> str:
-        """What a command prints. Raises StackError where it fails."""
-        done = on_host(self.stack, self.host, self.known_hosts, command, stdin)
-        if done.returncode != 0:
-            why = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-            raise StackError(f"{self.host.name}: {''.join(why) or f'exit status {done.returncode}'}")
-        return done.stdout
-
-    def program(self, action: str) -> str:
-        """The command that does something with the volume's files."""
-        return f"python3 -c {shlex.quote(PROGRAM)} {action} {self.volume}"
-
-    def listing(self) -> dict[str, str]:
-        """See volume_files."""
-        found: dict[str, str] = json.loads(self.run(self.program("list")))
-        return found
 
 
 @dataclass(frozen=True)
@@ -90,14 +55,11 @@ def move(stack: Stack, name: str, to: str) -> None:
     if registry.host == to:
         raise StackError(f"TO={to}: {name} is there by the settings; change them after the move, not before")
     if registry.storage.s3:
-        _say(f"{name} keeps its images in a bucket: nothing is to be copied. {_next(tier, registry, to)}")
+        say(f"{name} keeps its images in a bucket: nothing is to be copied. {_next(tier, registry, to)}")
         return
-    source, target = _place(stack, tier, registry, registry.host), _place(stack, tier, registry, to)
-    label = f"http-registry.stack={PROJECT_NAME}/{stack.name}"
-    users = target.run(
-        f"docker volume create --label {label} {target.volume} >/dev/null"
-        f" && docker ps --all --filter volume={target.volume} --format '{{{{.Names}}}}'"
-    ).split()
+    source, target = volume_of(stack, tier, registry, registry.host), volume_of(stack, tier, registry, to)
+    target.make()
+    users = target.run(f"docker ps --all --filter volume={target.volume} --format '{{{{.Names}}}}'").split()
     if users:
         raise StackError(f"{to}: {', '.join(users)} has the volume {target.volume} there; it would lose what it has")
     for _ in range(ROUNDS):
@@ -105,9 +67,9 @@ def move(stack: Stack, name: str, to: str) -> None:
         if copied < SMALL:
             break
     if not tier.behind_proxy(registry):
-        _say(f"no proxy is before {name}, so nobody holds pushes off: see to it that nobody pushes until 'up' is done")
+        say(f"no proxy is before {name}, so nobody holds pushes off: see to it that nobody pushes until 'up' is done")
     began = time.monotonic()
-    _hold(source, name)
+    hold(source, name)
     try:
         time.sleep(SETTLE)
         _copy(source, target)
@@ -118,25 +80,18 @@ def move(stack: Stack, name: str, to: str) -> None:
         raise
     # Left there by a move the other way.
     target.run(f"rm -f {gate(name)}")
-    _say(f"{to} has the same images as {registry.host}; the copy under the hold took {time.monotonic() - began:.1f} s.")
-    _say(f"Pushes to {name} get 503 from now on, pulls go on. {_next(tier, registry, to)}")
-    _say("To stay where it is: the same command with BACK=--back.")
+    say(f"{to} has the same images as {registry.host}; the copy under the hold took {time.monotonic() - began:.1f} s.")
+    say(f"Pushes to {name} get 503 from now on, pulls go on. {_next(tier, registry, to)}")
+    say("To stay where it is: the same command with BACK=--back.")
 
 
 def let_in(stack: Stack, name: str) -> None:
     """Let pushes in again where the registry is, after a move that is not to be."""
     tier = tier_of(stack.name)
     registry = _registry(tier, name)
-    where = _place(stack, tier, registry, registry.host)
-    where.run(f"rm -f {gate(name)}; if systemctl -q is-enabled {timer(name)}; then systemctl start {timer(name)}; fi")
-    _say(f"{name} stays on {registry.host}: pushes are let in again.")
-
-
-def _hold(source: Place, name: str) -> None:
-    """A garbage collection would let pushes in when it ends."""
-    folder, _, _ = gate(name).rpartition("/")
-    stop = f"systemctl -q is-enabled {timer(name)} 2>/dev/null && systemctl stop {timer(name)} {service(name)}"
-    source.run(f"{stop}; mkdir -p {folder} && touch {gate(name)}")
+    where = volume_of(stack, tier, registry, registry.host)
+    release(where, name)
+    say(f"{name} stays on {registry.host}: pushes are let in again.")
 
 
 def _listings(source: Place, target: Place) -> tuple[dict[str, str], dict[str, str]]:
@@ -152,7 +107,7 @@ def _copy(source: Place, target: Place) -> int:
         _send(source, target, difference.missing)
     if difference.surplus:
         target.run(target.program("remove"), json.dumps(difference.surplus))
-    _say(
+    say(
         f"{source.host.name} -> {target.host.name}: {len(difference.missing)} files with {difference.size} bytes of "
         f"blobs copied, {len(difference.surplus)} removed"
     )
@@ -161,36 +116,14 @@ def _copy(source: Place, target: Place) -> int:
 
 def _send(source: Place, target: Place, paths: list[str]) -> None:
     """A stream from host to host, through here. Raises StackError where an end fails or a blob has arrived broken."""
-    stack = source.stack
-    command = ssh(source.host, source.known_hosts, source.program("send"))
-    with subprocess.Popen(
-        command, env=environment(stack), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as sender:
-        assert sender.stdin is not None
-        assert sender.stdout is not None
-        assert sender.stderr is not None
-        receiver = subprocess.Popen(
-            ssh(target.host, target.known_hosts, target.program("receive")),
-            env=environment(stack), stdin=sender.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        sender.stdout.close()  # where the receiver ends early, the sender hears of it
-        with suppress(BrokenPipeError):
-            sender.stdin.write(json.dumps(paths).encode())
-            sender.stdin.close()
-        told, errors = receiver.communicate()
-        said = sender.stderr.read().decode(errors="replace")
-        sender.wait()
-    for place, status, text in ((source, sender.returncode, said), (target, receiver.returncode, errors)):
-        if status != 0:
-            raise StackError(
-                f"{place.host.name}: the copy failed: {text.strip() or f'exit status {status}'}; try again"
-            )
-    wrong = json.loads(told)["wrong"]
-    if wrong:
-        raise StackError(
-            f"{source.host.name}: {len(wrong)} blobs have not the content that their names say, such as {wrong[0]}; "
-            "delete the images that need them, or push them again"
-        )
+    sender = source.sender(paths)
+    assert sender.stdout is not None
+    receiver = target.receiver(sender.stdout)
+    sender.stdout.close()  # where the receiver ends early, the sender hears of it
+    try:
+        target.told(receiver)
+    finally:
+        source.ended(sender)
 
 
 def _registry(tier: Tier, name: str) -> HostedRegistry:
@@ -200,17 +133,9 @@ def _registry(tier: Tier, name: str) -> HostedRegistry:
     return hosted[name]
 
 
-def _place(stack: Stack, tier: Tier, registry: HostedRegistry, host: str) -> Place:
-    return Place(stack, tier.host(host), write_known_hosts(stack.name), f"http-registry-{registry.name}")
-
-
 def _next(tier: Tier, registry: HostedRegistry, to: str) -> str:
     proxy = " (and proxy.host)" if tier.behind_proxy(registry) else ""
     return (
         f"Now say host: {to}{proxy} in the stack's file, 'make up STACK=… HOST={to}', let the name that clients use "
         "lead there, then 'make up STACK=…'."
     )
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

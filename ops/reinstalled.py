@@ -30,8 +30,8 @@ def reinstalled(stack: Stack, name: str) -> list[str]:
         raise StackError(f"{name}: is no new host, since hostctl's records are there ({RECORDS}); 'make up' will do")
     forgotten = [f"forgotten: {each}" for each in forget(stack, name)]
     lost = [
-        f"lost: the images of {each.name}, which were in a volume there; push them again, or copy them back into the "
-        f"volume http-registry-{each.name} before 'make up'"
+        f"lost: the images of {each.name}, which were in a volume there; push them again, or 'make restore "
+        f"STACK={stack.name} FROM=…' a backup of them"
         for each in tier.registries
         if isinstance(each, HostedRegistry) and each.host == name and not each.storage.s3
     ]

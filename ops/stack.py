@@ -80,9 +80,10 @@ class Stack:
         loaded: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", quiet=True))
         return loaded
 
-    def state(self) -> dict[str, Any]:
-        """The whole state, secrets encrypted."""
-        loaded: dict[str, Any] = json.loads(self.pulumi("stack", "export", quiet=True))
+    def state(self, *, secrets: bool = False) -> dict[str, Any]:
+        """The whole state; `secrets`: whether they are in clear."""
+        shown = ["--show-secrets"] if secrets else []
+        loaded: dict[str, Any] = json.loads(self.pulumi("stack", "export", *shown, quiet=True))
         return loaded
 
     def import_state(self, state: dict[str, Any]) -> None:

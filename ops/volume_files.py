@@ -17,7 +17,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = "docker/registry/v2"
 BLOB = re.compile(r"blobs/([a-z0-9]+)/[0-9a-f]{2}/([0-9a-f]+)/data")
@@ -38,9 +38,12 @@ def folder(volume: str) -> Path:
 
 
 def listing(root: Path) -> dict[str, str]:
-    """What each file is by its path: a blob's size, which with its name says all, or a link's text."""
+    """What each file is by its path: a blob's size, which with its name says all, or a link's text.
+
+    Links first: the registry makes a link after the blob that it leads to, so that is listed too.
+    """
     found: dict[str, str] = {}
-    for path, entry in _files(root, ""):
+    for path, entry in (each for top in ("repositories", "blobs") for each in _files(root, top)):
         try:
             size = entry.stat(follow_symlinks=False).st_size
             small = size <= LINK and not BLOB.fullmatch(path)
@@ -56,7 +59,7 @@ def _files(root: Path, below: str) -> Iterator[tuple[str, Any]]:
     except FileNotFoundError:
         return
     for each in entries:
-        path = f"{below}/{each.name}" if below else each.name
+        path = f"{below}/{each.name}"
         if each.is_dir(follow_symlinks=False):
             if each.name != "_uploads":
                 yield from _files(root, path)
@@ -64,9 +67,9 @@ def _files(root: Path, below: str) -> Iterator[tuple[str, Any]]:
             yield path, each
 
 
-def send(root: Path, paths: list[str]) -> None:
+def send(root: Path, paths: list[str], out: IO[bytes]) -> None:
     """Write a tar stream of these files; what is gone meanwhile is left out."""
-    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         for path in paths:
             try:
                 with open(root / path, "rb") as file:
@@ -75,14 +78,17 @@ def send(root: Path, paths: list[str]) -> None:
                 continue
 
 
-def receive(root: Path) -> dict[str, Any]:
-    """Read a tar stream; each blob is in its place only when its content has its digest."""
+def receive(root: Path, source: IO[bytes], *, owners: bool = True) -> dict[str, Any]:
+    """Read a tar stream; each blob is in its place only when its content has its digest.
+
+    `owners`: whether owner, mode and time come along.
+    """
     told: dict[str, Any] = {"files": 0, "bytes": 0, "wrong": []}
-    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
+    with tarfile.open(fileobj=source, mode="r|") as archive:
         for member in archive:
-            if not member.isfile() or ".." in member.name.split("/") or member.name.startswith("/"):
+            if not safe(member):
                 raise SystemExit(f"{member.name}: is no file below the registry's folder")
-            if _place(archive, member, root):
+            if _place(archive, member, root, owners):
                 told["files"] += 1
                 told["bytes"] += member.size
             else:
@@ -91,7 +97,12 @@ def receive(root: Path) -> dict[str, Any]:
     return told
 
 
-def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> bool:
+def safe(member: tarfile.TarInfo) -> bool:
+    """Whether it is a file that stays below the folder that it comes to."""
+    return member.isfile() and ".." not in member.name.split("/") and not member.name.startswith("/")
+
+
+def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path, owners: bool) -> bool:
     target, blob = root / member.name, BLOB.fullmatch(member.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.new")
@@ -104,9 +115,10 @@ def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> boo
     if blob and seen.hexdigest() != blob[2]:
         beside.unlink()
         return False
-    beside.chmod(member.mode)
-    os.chown(beside, member.uid, member.gid)
-    os.utime(beside, (member.mtime, member.mtime))
+    if owners:
+        beside.chmod(member.mode)
+        os.chown(beside, member.uid, member.gid)
+        os.utime(beside, (member.mtime, member.mtime))
     os.replace(beside, target)
     return True
 
@@ -127,9 +139,9 @@ def main(action: str, volume: str) -> None:
     if action == "list":
         print(json.dumps(listing(root)))
     elif action == "send":
-        send(root, json.load(sys.stdin))
+        send(root, json.load(sys.stdin), sys.stdout.buffer)
     elif action == "receive":
-        print(json.dumps(receive(root)))
+        print(json.dumps(receive(root, sys.stdin.buffer)))
     else:
         remove(root, json.load(sys.stdin))
 

@@ -42,7 +42,8 @@ class Outputs(TypedDict):
     endpoints: dict[str, str]
     """The same for each hosted registry, by its name in the settings."""
     mirrors: dict[str, str]
-    """URL of the cache for each upstream registry, by that registry's name in image references (docker.io)."""
+    """URL of the mirror for each registry that has one here, by that registry's name in image references (docker.io): a
+    cache of it, or a hosted registry that stands in its place."""
     pull_prefix: str | None
     """What a reference to an image of ours begins with, without a slash at its end: the endpoint's host, and its port
     where that is not the scheme's own. Null where `endpoint` is."""

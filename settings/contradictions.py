@@ -9,8 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from settings.metrics_rules import metrics_contradictions
+from settings.offline_sync_rules import offline_contradictions, offline_passwords
+from settings.peer_rules import peer_contradictions
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
+from settings.standby_rules import shared_ports, standby_contradictions
 from settings.status_page_rules import status_page_contradictions
 from settings.tier import Host, server
 from settings.tls_rules import tls_contradictions, tls_secrets, with_tls
@@ -32,6 +35,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
     endpoints = list(_items(proxy, "endpoints", "proxy."))
     users = list(_items(proxy, "users", "proxy."))
     proxy_item: list[Item] = [("proxy", proxy)] if proxy else []
+    standby, at_standby = shared_ports(data, containers)
     return [
         *_twice(hosts, "name", "host names must differ"),
         *_renamed(hosts),
@@ -40,7 +44,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_twice(users, "name", "user names must differ"),
         *_twice(runtimes, "host", "a host's runtimes belong in one entry"),
         *_twice(_of_kind(endpoints, registries, "cache"), "registry", "a cache has one endpoint"),
-        *_twice(registries, "serves", "a registry name is served by one cache"),
+        *_twice(registries, "serves", "a registry name is served by one registry of the tier"),
         *_unknown(registries, "host", _names(hosts), "hosts"),
         *_unknown(runtimes, "host", _names(hosts), "hosts"),
         *_unknown(proxy_item, "host", _names(hosts), "hosts"),
@@ -50,6 +54,9 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *_anonymous(data, endpoints, registries),
         *_port_clashes(containers, endpoints, proxy.get("host")),
         *_sshd_clashes(hosts, containers, endpoints, proxy.get("host")),
+        *standby_contradictions(data),
+        *(_port_clashes(at_standby, endpoints, standby) if standby else ()),
+        *(_sshd_clashes(hosts, at_standby, endpoints, standby) if standby else ()),
         *registry_contradictions(data, {item.get("registry") for _, item in endpoints}),
         *_no_runtime(data),
         *_no_login(data, endpoints, registries, {path for path, _, _ in with_tls(proxy)}),
@@ -60,6 +67,8 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
             _taken(hosts, containers, endpoints, proxy.get("host")),
         ),
         *status_page_contradictions(data),
+        *offline_contradictions(data, _names(hosts), registries),
+        *peer_contradictions(data),
     ]
 
 
@@ -69,7 +78,7 @@ def needed_secrets(data: Mapping[str, Any]) -> list[str]:
     users = _items(proxy, "users") if isinstance(proxy, Mapping) else []
     upstreams = [item for _, item in _items(data, "registries") if item.get("upstream_user")]
     logins = [login.get("password", login.get("user")) for _, login in _logins(data)]
-    passwords = [*(user.get("name") for _, user in users), *logins]
+    passwords = [*(user.get("name") for _, user in users), *logins, *offline_passwords(data)]
     return [
         *(f"password-{name}" for name in dict.fromkeys(passwords) if USER_NAME.fullmatch(str(name))),
         *(f"upstream-password-{each['name']}" for each in upstreams if isinstance(each.get("name"), str)),
@@ -251,19 +260,39 @@ def _no_login(
     data: Mapping[str, Any], endpoints: list[Item], registries: list[Item], with_tls: set[str]
 ) -> Iterator[str]:
     """A runtime without the login that its mirror asks for would go to the real registry, or nowhere."""
-    caches = {item.get("name") for _, item in registries if item.get("kind") == "cache"}
     asking = [
-        server(str(each.get("server_name")), each.get("port"), "https" if path in with_tls else "http")
-        for path, each in endpoints
-        if each.get("login") is True and each.get("registry") in caches
+        (server(str(each.get("server_name")), each.get("port"), "https" if path in with_tls else "http"), why)
+        for path, each, why in _asking_mirrors(data, endpoints, registries)
     ]
     logins = list(_logins(data))
     for path, item in _runtimes(data):
         for runtime in ("docker", "containerd"):
             known = [login.get("registry") for at, login in logins if at.startswith(f"{path}.{runtime}.")]
-            for each in asking if runtime in item else []:
+            for each, why in asking if runtime in item else []:
                 if each not in known:
                     yield (
-                        f"{path}.{runtime}.logins: its mirror {each} asks for a login (proxy.endpoints.*.login); add "
+                        f"{path}.{runtime}.logins: its mirror {each} asks for a login ({why}); add "
                         f"{{registry: {each!r}, user: ...}}"
                     )
+
+
+def _asking_mirrors(
+    data: Mapping[str, Any], endpoints: list[Item], registries: list[Item]
+) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """The endpoints where runtimes ask for another registry's images and have to log in, each with the setting."""
+    by_name = {item.get("name"): (path, item) for path, item in registries}
+    tokens = _with_token(data)
+    first: dict[Any, Item] = {}
+    for path, each in endpoints:
+        _, registry = by_name.get(each.get("registry"), ("", {}))
+        if registry.get("kind") == "cache" and each.get("login") is True:
+            yield path, each, "proxy.endpoints.*.login"
+        # Where there is an endpoint that lets everybody pull, they ask there (Tier.mirror).
+        if registry.get("kind") == "hosted" and registry.get("serves") and registry.get("name") not in tokens:
+            kept = first.setdefault(registry.get("name"), (path, each))
+            if each.get("anonymous_pull") is True and kept[1].get("anonymous_pull") is not True:
+                first[registry.get("name")] = (path, each)
+    for path, each in first.values():
+        if each.get("anonymous_pull") is not True:
+            at, _ = by_name[each.get("registry")]
+            yield path, each, f"{at}.serves, and no endpoint of it has anonymous_pull"

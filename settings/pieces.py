@@ -14,6 +14,7 @@ from settings.firewall import Firewall
 from settings.metrics import Metrics
 from settings.proxy import Endpoint
 from settings.registries import HostedRegistry, Image, Registry
+from settings.runtimes import Runtime
 from settings.tier import Host
 
 
@@ -51,6 +52,11 @@ class Pieces:
     def registries(self) -> list[tuple[str, Registry]]:
         """The registries."""
         return _list(Registry, self.data, "registries")
+
+    @cached_property
+    def runtimes(self) -> list[tuple[str, Runtime]]:
+        """The runtimes of the hosts."""
+        return _list(Runtime, self.data, "runtimes")
 
     @cached_property
     def endpoints(self) -> list[tuple[str, Endpoint]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
+from settings.standby import Standby
 from settings.tls import Tls
 from settings.values import Address, Duration, Name, Port, Settings, Size, Span, UserName
 
@@ -86,6 +87,27 @@ class Proxy(Settings):
     """Work factor of the password hashes: each step doubles it."""
     cache: Cache = Cache()
     limits: Limits = Limits()
+    standby: Standby | None = None
+    """A second proxy, for when this one's host or nginx fails; none if absent."""
+
+    _stands_in_for: str = PrivateAttr("")
+
+    @property
+    def stands_in_for(self) -> str:
+        """At the standby, the first proxy's host: see settings/standby.py. Empty at the first one."""
+        return self._stands_in_for
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The proxy's host, and behind it the standby's where there is one."""
+        return (self.stands_in_for or self.host, self.standby.host) if self.standby else (self.host,)
+
+    def seen_from_standby(self) -> Proxy:
+        """The same on the standby's host."""
+        assert self.standby
+        seen = self.model_copy(update={"host": self.standby.host})
+        seen._stands_in_for = self.host
+        return seen
 
     @property
     def ports(self) -> set[int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from settings.values import (
     BaseUrl,
@@ -27,6 +27,13 @@ Prefix = Annotated[
     matching(r"([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?", "a path without a slash at its ends"),
 ]
 Printable = Annotated[str, matching(r"[!#-\[\]-~]{1,200}", "printable characters without blanks, quotes, backslashes")]
+StackName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+/[A-Za-z0-9._-]+)?",
+        "a stack's name, such as core, or with organization and project before it: organization/http-registry/core",
+    ),
+]
 Calendar = Annotated[
     str,
     matching(
@@ -133,9 +140,16 @@ class HostedRegistry(Settings):
     host: Name
     port: Port = 5000
     """Port on the host; on 127.0.0.1 where the proxy stands before it, else on every address."""
+    serves: RegistryName | None = None
+    """The registry in whose place it stands, such as docker.io, as image references name it: an offline site has that
+    one's images here, and its runtimes ask here for them. Where it asks for a login, each runtime needs one, as at a
+    cache's endpoint with `login`."""
     replica_ports: tuple[Port, ...] = ()
     """A further container of the same registry for each port. They need `storage.s3`, and the secret
     `http-secret-<name>`, since an upload may go on at another one than where it began."""
+    http_secret: bool = False
+    """Whether its uploads may go on at containers of another host, as behind a standby proxy: then they need the secret
+    `http-secret-<name>` even without replicas."""
     storage: Storage = Storage()
     keep_data: bool = True
     """Whether the volume with the images outlives `pulumi destroy`; a bucket always does."""
@@ -144,11 +158,18 @@ class HostedRegistry(Settings):
     tls: BackendTls | None = None
     garbage_collection: GarbageCollection | None = None
     """Off if absent. It needs the proxy before the registry."""
+    sparse_indexes: bool = False
+    """Whether an image for several platforms may lack some of them, as bundles of some platforms do."""
 
     @property
     def ports(self) -> tuple[int, ...]:
         """The ports of its containers on the host."""
         return (self.port, *self.replica_ports)
+
+    @property
+    def shares_uploads(self) -> bool:
+        """Whether an upload may go on at another container than where it began."""
+        return bool(self.replica_ports) or self.http_secret
 
     @property
     def scheme(self) -> str:
@@ -165,7 +186,7 @@ class HostedRegistry(Settings):
         """The names of the secrets that go with it."""
         return (
             *((f"s3-access-key-{self.name}", f"s3-secret-key-{self.name}") if self.storage.s3 else ()),
-            *((f"http-secret-{self.name}",) if self.replica_ports else ()),
+            *((f"http-secret-{self.name}",) if self.shares_uploads else ()),
             *((f"backend-tls-key-{self.name}",) if self.tls else ()),
         )
 
@@ -183,16 +204,28 @@ class CacheRegistry(Settings):
     """Port of the container on the host."""
     serves: RegistryName
     """The registry's name in image references, such as docker.io."""
-    upstream: BaseUrl
-    """Where the blobs come from, such as https://registry-1.docker.io."""
+    upstream: BaseUrl = ""
+    """Where the blobs come from, such as https://registry-1.docker.io. Empty only until the outputs of `upstream_stack`
+    are known."""
+    upstream_stack: StackName | None = None
+    """In place of `upstream`, the stack whose mirror of `serves`, or whose registry of that name, is the upstream, such
+    as core or organization/http-registry/core. Its outputs say where, as whom, and who has signed
+    (settings/upstream_stack.py)."""
     upstream_user: str | None = None
-    """Login at the upstream; its password is the secret `upstream-password-<name>`."""
+    """Login at the upstream; its password is the secret `upstream-password-<name>`. Of an `upstream_stack` its own
+    user that may only pull, if absent."""
     authority: str | None = None
     """A PEM file below the project folder: who signs the upstream's certificate, besides the authorities in the
-    image."""
+    image. Of an `upstream_stack` what it says itself, if absent."""
     keep: Duration = "168h"
     """How long the container keeps a blob before it is fetched anew; distribution's own default. Of the proxy's cache
     `proxy.cache` says it."""
+
+    @model_validator(mode="after")
+    def _one_upstream(self) -> Self:
+        if bool(self.upstream) == bool(self.upstream_stack):
+            raise ValueError("must have upstream or upstream_stack, and not both; add or remove one")
+        return self
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ def registry_secrets(data: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(name, str):
             if _s3(item) is not None:
                 yield from (f"s3-access-key-{name}", f"s3-secret-key-{name}")
-            if item.get("replica_ports"):
+            if item.get("replica_ports") or item.get("http_secret") is True:
                 yield f"http-secret-{name}"
             if item.get("tls"):
                 yield f"backend-tls-key-{name}"

@@ -23,8 +23,10 @@ PARTS = {
     "RegistryBase": ["registries"],
     "RuntimeMirrorConfig": ["runtimes"],
     "NginxAuthProxy": ["nginx"],
+    "FloatingAddress": ["floating-address"],
     "FirewallPolicy": ["firewall"],
     "GarbageCollection": ["garbage-collection"],
+    "OfflineSync": ["offline-sync"],
     "PullMetrics": ["pull-metrics"],
     "Prometheus": ["prometheus"],
 }

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from settings.peer import Peer
 from settings.values import (
     USER_NAME,
     BaseUrl,
@@ -150,6 +151,8 @@ class Runtime(Settings):
     cli: Annotated[tuple[CommandLine, ...], AfterValidator(distinct("user"))] = ()
     containerd: Containerd | None = None
     buildkit: BuildKit | None = None
+    peer: Peer | None = None
+    """Who is asked before the mirrors, for what other hosts have already."""
     prove: bool = True
     """Whether Docker and containerd pull an image that nobody but the proxy has, after each change of their
     configuration; where they get it from elsewhere or not at all, the change is taken back."""

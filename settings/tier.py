@@ -10,12 +10,13 @@ from pydantic import AfterValidator, Field
 
 from settings.firewall import Firewall, Rule
 from settings.metrics import Metrics
+from settings.offline_sync import OfflineSync
 from settings.proxy import Endpoint, Proxy
 from settings.registries import CacheRegistry, HostedRegistry, Image, Registry
 from settings.runtimes import Authority, Runtime
-from settings.values import Address, HostKey, Name, Port, Settings, distinct
+from settings.values import Address, HostKey, Name, Port, Settings, distinct, is_ip_address
 
-TierName = Literal["lab", "dev", "staging", "prod"]
+TierName = Literal["lab", "dev", "staging", "prod", "core", "edge", "offline"]
 
 
 class Ssh(Settings):
@@ -61,6 +62,8 @@ class Tier(Settings):
     firewall: Firewall
     metrics: Metrics | None = None
     """Figures of pulls and storage, alerts, a status page; off if absent. It needs the proxy."""
+    offline_sync: OfflineSync | None = None
+    """Bundles of images: made here, or loaded here; off if absent."""
     observe: bool = False
     """Whether `make preview` and `make up` first ask the hosts for what somebody has changed there, as `make drift`
     does."""
@@ -91,13 +94,20 @@ class Tier(Settings):
     def urls(self, registry: Registry) -> list[str]:
         """All the places where they reach it."""
         endpoints = [each for each in (self.proxy.endpoints if self.proxy else ()) if each.registry == registry.name]
-        return [base_url("https" if each.tls else "http", each.server_name, each.port) for each in endpoints] or [
+        return [endpoint_url(each) for each in endpoints] or [
             base_url(registry.scheme, self.host(registry.host).address, registry.port)
         ]
 
     def mirrors(self) -> dict[str, str]:
-        """The caches' URLs by the name of the registry that they serve."""
-        return {each.serves: self.url(each) for each in self.registries if isinstance(each, CacheRegistry)}
+        """The URLs of the caches, and of hosted registries that stand in another's place, by the name of the registry
+        that they serve."""
+        return {each.serves: self.mirror(each) for each in self.registries if each.serves}
+
+    def mirror(self, registry: Registry) -> str:
+        """Where a runtime asks for what the registry serves: where nobody has to log in, if there is such a place."""
+        endpoints = self.proxy.endpoints if self.proxy else ()
+        found = [each for each in endpoints if each.registry == registry.name and each.anonymous_pull]
+        return endpoint_url(found[0]) if found else self.url(registry)
 
     def hosted(self) -> list[str]:
         """The hosted registries' URLs."""
@@ -112,7 +122,7 @@ class Tier(Settings):
         """The ports of a host that this tier opens to others."""
         reached = [each for each in self.registries if each.host == host and not self.behind_proxy(each)]
         ports = {port for each in reached for port in each.ports}
-        if self.proxy and self.proxy.host == host:
+        if self.proxy and host in self.proxy.hosts:
             ports |= self.proxy.ports
         if ports:
             ports |= set(self.firewall.extra_ports)
@@ -122,6 +132,8 @@ class Tier(Settings):
         """Who reaches which ports of a host; empty where the tier opens none there."""
         ports = self.open_ports(host)
         rules = [Rule(ports=tuple(ports), allow=self.firewall.allow), *self.firewall.rules] if ports else []
+        if self.proxy and host in self.proxy.hosts and self.other_proxies(host):
+            rules.append(Rule(ports=tuple(sorted(self.proxy.ports)), allow=self.other_proxies(host)))
         scraped, scrapers = self.metrics_ports(host), self.scrapers(host)
         return [*rules, Rule(ports=tuple(scraped), allow=tuple(scrapers))] if scraped and scrapers else rules
 
@@ -155,6 +167,11 @@ class Tier(Settings):
         remote = [self.host(ours.host).address] if ours and ours.host != host else []
         return list(dict.fromkeys([*(str(ipaddress.ip_network(each)) for each in remote), *self.metrics.scrapers]))
 
+    def other_proxies(self, host: str) -> tuple[str, ...]:
+        """The other proxy's address as a network, as seen from one: the two ask each other whether pushes are held."""
+        others = [self.host(each).address for each in (self.proxy.hosts if self.proxy else ()) if each != host]
+        return tuple(str(ipaddress.ip_network(each)) for each in others if is_ip_address(each))
+
     def firewall_networks(self, ports: Set[int]) -> list[str]:
         """Who reaches one or more of these ports, which the tier opens itself."""
         more = (network for rule in self.firewall.rules if ports & {*rule.ports} for network in rule.allow)
@@ -179,6 +196,11 @@ def server(host: str, port: object, scheme: str = "http") -> str:
 def base_url(scheme: str, host: str, port: int) -> str:
     """A URL of scheme, host and port; an IPv6 address gets its brackets, the scheme's own port is left out."""
     return f"{scheme}://{server(host, port, scheme)}"
+
+
+def endpoint_url(endpoint: Endpoint) -> str:
+    """Where clients reach an endpoint of the proxy."""
+    return base_url("https" if endpoint.tls else "http", endpoint.server_name, endpoint.port)
 
 
 def bracketed(host: str) -> str:

@@ -10,17 +10,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from settings import known_hosts
 from settings.pieces import Pieces
 from settings.predicates import METRICS_PORTS, holds_secret, is_pinned, is_public, is_world
 from settings.secret_names import SECRET
-from settings.tier import Tier
+from settings.tier import Tier, TierName
 
 Error = tuple[str, str]
 """A key path, and the rest of the line: the value if it may be shown, the rule, the remedy."""
-EVERY = frozenset({"lab", "dev", "staging", "prod"})
+EVERY = frozenset(get_args(TierName))
+LIKE_PROD = frozenset({"prod", "core"})
 SECRET_FIELD = re.compile(r"(?i)(password|passwd|passphrase|secret([_-]?key)?|private[_-]?key|token)$")
 """Keys of other namespaces, such as a provider's, whose text is a secret."""
 
@@ -126,7 +127,7 @@ def _host_keys(given: Given) -> Iterator[Error]:
         yield from known_hosts.unknown(given.pieces.hosts, file, given.known_hosts)
 
 
-def _asks(given: Given) -> Iterator[Error]:
+def _pushers(given: Given) -> Iterator[Error]:
     for path, registry in given.pieces.reached:
         if registry.name in given.pieces.hosted and not getattr(registry, "token", None):
             yield (
@@ -134,6 +135,10 @@ def _asks(given: Given) -> Iterator[Error]:
                 f": in the tier {given.tier} who pushes says who he is; put the proxy before it (proxy.endpoints), or "
                 "give it token auth",
             )
+
+
+def _asks(given: Given) -> Iterator[Error]:
+    yield from _pushers(given)
     for path, endpoint in given.pieces.endpoints:
         if endpoint.anonymous_pull and endpoint.registry in given.pieces.hosted:
             yield f"{path}.anonymous_pull", f" = True: in the tier {given.tier} who pulls says who he is; remove it"
@@ -195,8 +200,9 @@ RULES = (
     ),
     TierRule("no-clear-secret", "No password and no private key stands in clear in a stack's file.", EVERY, _clear),
     TierRule("host-keys", "Every host's SSH key is known before anything is sent to it.", EVERY, _host_keys),
-    TierRule("who-asks", "A hosted registry asks who pulls and who pushes.", frozenset({"staging", "prod"}), _asks),
-    TierRule("tls", "Every endpoint and every registry that clients reach speaks TLS.", frozenset({"prod"}), _tls),
-    TierRule("allowlist", "The firewall lets in chosen networks, not the world.", frozenset({"prod"}), _world),
+    TierRule("who-asks", "A hosted registry asks who pulls and who pushes.", LIKE_PROD | {"staging", "edge"}, _asks),
+    TierRule("who-pushes", "A hosted registry asks who pushes.", frozenset({"offline"}), _pushers),
+    TierRule("tls", "Every endpoint and every registry that clients reach speaks TLS.", LIKE_PROD, _tls),
+    TierRule("allowlist", "The firewall lets in chosen networks, not the world.", LIKE_PROD, _world),
 )
 """Every rule, in the order in which their errors are told."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from doctor.finding import OK, SKIPPED, Seen
 from doctor.pull import Endpoint, Pull
 from doctor.steps import containerd_runtime, docker_runtime, proxy_environment
-from doctor.steps.asked import BUILT_IN, STEP, End, ended, is_wanted, real
+from doctor.steps.asked import BUILT_IN, STEP, End, ended, is_wanted, netloc, real
 from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.masking import masked
@@ -42,6 +42,7 @@ def endpoints(host: Host, pull: Pull) -> Tuple[Seen, List[Endpoint]]:
 
 def judge(pull: Pull, asked: List[Endpoint]) -> None:
     """Raises End for a place that is asked though the settings don't want it, or over the wrong scheme. Pure."""
+    asked = [each for each in asked if netloc(each.url) != netloc(pull.wanted.peer)]
     first = next((place for place, each in enumerate(asked) if each.wanted), len(asked))
     strangers = asked[:first]
     if pull.mirrored and not pull.wanted.fallback:

@@ -17,7 +17,7 @@ from doctor.finding import CONTROLLER
 from doctor.package import COMMAND, stdin
 from doctor.pull import Image
 from doctor.steps import reference
-from ops.configuration import tier_of, write_known_hosts
+from ops.configuration import resolved_tier, write_known_hosts
 from ops.diagnosis import SSH_FAILED, remedy
 from ops.doctor import report
 from ops.doctor.findings import leave
@@ -61,7 +61,7 @@ def diagnose(stack: Stack, *, image: str = "", host: str = "", as_json: bool = F
 
 def examine(stack: Stack, *, image: str = "", host: str = "") -> dict[str, Any]:
     """Ask, and give the whole result; that of all hosts and registries is left for the status page. Raises Usage."""
-    tier = tier_of(stack.name)
+    tier = resolved_tier(stack)
     if host and host not in {each.name for each in tier.hosts}:
         raise Usage(f"HOST={host}: the settings of {stack.name} have no such host")
     wanted, wrong = _read_image(image)

@@ -10,6 +10,7 @@ from doctor.pull import Image, Pull, Server, Wanted
 from doctor.steps.asked import real
 from documents.canary import canaries
 from hostctl.canary import REPOSITORY, TAG
+from settings.peer import stands_before
 from settings.runtimes import Containerd, Docker, Login, Runtime
 from settings.tier import Tier
 
@@ -52,9 +53,12 @@ def _wanted(tier: Tier, runtime: Runtime, name: str, registry: str) -> Wanted:
     if isinstance(settings, Containerd):
         others = {each.serves: each.endpoints for each in settings.mirrors}
         urls = [*urls, *others.get(registry, () if urls else others.get("*", ()))]
+    mirrors = [urlsplit(url).netloc for url in urls if url not in hosted]
+    peer = stands_before(runtime.peer, registry, mirrors, [each.registry for each in settings.logins])
+    asks = peer is not None and (name == "containerd" or (peer.kind == "dragonfly" and not hosted))
     urls = urls or [real(registry)]
     user = _user(runtime, settings, registry, urls)
-    return Wanted(tuple(urls), user, settings.fallback, tuple(_servers(tier, urls)))
+    return Wanted(tuple(urls), user, settings.fallback, tuple(_servers(tier, urls)), peer.url if peer and asks else "")
 
 
 def _servers(tier: Tier, urls: list[str]) -> Iterator[Server]:

@@ -28,7 +28,7 @@ def served(tier: Tier, host: str, image: Image | None = None, only: str = "") ->
     return {
         "endpoints": list(_endpoints(tier, host)),
         "containers": [found for each in there for found in _containers(tier, each)],
-        "caches": [_cache(tier, each, image) for each in there if isinstance(each, CacheRegistry)],
+        "caches": [_cache(tier, each, image) for each in there if isinstance(each, CacheRegistry) and each.upstream],
         "stores": [
             {"registry": each.name, "url": each.storage.s3.server}
             for each in there

@@ -16,18 +16,11 @@ import yaml
 from registry_outputs.contract import SECRET, VERSION, Outputs
 from tests.certificates import authority, server
 from tests.checkout import REAL, Checkout, checkout
+from tests.outputs_alone import PROGRAM, only_outputs
 
 pytestmark = pytest.mark.engine
 
 PASSWORD = "geheimes-Wort"
-EXPORTS = """
-from pathlib import Path
-
-from components.configuration import load
-from components.outputs import Documents, export
-
-export(load(Path.cwd()), Documents())
-"""
 READS = f"""
 import sys
 
@@ -115,8 +108,7 @@ def pair(tmp_path: Path) -> Pair:
     own.mkdir()
     ours.mkdir()
     registry = checkout(own)
-    (own / "__main__.py").unlink()
-    (own / "__main__.py").write_text(EXPORTS)
+    only_outputs(registry)
     signer = authority()
     leaf = server("registry.test", signer)
     (own / "stacks" / "own.pem").write_text(signer.pem)
@@ -162,7 +154,7 @@ def test_what_is_null_is_read_as_none(pair: Pair) -> None:
 def test_an_output_that_has_changed_stops_the_application(pair: Pair) -> None:
     pair.export({})
     program = pair.registry.folder / "__main__.py"
-    program.write_text(f"{EXPORTS}\nimport pulumi\npulumi.export('mirrors', ['http://10.0.0.1:5001'])\n")
+    program.write_text(f"{PROGRAM}\nimport pulumi\npulumi.export('mirrors', ['http://10.0.0.1:5001'])\n")
     pair.export({})
     said = pair.read(status=1)
     assert "stack organization/http-registry/dev: output mirrors is wrong" in said

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import checkout
+from tests.checkout import Checkout, checkout
+from tests.outputs_alone import only_outputs
 from tests.tier_file import STACKS, renamed, text_of, type_head
 
 pytestmark = pytest.mark.engine
@@ -54,15 +55,49 @@ PLANNED = {
         },
         {"https://10.20.2.10", "https://10.20.2.10:5443"},
     ),
+    "core": Planned(
+        {"hosted": 2},
+        {"registry-firewall", "registry-origin", "registry-nginx-proxy", "registry-garbage-collection"},
+        {"https://10.20.3.10", "https://10.20.3.10:5443"},
+    ),
+    "edge": Planned(
+        {},
+        {
+            *("edge-firewall", "edge-origin", "edge-nginx-proxy"),
+            *("app-docker-mirrors", "app-containerd-mirrors"),
+        },
+        {"https://10.20.3.10", "https://10.20.3.10:5443", "http://10.20.4.10:5080", "http://10.20.4.10:5081"},
+    ),
+    "offline": Planned(
+        {"hub": 1, "ours": 1},
+        {
+            *("registry-firewall", "registry-nginx-proxy"),
+            *("app-docker-mirrors", "app-containerd-mirrors"),
+        },
+        {"http://10.20.5.10", "http://10.20.5.10:5080", "http://10.20.5.10:5081"},
+    ),
 }
 """What the tiers mean that are more than a lab. A file without an entry is previewed all the same."""
 TIERS = sorted(path.stem.removeprefix("Pulumi.") for path in STACKS.glob("Pulumi.*.yaml"))
+
+
+def bring_up_upstreams(mine: Checkout, text: str) -> None:
+    """The stacks that this one's file names as upstreams, their outputs at least."""
+    for stack in set(re.findall(r"upstream_stack: (\w+)", text)):
+        folder = mine.folder / f"its-{stack}"
+        folder.mkdir()
+        theirs = Checkout(checkout(folder).folder, mine.environment)
+        theirs.write(stack, text_of(stack))
+        type_head(theirs, text_of(stack))
+        only_outputs(theirs)
+        theirs.pulumi("up", "--yes", "--skip-preview", "--stack", stack)
 
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_a_tier_s_file_is_planned_as_it_stands(tmp_path: Path, tier: str) -> None:
     mine = checkout(tmp_path)
     mine.write(tier, text_of(tier))
+    bring_up_upstreams(mine, text_of(tier))
     typed = type_head(mine, text_of(tier))
     text = mine.make("preview", STACK=tier)
     assert re.search(rf"^{tier}: \d+ to create$", text, re.MULTILINE)

@@ -88,6 +88,7 @@ async def ssh_host(*, kbdint: bool = False, refuses: bool = False) -> AsyncItera
     host = Host(0, host_key.export_public_key().decode(), user_key.export_private_key().decode())
 
     children: list[asyncio.subprocess.Process] = []
+    talks: list[asyncio.Task[tuple[bytes, bytes]]] = []
 
     async def run(process: asyncssh.SSHServerProcess[bytes]) -> None:
         host.commands.append(process.command or "")
@@ -106,7 +107,8 @@ async def ssh_host(*, kbdint: bool = False, refuses: bool = False) -> AsyncItera
             env={"PATH": os.environ["PATH"], **process.env},
         )
         children.append(child)
-        out, err = await child.communicate(stdin)
+        talks.append(asyncio.create_task(child.communicate(stdin)))
+        out, err = await asyncio.shield(talks[-1])
         if process.is_closing():
             return
         process.stdout.write(out)
@@ -133,7 +135,8 @@ async def ssh_host(*, kbdint: bool = False, refuses: bool = False) -> AsyncItera
         for child in children:
             if child.returncode is None:
                 child.kill()
-                await child.wait()
+        # Their pipes are closed while the loop is there, else the garbage collector warns in some later test.
+        await asyncio.gather(*talks, return_exceptions=True)
         await asyncio.sleep(0)
 
 

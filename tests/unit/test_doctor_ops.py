@@ -152,3 +152,15 @@ def test_a_person_is_told_everything(capsys: pytest.CaptureFixture[str]) -> None
     for each in ("docker1", "it broke", "docker2", "is off", "nginx.service", "inactive", "so also", "docker says so"):
         assert each in shown
     assert "registry# systemctl" in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked"),
+    [("spegel", {"containerd docker.io"}), ("dragonfly", {"containerd docker.io", "docker docker.io"})],
+)
+def test_the_peer_belongs_to_the_pulls_that_ask_it(kind: str, asked: set[str]) -> None:
+    url = "http://127.0.0.1:4001"
+    tier = changed(runtimes=[{"host": "docker1", "docker": {}, "containerd": {}, "peer": {"url": url, "kind": kind}}])
+    found = {f"{each.runtime} {each.image.registry}" for each in pulls(tier, "docker1", None) if each.wanted.peer}
+    assert found == asked
+    assert all(read_pull(pull_document(each)) == each for each in pulls(tier, "docker1", None))

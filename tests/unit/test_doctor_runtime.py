@@ -22,7 +22,7 @@ GIVEN = CASES.pop("given")
 
 
 def pull_of(case: dict[str, Any]) -> Pull:
-    wanted = Wanted(tuple(case["wanted"]), case.get("user", ""), bool(case.get("fallback")))
+    wanted = Wanted(tuple(case["wanted"]), case.get("user", ""), bool(case.get("fallback")), peer=case.get("peer", ""))
     return Pull(case["runtime"], Image(case.get("registry", "docker.io"), case.get("repository", "app")), wanted)
 
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from documents import containerd_mirrors, docker_mirrors, hosts_toml
-from settings.runtimes import Containerd, Docker, Mirror
+from settings.peer import Peer
+from settings.runtimes import Containerd, ContainerdLogin, Docker, Mirror
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -20,10 +21,11 @@ CASES = Path(__file__).parents[1] / "cases"
 @pytest.mark.parametrize("case", sorted(CASES.glob("hosts_toml/*")), ids=lambda path: path.name)
 def test_hosts_toml(case: Path) -> None:
     given = yaml.safe_load((case / "in.yaml").read_text())
+    peer = Peer(**{**given["peer"], "registries": ()}) if "peer" in given else None
     if "hosted" in given:
-        rendered = hosts_toml.hosted(given["hosted"], *given.get("mirrors", []))
+        rendered = hosts_toml.hosted(given["hosted"], *given.get("mirrors", []), peer=peer)
     else:
-        rendered = hosts_toml.mirror(*given["endpoints"], fallback=given["fallback"])
+        rendered = hosts_toml.mirror(*given["endpoints"], fallback=given["fallback"], peer=peer)
     assert rendered == (case / "hosts.toml").read_text()
 
 
@@ -98,3 +100,43 @@ def test_people_are_shown_both_forms_and_where_each_counts() -> None:
     for path in list(shown)[1:]:
         assert shown[path].startswith("# Only on Docker 28 and newer with the containerd image store.\n# Managed by")
     assert docker_mirrors.render(Docker(), {}, []).shown() == {"/etc/docker/daemon.json": "{}\n"}
+
+
+SPEGEL, DRAGONFLY = Peer(url="http://127.0.0.1:30020"), Peer(url="http://127.0.0.1:4001", kind="dragonfly")
+
+
+def test_a_peer_stands_before_what_is_mirrored_and_asks_for_no_login() -> None:
+    more = {"quay.io": ("http://a",), "*": ("http://c",)}
+    login = ContainerdLogin(registry="a", user="puller")
+    settings = Containerd(mirrors=tuple(Mirror(serves=name, endpoints=more[name]) for name in more), logins=(login,))
+    asked = {}
+    for peer in (SPEGEL, SPEGEL.model_copy(update={"registries": ("quay.io", "r:8443")})):
+        wanted = containerd_mirrors.render(
+            settings, {"docker.io": "http://m"}, ["https://r:8443"], passwords={"password-puller": "p"}, peer=peer
+        )
+        asked[peer.registries] = {each.path.split("/")[4] for each in wanted.files if SPEGEL.url in each.text}
+    assert asked == {(): {"docker.io", "_default"}, ("quay.io", "r:8443"): {"quay.io", "r_8443_"}}
+
+
+def test_spegel_gets_no_login_and_dragonfly_that_of_the_mirror_behind_it() -> None:
+    settings = Containerd(logins=(ContainerdLogin(registry="m", user="puller"),))
+    for peer, told in ((SPEGEL, False), (DRAGONFLY, True)):
+        named = peer.model_copy(update={"registries": ("docker.io",)})
+        (file,) = containerd_mirrors.render(
+            settings, {"docker.io": "http://m"}, [], passwords={"password-puller": "p"}, peer=named
+        ).files
+        assert file.mode == 0o600
+        before = file.text.partition(f'[host."{peer.url}"]')[2].partition("[host.")[0]
+        assert ("Authorization" in before) is told
+
+
+def test_docker_asks_dragonfly_alone() -> None:
+    asked = {}
+    for peer in (SPEGEL, DRAGONFLY):
+        wanted = docker_mirrors.render(Docker(), {"docker.io": "http://m", "quay.io": "http://q"}, [], peer=peer)
+        in_files = [each.path.split("/")[4] for each in wanted.files if peer.url in each.text]
+        asked[peer.kind] = (wanted.wish()["registry_mirrors"], in_files)
+    assert asked == {
+        "spegel": (["http://m"], []),
+        "dragonfly": (["http://127.0.0.1:4001", "http://m"], ["docker.io", "quay.io"]),
+    }

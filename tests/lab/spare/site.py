@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -48,23 +49,30 @@ BUCKET = f"/var/lib/versitygw/{S3.bucket}/{PREFIX}"
 """Where the hub's object store has it."""
 
 
-def on_the_spares(text: str) -> str:
+def on_the_spares(
+    text: str, spares: Sequence[str] = PAIR, more: Mapping[str, str] | None = None, prefix: str = PREFIX
+) -> str:
     """Replaced is what is a site's own: where hosts are and how they are logged in to, who reaches them, which bucket,
     which registry is behind the cache, and where the registry's image comes from.
+
+    `spares`: the hosts that stand for the file's, in its order. `more`: other addresses in it, each with the spare host
+    that stands for it; it is let in, too. `prefix`: the folder in the bucket.
     """
     config: dict[str, Any] = yaml.safe_load(text)["config"]
     settings = {key.partition(":")[2]: value for key, value in config.items()}
-    addresses = {}
-    for each, spare in zip(settings["hosts"], PAIR, strict=False):
+    addresses = {address: host(spare).address for address, spare in (more or {}).items()}
+    for each, spare in zip(settings["hosts"], spares, strict=False):
         addresses[each["address"]] = host(spare).address
         each["ssh"] = {"host": host(spare).ssh_address, "port": SSH_PORT}
     settings |= {"known_hosts": SITE["known_hosts"], "image": SITE["image"]}
-    settings["firewall"]["allow"] = [f"{host(spare).address}/32" for spare in PAIR]
+    settings["firewall"]["allow"] = [
+        f"{host(spare).address}/32" for spare in dict.fromkeys([*spares, *(more or {}).values()])
+    ]
     for each in settings["registries"]:
-        if each["kind"] == "cache":
+        if "upstream" in each:
             each["upstream"] = HUB_URL
         if s3 := each.get("storage", {}).get("s3"):
-            s3 |= {"endpoint": S3.endpoint, "region": S3.region, "bucket": S3.bucket, "prefix": PREFIX}
+            s3 |= {"endpoint": S3.endpoint, "region": S3.region, "bucket": S3.bucket, "prefix": prefix}
     whole = json.dumps({"config": {f"http-registry:{key}": value for key, value in settings.items()}})
     for address, spare_address in addresses.items():
         whole = whole.replace(address, spare_address)

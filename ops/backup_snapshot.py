@@ -1,0 +1,107 @@
+"""What of a registry's data a backup holds: its links at one moment, and the blobs that these lead to. Pure.
+
+A listing has links first (volume_files), so it is whole though pushes go on: what comes later has no link in it. A link
+whose blob is not listed was removed meanwhile, or leads nowhere in the registry itself; nobody can pull by it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from garbage_collection.contents import DIGEST, blob_path
+from ops.volume_files import BLOB
+
+REVISIONS = "/_manifests/revisions/"
+TAG = "/current/link"
+"""How the path of a tag's link ends: the one kind of link that can come to say something else."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`links`: what each says, a digest, by its path. `blobs`: the size of each blob, by its path."""
+
+    links: Mapping[str, str]
+    blobs: Mapping[str, int]
+
+    @staticmethod
+    def of(listing: Mapping[str, str]) -> Snapshot:
+        """What of a listing can be pulled."""
+        sizes = {path: int(size) for path, size in listing.items() if BLOB.fullmatch(path)}
+        links = {
+            path: text.strip()
+            for path, text in listing.items()
+            if path.endswith("/link") and DIGEST.fullmatch(text.strip()) and blob_path(text.strip()) in sizes
+        }
+        return Snapshot(links, {blob_path(each): sizes[blob_path(each)] for each in set(links.values())})
+
+    @staticmethod
+    def read(text: str) -> Snapshot:
+        """From the text that `text` gives. Raises ValueError."""
+        data = json.loads(text)
+        try:
+            links = {str(path): str(digest) for path, digest in data["links"].items()}
+            blobs = {str(path): int(size) for path, size in data["blobs"].items()}
+        except (AttributeError, KeyError, TypeError) as wrong:
+            raise ValueError(f"is no list of links and blobs ({wrong})") from wrong
+        # They become paths of files.
+        odd = [path for path in links if ".." in path.split("/") or not path.startswith("repositories/")]
+        odd += [path for path in blobs if not BLOB.fullmatch(path)]
+        if odd:
+            raise ValueError(f"names {odd[0]}, which is no file of a registry")
+        return Snapshot(links, blobs)
+
+    def text(self) -> str:
+        """For a file."""
+        return json.dumps(asdict(self), indent=0, sort_keys=True) + "\n"
+
+    @property
+    def images(self) -> list[str]:
+        """Every manifest, as repository@digest."""
+        return sorted({_image(path, digest) for path, digest in self.links.items() if REVISIONS in path})
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blobs."""
+        return sum(self.blobs.values())
+
+    def lacking(self, read: Callable[[str], bytes]) -> list[str]:
+        """The images that lack a part. `read` gives a blob by its path, or raises FileNotFoundError."""
+        lacks = {digest: self._lacks(digest, read) for path, digest in self.links.items() if REVISIONS in path}
+        return sorted({_image(path, each) for path, each in self.links.items() if REVISIONS in path and lacks[each]})
+
+    def _lacks(self, manifest: str, read: Callable[[str], bytes]) -> bool:
+        try:
+            return any(blob_path(each) not in self.blobs for each in _parts(json.loads(read(blob_path(manifest)))))
+        except (ValueError, FileNotFoundError):
+            return True
+
+    def missing_in(self, listing: Mapping[str, str]) -> tuple[list[str], list[str], list[str]]:
+        """What a registry lacks of this: paths of blobs, of links, and of tags that mean another image there."""
+        blobs = [path for path, size in self.blobs.items() if listing.get(path) != str(size)]
+        links = [path for path in self.links if path not in listing]
+        moved = [path for path, digest in self.links.items() if listing.get(path, digest).strip() != digest]
+        return sorted(blobs), sorted(links), sorted(moved)
+
+
+def tag_of(path: str) -> str:
+    """A tag's link as repository:tag."""
+    repository, _, tag = path.removeprefix("repositories/").removesuffix(TAG).partition("/_manifests/tags/")
+    return f"{repository}:{tag}"
+
+
+def _image(path: str, digest: str) -> str:
+    return f"{path.removeprefix('repositories/').partition('/_manifests/')[0]}@{digest}"
+
+
+def _parts(manifest: Any) -> Iterator[str]:
+    """The digests that a manifest of any kind names as parts, but for layers that are elsewhere by their `urls`."""
+    if not isinstance(manifest, dict):
+        raise ValueError("is no manifest")
+    for each in [manifest.get("config"), *(manifest.get("layers") or []), *(manifest.get("manifests") or [])]:
+        if each and not each.get("urls"):
+            yield each["digest"]
+    for each in manifest.get("fsLayers") or []:
+        yield each["blobSum"]

@@ -1,0 +1,53 @@
+"""What is wrong between the settings of bundles and the others, and the secrets that go with them. On raw data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Item = tuple[str, Mapping[str, Any]]
+
+
+def offline_contradictions(data: Mapping[str, Any], hosts: list[str], registries: list[Item]) -> Iterator[str]:
+    """A line for each. `hosts`: their names. `registries`: those of the tier by their paths."""
+    sync = data.get("offline_sync")
+    if not isinstance(sync, Mapping):
+        return
+    if isinstance(sync.get("host"), str) and sync["host"] not in hosts:
+        yield f"offline_sync.host = {sync['host']!r}: must be a name from hosts ({', '.join(hosts) or 'none there'})"
+    names = [str(item.get("name")) for _, item in registries]
+    hosted = [str(item.get("name")) for _, item in registries if item.get("kind") == "hosted"]
+    for path, item in _entries(sync, "sources"):
+        through = item.get("through")
+        if isinstance(through, str) and through not in names:
+            yield f"{path}.through = {through!r}: must be a name from registries ({', '.join(names) or 'none there'})"
+    users: dict[object, Item] = {}
+    for path, item in _entries(sync, "into"):
+        to = item.get("to")
+        if isinstance(to, str) and to not in hosted:
+            rule = (
+                "must be a hosted registry; nothing can be pushed to a cache"
+                if to in names
+                else "must be a hosted registry"
+            )
+            yield f"{path}.to = {to!r}: {rule} ({', '.join(hosted) or 'none there'})"
+        first, other = users.setdefault(to, (path, item))
+        if other.get("user") != item.get("user"):
+            yield f"{path}.user = {item.get('user')!r}: {first} has another user for the same registry; take one"
+
+
+def offline_passwords(data: Mapping[str, Any]) -> Iterator[object]:
+    """Whose passwords the logins need, as in `SyncLogin.secret`."""
+    sync = data.get("offline_sync")
+    for key in ("sources", "into") if isinstance(sync, Mapping) else ():
+        assert isinstance(sync, Mapping)
+        for _, item in _entries(sync, key):
+            if item.get("user"):
+                yield item.get("password", item["user"])
+
+
+def _entries(sync: Mapping[str, Any], key: str) -> Iterator[Item]:
+    value = sync.get(key)
+    for index, item in enumerate(value if isinstance(value, list) else []):
+        if isinstance(item, Mapping):
+            yield f"offline_sync.{key}.{index}", item
