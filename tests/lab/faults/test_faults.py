@@ -19,7 +19,6 @@ PLACES = (
     ("registry", "firewall"),
     ("registry", "nginx-proxy"),
     ("registry", "origin"),
-    ("registry", "garbage-collection"),
     ("docker1", "docker-mirrors"),
     ("docker1", "docker-relay"),
     ("docker1", "docker-cli"),
@@ -30,6 +29,7 @@ PLACES = (
     ("containerd1", "containerd-mirrors"),
     ("containerd1", "authorities"),
     ("containerd2", "containerd-mirrors"),
+    ("containerd2", "garbage-collection"),
 )
 STEPS = ("journal", "write", "check", "swap", "activate", "verify", "prove", "commit", "close")
 
