@@ -131,6 +131,30 @@ class Host(pulumi.ComponentResource):
         self.done.append(applied.stdout)
         return applied
 
+    def ask(
+        self,
+        name: str,
+        action: str,
+        request: pulumi.Input[Mapping[str, Any]],
+        parent: pulumi.Resource,
+        depends_on: Sequence[pulumi.Resource] = (),
+    ) -> remote.Command:
+        """Have hostctl do something once, and again whenever `request` changes; nothing of it is taken back.
+
+        By the newest hostctl there, so that an upgrade of it is no other request.
+        """
+        asked = remote.Command(
+            name,
+            connection=self.connection,
+            create=f"python3 $(ls -t {FOLDER}/hostctl-*.pyz | head -n 1) {action}",
+            stdin=_secret(pulumi.Output.from_input(request)),
+            logging=remote.Logging.STDERR,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *self._access, *depends_on]),
+        )
+        self.done.append(asked.stdout)
+        return asked
+
     def shows(self, by_resource: Mapping[str, Iterable[str]], **more: int) -> dict[str, Any]:
         """Outputs of a component, for a preview: the names of its resources, each with the `documents` that it writes,
         by their paths; `more`: what else it needs to know of them."""
@@ -215,6 +239,11 @@ class Host(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[self._probe, *self._access]),
             )
         return self._docker
+
+
+def _secret(request: pulumi.Output[Mapping[str, Any]]) -> pulumi.Output[str]:
+    text: pulumi.Output[str] = request.apply(lambda known: json.dumps(known, sort_keys=True))
+    return pulumi.Output.secret(text)
 
 
 def _was_applied_again(failed: pulumi.ErrorHookArgs) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
@@ -16,6 +19,10 @@ from documents.registry_config import ContainerFile
 from settings.metrics import debug_port
 from settings.registries import HostedRegistry, Image, Registry
 from settings.registry_files import RegistryFiles
+
+DRAIN_SECONDS, DRAIN_SECONDS_ALONE = 300, 10
+"""How long an update waits for the requests under way at a container that others stand in for, and at the only one, to
+which pulls come on. The container itself lets them end for another `registry_config.DRAIN_SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,11 @@ class HttpRegistryArgs:
 
 
 class HttpRegistry(pulumi.ComponentResource):
-    """A registry's containers on a host's Docker, and its volume where it keeps its data there."""
+    """A registry's containers on a host's Docker, and its volume where it keeps its data there.
+
+    Behind the proxy they are replaced one by one: each is drained, replaced, and has requests again once it answers,
+    before the next one's turn. Where the first of them does not answer, the others are left as they are.
+    """
 
     documents: Mapping[str, str]
     """The rendered files by path, secrets masked; the replicas have the same."""
@@ -130,10 +141,12 @@ class HttpRegistry(pulumi.ComponentResource):
             )
             volumes = [docker.ContainerVolumeArgs(volume_name=volume.name, container_path=registry_config.DATA)]
         uploads = self._uploads(masked)
-        containers = [
-            self._container(name, index, port, volumes, uploads, after)
-            for index, port in enumerate(registry.ports, start=1)
-        ]
+        containers: list[docker.Container] = []
+        before: Sequence[pulumi.Resource] = after
+        for index, port in enumerate(registry.ports, start=1):
+            container, ready = self._replaced(name, index, port, volumes, uploads, before)
+            containers.append(container)
+            before = [*after, *ready]
         host.done += [each.id for each in containers]
         shown = {f"{name}-container{_suffix(index)}": self.documents for index in range(1, len(containers) + 1)}
         self.register_outputs({"container": containers[0].name, **host.shows(shown)})
@@ -155,7 +168,7 @@ class HttpRegistry(pulumi.ComponentResource):
             for each, text in zip(masked, texts, strict=True)
         ]
 
-    def _container(
+    def _replaced(
         self,
         name: str,
         index: int,
@@ -163,16 +176,51 @@ class HttpRegistry(pulumi.ComponentResource):
         volumes: list[docker.ContainerVolumeArgs],
         uploads: list[docker.ContainerUploadArgs],
         after: Sequence[pulumi.Resource],
-    ) -> docker.Container:
-        """The first has no number in its name, so that it stays when replicas are added."""
+    ) -> tuple[docker.Container, Sequence[pulumi.Resource]]:
+        """A container, and what must be done before the next one's turn."""
+        made = self._made(port, volumes, uploads)
+        if not self._args.loopback_only:
+            container = self._container(name, index, made, after)
+            return container, [container]
+        registry, host, suffix = self._args.registry, self._args.host, _suffix(index)
+        asked = {
+            "registry": registry.name,
+            "place": index,
+            "container": f"http-registry-{registry.name}{suffix}",
+            "scheme": registry.scheme,
+            "port": port,
+            "seconds": DRAIN_SECONDS if len(registry.ports) > 1 else DRAIN_SECONDS_ALONE,
+        }
+        # It changes whenever the container is replaced, so that it is drained then.
+        wanted = pulumi.Output.all(**made).apply(_digest)
+        drained = host.ask(
+            f"{name}-container{suffix}-drained",
+            "drain",
+            wanted.apply(lambda digest: {**asked, "for": digest}),
+            self,
+            after,
+        )
+        container = self._container(name, index, made, [*after, drained])
+        ready = host.ask(
+            f"{name}-container{suffix}-ready",
+            "admit",
+            # Also when it was drained and not replaced, as by an `up` that was killed.
+            pulumi.Output.all(container.id, drained.stdout).apply(lambda both: {**asked, "for": both}),
+            self,
+            [container],
+        )
+        return container, [ready]
+
+    def _made(
+        self,
+        port: int,
+        volumes: list[docker.ContainerVolumeArgs],
+        uploads: list[docker.ContainerUploadArgs],
+    ) -> dict[str, Any]:
+        """What a container is made of: with any other it is replaced."""
         host, base = self._args.host, self._args.base
-        suffix = _suffix(index)
-        return docker.Container(
-            f"{name}-container{suffix}",
-            name=f"http-registry-{self._args.registry.name}{suffix}",
+        return dict(
             image=base.image_id,
-            restart="unless-stopped",
-            must_run=True,
             envs=registry_config.environment(self._args.registry),
             ports=[
                 docker.ContainerPortArgs(
@@ -188,9 +236,23 @@ class HttpRegistry(pulumi.ComponentResource):
             labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in host.labels.items()],
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
+        )
+
+    def _container(
+        self, name: str, index: int, made: Mapping[str, Any], after: Sequence[pulumi.Resource]
+    ) -> docker.Container:
+        """The first has no number in its name, so that it stays when replicas are added."""
+        suffix = _suffix(index)
+        return docker.Container(
+            f"{name}-container{suffix}",
+            name=f"http-registry-{self._args.registry.name}{suffix}",
+            restart="unless-stopped",
+            must_run=True,
+            destroy_grace_seconds=registry_config.DRAIN_SECONDS + 5,
+            **made,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                provider=host.docker,
+                provider=self._args.host.docker,
                 depends_on=list(after),
                 replace_on_changes=["healthcheck", "tmpfs", "init"],
                 delete_before_replace=True,
@@ -206,3 +268,7 @@ class HttpRegistry(pulumi.ComponentResource):
 def _suffix(index: int) -> str:
     """What the name of a registry's nth container ends with."""
     return "" if index == 1 else f"-{index}"
+
+
+def _digest(made: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(made, sort_keys=True, default=vars).encode()).hexdigest()

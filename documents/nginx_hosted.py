@@ -10,9 +10,9 @@ registry's own answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from documents import nginx_passwords
+from documents import nginx_last_answer, nginx_passwords, nginx_replicas
 from documents.nginx_cache import (
     BLOB,
     HOST,
@@ -30,6 +30,7 @@ from documents.nginx_errors import answer
 from documents.nginx_inner import definite_or_silent, fresh, inner
 from documents.nginx_text import Directive, block, directive
 from hostctl.nginx_conf import RUN
+from hostctl.replicas import mark
 from hostctl.units.garbage_collection import gate
 from settings.proxy import Cache, Endpoint
 from settings.registries import HostedRegistry
@@ -41,6 +42,9 @@ FORGET = "$http_registry_forget"
 """Whether this request ends a verdict."""
 GATE = "$http_registry_gate"
 """The file that keeps this request out while the registry is being cleaned up."""
+AWAY = "$http_registry_away"
+"""The file that keeps this request out while the registry's only container is being replaced."""
+UPLOADS = "^/v2/.+/blobs/uploads/$"
 VERDICT_SECONDS = 30
 RETRY_AFTER = 5
 """Seconds after which somebody who pushes to a registry that is being cleaned up may try again."""
@@ -56,7 +60,9 @@ def verdicts_folder(endpoint: Endpoint) -> str:
     return f"{RUN}/{endpoint.key}-verdicts"
 
 
-def shared(endpoint: Endpoint, cache: Cache, backend: Sequence[Directive]) -> Sequence[Directive]:
+def shared(
+    endpoint: Endpoint, registry: HostedRegistry, cache: Cache, backend: Sequence[Directive]
+) -> Sequence[Directive]:
     """The zone of the verdicts, on a tmpfs that only nginx's workers can read since its keys may hold tokens; and the
     inner server that says how long a verdict counts. `backend`: how it asks the registry."""
     name = verdicts(endpoint)
@@ -67,9 +73,11 @@ def shared(endpoint: Endpoint, cache: Cache, backend: Sequence[Directive]) -> Se
         *backend,
     ]
     body = [
+        *nginx_replicas.chosen(registry),
         directive("proxy_http_version", "1.1"),
         directive("proxy_connect_timeout", "5s"),
-        directive("proxy_read_timeout", "30s"),
+        directive("proxy_read_timeout", nginx_last_answer.PATIENCE),
+        directive("proxy_next_upstream", "error"),
         *fresh(VERDICT_SECONDS, seconds(cache.verdict_stale)),
         *definite_or_silent(403, 404),
         # Nobody looks at these, but nginx would read them again with each verdict.
@@ -88,6 +96,7 @@ def shared(endpoint: Endpoint, cache: Cache, backend: Sequence[Directive]) -> Se
 def locations(
     endpoint: Endpoint,
     registry: HostedRegistry,
+    cache: Cache,
     backend: Sequence[Directive],
     store: Sequence[Directive],
     added: Sequence[Directive],
@@ -126,23 +135,49 @@ def locations(
         directive("proxy_request_buffering", "off"),
         directive("proxy_max_temp_file_size", 0),
         *_gate(registry, added),
+        *nginx_replicas.chosen(registry),
         *found,
+        *(
+            nginx_last_answer.locations(zone_name, f"{registry.name} {token}", stale, password, token, backend)
+            if (stale := seconds(cache.verdict_stale))
+            else ()
+        ),
+        *_begun(registry, password, token, backend),
         block("location", "/", body=[*password, *headers(token), *backend]),
         *(nginx_passwords.locations(anonymous_pull=endpoint.anonymous_pull) if password else []),
         *_check(endpoint, token),
     )
 
 
+def _begun(
+    registry: HostedRegistry, password: Sequence[Directive], token: str, backend: Sequence[Directive]
+) -> Iterable[Directive]:
+    """A push that is begun at a container that dies begins at another: nothing has been sent to it yet."""
+    if registry.replica_ports:
+        again = directive("proxy_next_upstream", "error", "timeout", "non_idempotent")
+        yield block("location", "~", UPLOADS, body=[*password, again, *headers(token), *backend])
+
+
 def _gate(registry: HostedRegistry, added: Sequence[Directive]) -> Sequence[Directive]:
-    """While something is being removed from the registry, nothing is written: see hostctl's unit garbage-collection."""
+    """Nothing is written while something is being removed from the registry (hostctl's unit garbage-collection), and
+    while its only container is being replaced (hostctl.replicas)."""
     busy = answer("503", "UNAVAILABLE", "the registry takes no pushes for a moment; push again soon")
     return (
         # No regular file, and one that is there: nginx has kept what it knows of it.
         directive("set", GATE, "/"),
         block("if", "($http_registry_writing)", body=[directive("set", GATE, gate(registry.name))]),
         block("if", "(-f", f"{GATE})", body=[directive("return", 503)]),
+        *([] if registry.replica_ports else _held_while_away(registry)),
         directive("error_page", 503, "@held"),
         block("location", "@held", body=[*added, directive("add_header", "Retry-After", RETRY_AFTER, "always"), *busy]),
+    )
+
+
+def _held_while_away(registry: HostedRegistry) -> Sequence[Directive]:
+    return (
+        directive("set", AWAY, "/"),
+        block("if", "($http_registry_writing)", body=[directive("set", AWAY, mark(registry.name, 1))]),
+        block("if", "(-f", f"{AWAY})", body=[directive("return", 503)]),
     )
 
 
@@ -180,6 +215,7 @@ def _check(endpoint: Endpoint, token: str) -> Sequence[Directive]:
 def maps() -> Sequence[Directive]:
     """What the locations of all hosted endpoints ask for."""
     return (
+        *nginx_last_answer.maps(),
         block("map", CHECKED, "$http_registry_unsure", body=[directive("default", 1), directive("200", 0)]),
         block(
             "map",

@@ -13,7 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from documents import nginx_gate, nginx_hosted, nginx_mirror, nginx_passwords, nginx_status, nginx_tls
+from documents import (
+    nginx_gate,
+    nginx_hosted,
+    nginx_mirror,
+    nginx_passwords,
+    nginx_replicas,
+    nginx_status,
+    nginx_tls,
+)
 from documents.canary import canaries
 from documents.document import HEADER_LINE, Document
 from documents.floating_address import floats
@@ -247,7 +255,8 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
     if uses_origin(tier):
         service = directive("server", f"unix:{ORIGIN_SOCKET}")
         shared.append(block("upstream", nginx_mirror.ORIGIN, body=[service, directive("keepalive", 32)]))
-    shared += [_upstream(each) for each in behind.values() if isinstance(each, HostedRegistry)]
+    hosted = [each for each in behind.values() if isinstance(each, HostedRegistry)]
+    shared += [upstream for each in hosted for upstream in nginx_replicas.upstreams(each)]
     shared += nginx_gate.shared(tier)
     bounds = (f"max_size={proxy.cache.size}", f"inactive={proxy.cache.unused}")
     zones: list[Directive] = []
@@ -263,9 +272,11 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
             locations = nginx_mirror.locations(endpoint, registry, canary, added, each_slice_logged=measured)
         else:
             backend = _backend(registry)
-            servers += nginx_hosted.shared(endpoint, proxy.cache, backend)
+            servers += nginx_hosted.shared(endpoint, registry, proxy.cache, backend)
             store = _store(registry) or backend
-            locations = nginx_hosted.locations(endpoint, registry, backend, store, added, each_slice_logged=measured)
+            locations = nginx_hosted.locations(
+                endpoint, registry, proxy.cache, backend, store, added, each_slice_logged=measured
+            )
             if registry.serves:
                 password = [] if registry.token else nginx_passwords.required()
                 locations = (*canaries(tier)[registry.serves].locations([*password, *added]), *locations)
@@ -317,9 +328,8 @@ def _asks_for_passwords(tier: Tier, endpoint: Endpoint) -> bool:
 
 def _backend(registry: HostedRegistry) -> list[Directive]:
     """How requests go to a hosted registry."""
-    passed = directive("proxy_pass", f"{registry.scheme}://http-registry-{registry.name}")
     trusted = nginx_tls.backend(registry.tls.name, _authority_path(registry)) if registry.tls else ()
-    return [*trusted, passed]
+    return [*trusted, nginx_replicas.passed(registry)]
 
 
 def _store(registry: HostedRegistry) -> list[Directive]:
@@ -403,19 +413,6 @@ def _plain_paths(page: Endpoint | None, tier: Tier) -> Directive:
     plain = [directive(each, 1) for each in (MARKER, *own)]
     paths = [directive("default", 0), *plain, directive(f"~^/v2/{segments}([?]|$)", 1), *status]
     return block("map", "$request_uri", "$http_registry_plain_path", body=paths)
-
-
-def _upstream(registry: HostedRegistry) -> Directive:
-    # A replica that is down says so at once; one that is avoided for a while is missed when the next one goes.
-    always = ["max_fails=0"] if registry.replica_ports else []
-    return block(
-        "upstream",
-        f"http-registry-{registry.name}",
-        body=[
-            *(directive("server", f"127.0.0.1:{port}", *always) for port in registry.ports),
-            directive("keepalive", 32),
-        ],
-    )
 
 
 def _server_name(name: str) -> str:

@@ -24,6 +24,8 @@ DATA = "/var/lib/registry"
 CONTAINER_PORT = 5000
 DEBUG_PORT = 5001
 """Where it answers anybody with its metrics and its profile: published on 127.0.0.1 only."""
+DRAIN_SECONDS = 60
+"""How long a container that is stopped takes no new connections and lets its requests end."""
 TOKEN_CERTIFICATE = f"{FOLDER}/token.pem"
 TOKEN_JWKS = f"{FOLDER}/token.jwks"
 TLS_CERTIFICATE, TLS_KEY = f"{FOLDER}/tls.pem", f"{FOLDER}/tls.key"
@@ -87,7 +89,11 @@ def _config(registry: Registry, secrets: Mapping[str, str], metrics: bool) -> di
             # A cache's clean-up needs it as much as a hosted registry's garbage collection.
             "delete": {"enabled": True},
         },
-        "http": {"addr": f":{CONTAINER_PORT}", "headers": {"X-Content-Type-Options": ["nosniff"]}},
+        "http": {
+            "addr": f":{CONTAINER_PORT}",
+            "draintimeout": f"{DRAIN_SECONDS}s",
+            "headers": {"X-Content-Type-Options": ["nosniff"]},
+        },
     }
     if metrics:
         config["http"]["debug"] = {"addr": f":{DEBUG_PORT}", "prometheus": {"enabled": True, "path": "/metrics"}}

@@ -1,6 +1,7 @@
 """`hostctl apply|confirm|remove|observe|drift|remove-all|reach`: a JSON request on stdin, a JSON report on stdout.
 
-`hostctl revert` takes no request: a timer calls it (hostctl.revert_timer).
+`hostctl revert` takes no request: a timer calls it (hostctl.revert_timer). `drain` and `admit` have one of their own
+(hostctl.replicas).
 
 Sentences for a person go to stderr.
 """
@@ -19,7 +20,7 @@ from hostctl.transaction import Transactions
 from hostctl.unit import Wish
 from hostctl.units import UNITS, unit_named
 
-ACTIONS = ("apply", "confirm", "remove", "observe", "drift", "remove-all", "reach", "revert")
+ACTIONS = ("apply", "confirm", "remove", "observe", "drift", "remove-all", "reach", "revert", "drain", "admit")
 
 
 class Request(NamedTuple):
@@ -82,6 +83,8 @@ def main(arguments: List[str]) -> int:
     try:
         if arguments[0] == "reach":
             report = _reach(sys.stdin.buffer.read())
+        elif arguments[0] in ("drain", "admit"):
+            report = _replica(arguments[0], sys.stdin.buffer.read())
         else:
             request = NOTHING if arguments[0] == "revert" else read_request(sys.stdin.buffer.read())
             name = request.unit
@@ -105,6 +108,13 @@ def _reach(text: bytes) -> Dict[str, Any]:
     from hostctl.reach import reach, read_request  # for the other actions, modules less to load
 
     return reach(Host(), read_request(text))
+
+
+def _replica(action: str, text: bytes) -> Dict[str, Any]:
+    from hostctl import replicas  # for the other actions, modules less to load
+
+    asked = replicas.read_request(text)
+    return replicas.drain(Host(), asked) if action == "drain" else replicas.admit(Host(), asked)
 
 
 def _stop(number: int, _frame: object) -> None:
