@@ -20,7 +20,7 @@ pytestmark = pytest.mark.engine
 
 CONTAINER, COMMAND = "docker:index/container:Container", "command:remote:Command"
 
-STEPS = ("-python", "-confirmed", "-settled")
+STEPS = ("-python", "-confirmed", "-settled", "-drained", "-ready")
 """How commands that are no units end."""
 
 
