@@ -24,7 +24,7 @@ from offline_sync.registry import login
 from settings.offline_sync import OfflineSync as Sync
 from settings.offline_sync import Source, SyncLogin
 from settings.registries import HostedRegistry
-from settings.tier import Tier
+from settings.tier import Tier, endpoint_url
 
 UNIT = unit.name
 MODULES = sorted(Path(offline_sync.__file__).parent.glob("*.py"))
@@ -106,7 +106,7 @@ def _config(tier: Tier, sync: Sync, name: str, authorities: Mapping[str, str]) -
         "sources": {each: _source(tier, each, given.get(each), authorities) for each in names},
         "targets": {
             each.registry: {
-                "url": tier.url(tier.registry(each.to)),
+                "url": _push_url(tier, each.to),
                 "ca": authorities.get(each.authority or "", ""),
                 "volume": _volume(tier, sync, each.to),
             }
@@ -122,6 +122,13 @@ def _source(tier: Tier, registry: str, source: Source | None, authorities: Mappi
     elif source and source.url:
         url = source.url
     return {"url": url, "ca": authorities.get((source and source.authority) or "", "")}
+
+
+def _push_url(tier: Tier, name: str) -> str:
+    """Where skopeo sends its login: not where `/v2/` lets everybody in."""
+    endpoints = tier.proxy.endpoints if tier.proxy else ()
+    asking = [each for each in endpoints if each.registry == name and not each.anonymous_pull]
+    return endpoint_url(asking[0]) if asking else tier.url(tier.registry(name))
 
 
 def _volume(tier: Tier, sync: Sync, name: str) -> str:

@@ -14,7 +14,7 @@ import re
 import tarfile
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import Any, BinaryIO, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from offline_sync import manifests
 from offline_sync.failure import Failure
@@ -109,6 +109,11 @@ def parsed(text: bytes, where: str) -> Bundle:
         return Bundle(tuple(images), dict(data["blobs"]), data["made"], tuple(data["failed"]), data["name"])
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
         raise Failure(f"{where}: {LIST} can't be read ({type(wrong).__name__}: {wrong})") from None
+
+
+def counted(images: Sequence[object]) -> str:
+    """How many images, for people."""
+    return "1 image" if len(images) == 1 else f"{len(images)} images"
 
 
 def blob_name(digest: str) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from offline_sync import manifests, selectors
-from offline_sync.bundle import INDEX, LAYOUT, LIST, Bundle, Folder, Image, blob_name, listed
+from offline_sync.bundle import INDEX, LAYOUT, LIST, Bundle, Folder, Image, blob_name, counted, listed
 from offline_sync.config import Config, Server, Wanted
 from offline_sync.failure import Failure
 from offline_sync.registry import Registry
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Gathering:
-    """One run. `tags`: a repository's, by its registry and name. `failed`: lines."""
+    """One run. `failed`: lines. `kept`: manifests of what could not be had again, and so is as it was."""
 
     config: Config
     folder: Folder
@@ -37,6 +37,7 @@ class Gathering:
     say: Say
     before: Bundle
     failed: List[str] = field(default_factory=list)
+    kept: Set[str] = field(default_factory=set)
     images: Dict[Tuple[str, str, str, str], Image] = field(default_factory=dict)
     _clients: Dict[str, Registry] = field(default_factory=dict)
     _tags: Dict[Tuple[str, str], List[str]] = field(default_factory=dict)
@@ -99,8 +100,10 @@ class Gathering:
         for image in self.before.images:
             ours = (image.registry, image.repository) == (wanted.registry, wanted.repository) and not image.left
             named = not reference or selectors.matches(reference, image.tag) or reference == image.digest
-            if ours and named and complete(self.folder, image):
+            newer = image.tag and any(each.key[:3] == image.key[:3] for each in self.images.values())
+            if ours and named and not newer and complete(self.folder, image):
                 self.images[image.key] = image
+                self.kept.update(manifests.needed(self.get, image.digest, image.platforms)[0])
 
     def fetch(self, image: Image) -> Image:
         """Have it in the bundle, whole. Raises Failure."""
@@ -119,6 +122,9 @@ class Gathering:
         else:
             image = replace(image, platforms=None)
         image = replace(image, kind=manifests.kind_of(content))
+        older = [key for key, each in self.images.items() if image.tag and each.key[:3] == image.key[:3]]
+        for key in older:
+            del self.images[key]
         self.images[image.key] = image
         return image
 
@@ -153,7 +159,7 @@ class Gathering:
     def have(self, wanted: Sequence[Image]) -> None:
         """Fetch what is missing of these, and of what is about them."""
         missing = [each for each in wanted if not complete(self.folder, each)]
-        self.say(f"{len(wanted)} images wanted, {len(wanted) - len(missing)} of them are in the bundle")
+        self.say(f"{counted(wanted)} wanted, {len(wanted) - len(missing)} in the bundle already")
         waiting = [
             (each, f"[{number}/{len(missing)}] " if each in missing else "")
             for number, each in _numbered(wanted, missing)
@@ -170,6 +176,12 @@ class Gathering:
             except Failure as failure:
                 entry = Wanted(image.registry, image.repository, (), (), None)
                 self._fail(image.name, str(failure), entry, image.tag or image.digest)
+
+    def with_left(self) -> List[Image]:
+        """All images of the bundle to be: with those that have left the list."""
+        gone = [each for each in self.before.images if each.key not in self.images and complete(self.folder, each)]
+        left = [replace(each, left=each.of not in self.kept) for each in gone]
+        return sorted([*self.images.values(), *left], key=lambda each: each.key)
 
 
 def _numbered(wanted: Sequence[Image], missing: Sequence[Image]) -> Iterator[Tuple[int, Image]]:
@@ -215,23 +227,18 @@ def gather(config: Config, say: Say) -> Bundle:
         if server.trouble:
             raise Failure(server.trouble)
         moved = server.moved
-        images = _with_left(folder, run.images, before)
+        images = run.with_left()
         bundle = Bundle(tuple(images), _sizes(run.get, images), _now(), tuple(run.failed), config.name)
         folder.keep(bundle)
     left = [each for each in bundle.images if each.left]
-    say(f"{config.folder}: {_count(bundle.current().images)}, {moved:,} bytes fetched")
+    say(f"{config.folder}: {counted(bundle.current().images)}, {moved:,} bytes fetched")
     if left:
-        say(f"{_count(left)} left the list, and are still in the folder: 'make prune' shows them")
+        say(f"{counted(left)} left the list, and are still in the folder: 'make prune' shows them")
     if config.tar:
         write_tar(folder, bundle, Path(config.tar), say)
     if run.failed:
         raise Failure(f"{len(run.failed)} of the list could not be had (see 'failed' above); the bundle has the rest")
     return bundle
-
-
-def _with_left(folder: Folder, images: Mapping[Any, Image], before: Bundle) -> List[Image]:
-    gone = [each for each in before.images if each.key not in images and complete(folder, each)]
-    return sorted([*images.values(), *(replace(each, left=True) for each in gone)], key=lambda each: each.key)
 
 
 def _sizes(get: Callable[[str], bytes], images: Iterable[Image]) -> Dict[str, int]:
@@ -281,10 +288,6 @@ def _entry(name: str, size: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = size, 0o644
     return entry
-
-
-def _count(images: Sequence[Image]) -> str:
-    return "1 image" if len(images) == 1 else f"{len(images)} images"
 
 
 def _now() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from offline_sync import manifests
-from offline_sync.bundle import Bundle, Files, Folder, Image, blob_name, faults, listed, opened
+from offline_sync.bundle import Bundle, Files, Folder, Image, blob_name, counted, faults, listed, opened
 from offline_sync.config import Config
 from offline_sync.failure import Failure
 from offline_sync.registry import Registry
@@ -48,7 +48,7 @@ def verified(path: Path, say: Say) -> Tuple[Files, Bundle]:
     """The bundle there, with every byte read. Raises Failure that lists what is wrong."""
     files = opened(path)
     bundle = listed(files)
-    say(f"{path}: made {bundle.made}, {len(bundle.current().images)} images, {sum(bundle.blobs.values()):,} bytes")
+    say(f"{path}: made {bundle.made}, {counted(bundle.current().images)}, {sum(bundle.blobs.values()):,} bytes")
     found = list(faults(files, bundle))
     if found:
         more = [f"and {len(found) - MOST_FAULTS} more"] if len(found) > MOST_FAULTS else []
@@ -83,41 +83,52 @@ class _Loading:
         self._config, self._files, self._bundle, self._say = config, files, bundle, say
         self._clients: Dict[str, Registry] = {name: config.client(each) for name, each in config.targets.items()}
         self._needed = {image: manifests.needed(self._get, image.digest, image.platforms) for image in bundle.images}
+        self._missing: List[Image] = []
 
     def greet(self) -> None:
-        """Every registry answers before anything is sent."""
+        """Every registry answers before anything is sent, and says what it lacks."""
         for name in sorted({each.registry for each in self._bundle.images}):
             self._clients[name].greet()
+        self._missing = [
+            image
+            for image in self._bundle.images
+            if not all(self._clients[image.registry].head(image.repository, each) for each in self._needed[image][0])
+        ]
 
     def make_room(self) -> None:
         """Raises Failure where a registry's disk can't take what it lacks."""
-        for name in sorted({each.registry for each in self._bundle.images}):
-            server = self._config.targets[name]
-            free = _free(server.volume)
-            if free is None:
-                continue
-            lacking = {
-                digest: size
-                for image in self._missing(name)
-                for some in self._needed[image]
-                for digest, size in some.items()
-                if not self._clients[name].has_blob(image.repository, digest)
-            }
+        volumes = {self._config.targets[each.registry].volume for each in self._missing}
+        for volume in sorted(volumes - {""}):
+            free = _free(volume)
+            lacking: Dict[str, int] = {}  # a blob that several need is there once
+            for image in self._missing:
+                lacking.update(self._lacking(image, volume))
             need = sum(lacking.values())
-            if need > free:
+            if free is not None and need > free:
                 raise Failure(
-                    f"{server.url}: needs {need:,} bytes more, and the disk of its volume {server.volume} has {free:,} "
-                    "free; make room there. Nothing was loaded"
+                    f"{volume}: the registry needs {need:,} bytes more, and the disk of this volume has {free:,} free; "
+                    "make room there. Nothing was loaded"
                 )
+
+    def _lacking(self, image: Image, volume: str) -> Dict[str, int]:
+        if self._config.targets[image.registry].volume != volume:
+            return {}
+        client = self._clients[image.registry]
+        manifests_, blobs = self._needed[image]
+        return {
+            digest: size
+            for digest, size in {**manifests_, **blobs}.items()
+            if not client.has_blob(image.repository, digest)
+        }
 
     def send(self) -> None:
         """All content, by digest."""
-        missing = [each for name in self._clients for each in self._missing(name)]
+        missing = self._missing
         unique = list(
             {(each.registry, each.repository, each.digest, each.platforms): each for each in missing}.values()
         )
         say = self._say
-        say(f"{len(self._bundle.images)} images, {len(self._bundle.images) - len(missing)} of them are there already")
+        say(f"{counted(self._bundle.images)}, {len(self._bundle.images) - len(missing)} there already")
         with serving(self._files, False, say) as server, ready(server, self._config.logins) as skopeo:
             for number, image in enumerate(unique, start=1):
                 say(f"[{number}/{len(unique)}] {image.name} {image.digest}")
@@ -157,7 +168,7 @@ class _Loading:
             if there is None or there.digest != image.digest:
                 client.tag(image.repository, image.tag, self._get(image.digest))
                 count += 1
-        self._say(f"loaded: {count} tags set, {len(self._bundle.images)} images there by their digests")
+        self._say(f"tags set: {count}; {counted(self._bundle.images)} there by digest")
 
     def done(self) -> List[Loaded]:
         """For the record."""
@@ -166,15 +177,6 @@ class _Loading:
                 self._bundle.name, each.registry, each.repository, each.tag, each.digest, tuple(self._needed[each][0])
             )
             for each in self._bundle.images
-        ]
-
-    def _missing(self, registry: str) -> List[Image]:
-        client = self._clients[registry]
-        return [
-            image
-            for image in self._bundle.images
-            if image.registry == registry
-            and not all(client.head(image.repository, each) for each in self._needed[image][0])
         ]
 
     def _get(self, digest: str) -> bytes:

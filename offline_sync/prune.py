@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Callable, Set, Tuple
 
 from offline_sync import manifests
-from offline_sync.bundle import BLOBS, LIST, Bundle, Folder, Image, blob_name, listed
+from offline_sync.bundle import BLOBS, LIST, Bundle, Folder, Image, blob_name, counted, listed
 from offline_sync.config import Config
 from offline_sync.load import Loaded, keep, loaded
 from offline_sync.registry import Registry
@@ -64,7 +64,7 @@ def _registries(config: Config, really: bool, say: Say) -> None:
     tags = {(each.registry, each.repository, each.tag) for each in stays}
     for each in gone:
         say(f"{config.targets[each.registry].url}: {each.name}")
-    say(f"{len(gone)} images left the bundles that were loaded here")
+    say(f"{counted(gone)} left the bundles that were loaded here")
     if not really:
         return
     clients = {name: config.client(server) for name, server in config.targets.items()}

@@ -67,7 +67,7 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
             _taken(hosts, containers, endpoints, proxy.get("host")),
         ),
         *status_page_contradictions(data),
-        *offline_contradictions(data, _names(hosts), registries),
+        *offline_contradictions(data, _names(hosts), registries, endpoints),
         *peer_contradictions(data),
     ]
 

@@ -8,8 +8,10 @@ from typing import Any
 Item = tuple[str, Mapping[str, Any]]
 
 
-def offline_contradictions(data: Mapping[str, Any], hosts: list[str], registries: list[Item]) -> Iterator[str]:
-    """A line for each. `hosts`: their names. `registries`: those of the tier by their paths."""
+def offline_contradictions(
+    data: Mapping[str, Any], hosts: list[str], registries: list[Item], endpoints: list[Item]
+) -> Iterator[str]:
+    """A line for each. `hosts`: their names. `registries`, `endpoints`: those of the tier by their paths."""
     sync = data.get("offline_sync")
     if not isinstance(sync, Mapping):
         return
@@ -31,6 +33,12 @@ def offline_contradictions(data: Mapping[str, Any], hosts: list[str], registries
                 else "must be a hosted registry"
             )
             yield f"{path}.to = {to!r}: {rule} ({', '.join(hosted) or 'none there'})"
+        theirs = [each for _, each in endpoints if each.get("registry") == to]
+        if theirs and all(each.get("anonymous_pull") is True for each in theirs):
+            yield (
+                f"{path}.to = {to!r}: each of its endpoints has anonymous_pull, and there skopeo never sends a login; "
+                "add an endpoint without it, on another port"
+            )
         first, other = users.setdefault(to, (path, item))
         if other.get("user") != item.get("user"):
             yield f"{path}.user = {item.get('user')!r}: {first} has another user for the same registry; take one"

@@ -41,6 +41,7 @@ SETTINGS = {
             {"registry": "registry.example", "user": "pusher"}]}]},
     ],
     "metrics": {"prometheus": {"host": "b"}},
+    "offline_sync": {"host": "a", "into": [{"registry": "docker.io", "to": "hosted", "user": "pusher"}]},
     "firewall": {"allow": ["10.20.0.0/16"]},
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.engine
 
 CONTAINER, COMMAND = "docker:index/container:Container", "command:remote:Command"
 
-STEPS = ("-python", "-confirmed", "-settled")
+STEPS = ("-python", "-confirmed", "-settled", "-drained", "-ready")
 """How commands that are no units end."""
 
 
@@ -57,7 +57,10 @@ PLANNED = {
     ),
     "core": Planned(
         {"hosted": 2},
-        {"registry-firewall", "registry-origin", "registry-nginx-proxy", "registry-garbage-collection"},
+        {
+            *("registry-firewall", "registry-origin", "registry-nginx-proxy", "registry-garbage-collection"),
+            "registry-offline-sync",
+        },
         {"https://10.20.3.10", "https://10.20.3.10:5443"},
     ),
     "edge": Planned(
@@ -71,7 +74,7 @@ PLANNED = {
     "offline": Planned(
         {"hub": 1, "ours": 1},
         {
-            *("registry-firewall", "registry-nginx-proxy"),
+            *("registry-firewall", "registry-nginx-proxy", "registry-offline-sync"),
             *("app-docker-mirrors", "app-containerd-mirrors"),
         },
         {"http://10.20.5.10", "http://10.20.5.10:5080", "http://10.20.5.10:5081"},

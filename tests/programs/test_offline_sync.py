@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from settings.registries import HostedRegistry
 from tests.checkout import REAL
 from tests.programs.offline_world import NAME, World, world
 from tests.programs.registry_process import serving
-from tests.registry_client import INDEX, MANIFEST, Client, descriptor, digest, index
+from tests.registry_client import INDEX, MANIFEST, Answer, Client, descriptor, digest, index
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -93,14 +95,14 @@ def test_an_image_keeps_its_digest_and_comes_once(at: World) -> None:
     at.want("team/app", "1.0.0")
     at.want("library/old", "latest")
     at.want("team/several", digests=[digest(several[""])])
-    assert "3 images wanted, 0 of them are in the bundle" in at.run("bundle")
+    assert "3 images wanted, 0 in the bundle already" in at.run("bundle")
     at.run("load", at.bundle)
     assert at.target.pull("team/app", "1.0.0") == oci
     assert at.target.ask("GET", "/v2/library/old/manifests/latest", Accept=DOCKER_MANIFEST).body == docker
     assert at.target.blob("library/old", layer) == 200
     assert at.target.pull("team/several", digest(several[""])) == several[""]
     assert "0 bytes fetched" in at.run("bundle")
-    assert "3 of them are there already\n0 bytes sent" in at.run("load", at.bundle)
+    assert "3 images, 3 there already\n0 bytes sent" in at.run("load", at.bundle)
     # An image more is fetched as far as it is new.
     at.source.push("team/app", "1.1.0", b"{1}", b"shared" * 1000, b"new")
     at.images[0]["tags"] = ["1.*"]
@@ -141,12 +143,15 @@ def test_what_is_not_there_is_named_and_the_rest_goes_on(at: World) -> None:
 
 
 def test_what_the_source_has_lost_stays(at: World) -> None:
+    """With its signature."""
     kept = at.source.push("team/app", "1", b"{}", b"layer")
+    about = digest(kept).replace(":", "-") + ".sig"
+    at.source.push("team/app", about, b"{sig}", b"signature")
     at.want("team/app", "1")
     at.run("bundle")
     assert at.source.ask("DELETE", f"/v2/team/app/manifests/{digest(kept)}").status == 202
     at.run("bundle", status=1)
-    assert [(each.tag, each.left) for each in images(at.bundle)] == [("1", False)]
+    assert {(each.tag, each.left) for each in images(at.bundle)} == {("1", False), (about, False)}
     at.run("load", at.bundle)
     assert at.target.pull("team/app", "1") == kept
 
@@ -173,6 +178,73 @@ def test_signatures_and_referrers_come_along(at: World) -> None:
     for tag in tags(at.target, "team/app"):
         assert at.target.pull("team/app", tag) == at.source.pull("team/app", tag)
     assert at.target.pull("team/app", digest(noted)) == noted
+
+
+@contextmanager
+def with_referrers(source: Client, subject: bytes, manifest: bytes) -> Iterator[Client]:
+    """The source with the referrers API, which distribution does not have: it knows one referrer of one image. The tag
+    `broken` is an error of the server's."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if "/referrers/" in self.path:
+                found = [manifest] if self.path.endswith(digest(subject)) else []
+                answer = Answer(200, {"content-type": INDEX}, index(found))
+            elif self.path.endswith("/manifests/broken"):
+                answer = Answer(500, {}, b"")
+            else:
+                wanted = {"Accept": self.headers["Accept"]} if "Accept" in self.headers else {}
+                answer = source.ask(self.command, self.path, None, **wanted)
+            self.send_response(answer.status)
+            for name in ("content-type", "docker-content-digest"):
+                if name in answer.headers:
+                    self.send_header(name, answer.headers[name])
+            self.send_header("Content-Length", answer.headers.get("content-length", str(len(answer.body))))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        try:
+            yield Client(f"http://127.0.0.1:{server.server_address[1]}")
+        finally:
+            server.shutdown()
+
+
+def test_referrers_that_only_the_api_knows_get_the_tag_too(at: World) -> None:
+    signed = at.source.push("team/app", "1", b"{}", b"layer")
+    note = {
+        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/vnd.test",
+        "config": descriptor(b"{}", "application/vnd.oci.empty.v1+json"), "layers": [],
+        "subject": descriptor(signed, MANIFEST),
+    }  # fmt: skip
+    noted = put(at.source, "team/app", "", note, b"{}")
+    at.want("team/app", "1")
+    with with_referrers(at.source, signed, noted) as at.source:
+        at.run("bundle")
+        assert "0 bytes fetched" in at.run("bundle")
+    at.run("load", at.bundle)
+    assert at.target.pull("team/app", digest(noted)) == noted
+    found = at.target.ask("GET", f"/v2/team/app/manifests/{digest(signed).replace(':', '-')}", Accept=INDEX).data
+    assert [each["digest"] for each in found["manifests"]] == [digest(noted)]
+
+
+def test_a_tag_means_one_image_where_another_one_could_not_be_had(at: World) -> None:
+    at.source.push("team/app", "1", b"{}", b"old")
+    at.want("team/app", "1")
+    at.run("bundle")
+    now = at.source.push("team/app", "1", b"{}", b"new")
+    at.images[0]["tags"].append("broken")
+    with with_referrers(at.source, b"", b"") as at.source:
+        assert "/v2/team/app/manifests/broken: status 500" in at.run("bundle", status=1)
+    assert {each.digest for each in images(at.bundle) if each.tag == "1" and not each.left} == {digest(now)}
+    at.run("load", at.bundle)
+    assert at.target.pull("team/app", "1") == now
 
 
 def test_some_platforms_of_an_image(at: World, tmp_path: Path) -> None:

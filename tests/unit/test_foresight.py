@@ -55,6 +55,7 @@ CASES: tuple[tuple[str, Texts, Texts, dict[str, Any], tuple[str, ...]], ...] = (
     ("nginx-proxy", {}, {SITE: "b"}, {}, (RELOAD, RESTART)),
     ("origin", {"/etc/http-registry/origin.json": "a"}, {"/etc/http-registry/origin.json": "b"}, {}, (RESTART,)),
     ("garbage-collection", {}, {"/etc/http-registry/garbage-collection/a.json": "a"}, {}, (RESTART,)),
+    ("offline-sync", {}, {"/etc/http-registry/offline-sync.json": "a"}, {}, (NONE,)),
     ("pull-metrics", {}, {"/etc/http-registry/pull-metrics.json": "a"}, {}, (RESTART,)),
     ("prometheus", {PROMETHEUS: "a"}, {PROMETHEUS: "b"}, {}, (RELOAD, RESTART)),
     ("prometheus", {}, {PROMETHEUS: "a", PROMETHEUS_UNIT: "a"}, {}, (RESTART,)),
