@@ -28,6 +28,10 @@ DEFAULT = PROJECT / "backups"
 """Where backups go if nobody says where."""
 
 
+ROUNDS = 3
+"""How often a registry is looked at where something lacks."""
+
+
 @dataclass(frozen=True)
 class Fetched:
     """A registry's snapshot, all of whose blobs are in the folder."""
@@ -74,11 +78,11 @@ def back_up(stack: Stack, to: Path, keep: int | None = None) -> None:
 def fetch(place: Place, folder: Path) -> Fetched:
     """Bring what is new of a registry into the folder.
 
-    What was removed between the listing and the copy shows as a part that lacks, so everything is looked at once more.
+    What was removed between the listing and the copy shows as a part that lacks, so everything is looked at again then.
     Raises StackError where host or disk fails; blobs that have come by then stay.
     """
     new: list[str] = []
-    for _ in range(2):
+    for _ in range(ROUNDS):
         listing = place.listing()
         snapshot = Snapshot.of(listing)
         wanted = lacking(folder, snapshot.blobs)

@@ -1,17 +1,16 @@
 """What of a registry's data a backup holds: its links at one moment, and the blobs that these lead to. Pure.
 
-A listing has links first (volume_files), so it is whole though pushes go on: what comes later has no link in it. A link
-whose blob is not listed was removed meanwhile, or leads nowhere in the registry itself; nobody can pull by it.
+A listing has what needs something before that (volume_files), so it is whole though pushes go on. A link whose blob is
+not listed was removed meanwhile, or leads nowhere in the registry itself; nobody can pull by it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from garbage_collection.contents import DIGEST, blob_path
+from garbage_collection.contents import DIGEST, blob_path, layer_path, revision_path
 from ops.volume_files import BLOB
 
 REVISIONS = "/_manifests/revisions/"
@@ -60,7 +59,7 @@ class Snapshot:
     @property
     def images(self) -> list[str]:
         """Every manifest, as repository@digest."""
-        return sorted({_image(path, digest) for path, digest in self.links.items() if REVISIONS in path})
+        return sorted({f"{_repository(path)}@{digest}" for path, digest in self.links.items() if REVISIONS in path})
 
     @property
     def size(self) -> int:
@@ -68,15 +67,27 @@ class Snapshot:
         return sum(self.blobs.values())
 
     def lacking(self, read: Callable[[str], bytes]) -> list[str]:
-        """The images that lack a part. `read` gives a blob by its path, or raises FileNotFoundError."""
-        lacks = {digest: self._lacks(digest, read) for path, digest in self.links.items() if REVISIONS in path}
-        return sorted({_image(path, each) for path, each in self.links.items() if REVISIONS in path and lacks[each]})
+        """The images and tags that can't be pulled whole. `read` gives a blob by its path, or raises FileNotFoundError.
 
-    def _lacks(self, manifest: str, read: Callable[[str], bytes]) -> bool:
-        try:
-            return any(blob_path(each) not in self.blobs for each in _parts(json.loads(read(blob_path(manifest)))))
-        except (ValueError, FileNotFoundError):
-            return True
+        A repository gives out only blobs and manifests that it has a link to.
+        """
+        known: dict[str, list[tuple[str, bool]] | None] = {}
+        found = set()
+        for path, digest in self.links.items():
+            repository, tag = _repository(path), path.endswith(TAG)
+            if tag and revision_path((repository, digest)) not in self.links:
+                found.add(tag_of(path))
+            if REVISIONS not in path:
+                continue
+            if digest not in known:
+                known[digest] = _parts(blob_path(digest), read)
+            parts = known[digest]
+            if parts is None or any(
+                (revision_path if manifest else layer_path)((repository, each)) not in self.links
+                for each, manifest in parts
+            ):
+                found.add(f"{repository}@{digest}")
+        return sorted(found)
 
     def missing_in(self, listing: Mapping[str, str]) -> tuple[list[str], list[str], list[str]]:
         """What a registry lacks of this: paths of blobs, of links, and of tags that mean another image there."""
@@ -92,16 +103,22 @@ def tag_of(path: str) -> str:
     return f"{repository}:{tag}"
 
 
-def _image(path: str, digest: str) -> str:
-    return f"{path.removeprefix('repositories/').partition('/_manifests/')[0]}@{digest}"
+def _repository(path: str) -> str:
+    return path.removeprefix("repositories/").partition("/_")[0]
 
 
-def _parts(manifest: Any) -> Iterator[str]:
-    """The digests that a manifest of any kind names as parts, but for layers that are elsewhere by their `urls`."""
-    if not isinstance(manifest, dict):
-        raise ValueError("is no manifest")
-    for each in [manifest.get("config"), *(manifest.get("layers") or []), *(manifest.get("manifests") or [])]:
-        if each and not each.get("urls"):
-            yield each["digest"]
-    for each in manifest.get("fsLayers") or []:
-        yield each["blobSum"]
+def _parts(path: str, read: Callable[[str], bytes]) -> list[tuple[str, bool]] | None:
+    """The digests that a manifest of any kind names as parts, and whether each is a manifest; None if it is none.
+
+    Layers that are elsewhere by their `urls` are left out.
+    """
+    try:
+        manifest = json.loads(read(path))
+        blobs = [manifest.get("config"), *(manifest.get("layers") or [])]
+        return [
+            *((each["digest"], False) for each in blobs if each and not each.get("urls")),
+            *((each["digest"], True) for each in manifest.get("manifests") or []),
+            *((each["blobSum"], False) for each in manifest.get("fsLayers") or []),
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError, FileNotFoundError):
+        return None

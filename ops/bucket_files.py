@@ -21,6 +21,8 @@ NAMED = re.compile(
     r"repositories/.+/(?:_layers|_manifests/revisions|_manifests/tags/[^/]+/index)/([a-z0-9]+)/(\w+)/link"
 )
 """A link that says what its path says."""
+KINDS = ("/_manifests/tags/", "/_manifests/revisions/", "/_layers/")
+"""Of links, each before what it needs."""
 READERS = 8
 
 
@@ -35,13 +37,17 @@ class Files:
         return Bucket(Place(**self._given["bucket"]), Keys(self._given["access"], self._given["secret"]))
 
     def listing(self) -> dict[str, str]:
-        """See volume_files. Only tags are read."""
-        links = [path for path, _, _ in self.bucket.below("repositories")]
-        found = {path: f"{named[1]}:{named[2]}" for path in links for named in [NAMED.fullmatch(path)] if named}
-        tags = [path for path in links if path not in found and path.endswith("/link")]
-        with ThreadPoolExecutor(READERS) as pool:
-            for some in pool.map(self._texts, [tags[start::READERS] for start in range(READERS)]):
-                found.update(some)
+        """See volume_files. A store lists in order of names, so a time for each kind. Only tags are read."""
+        found = {}
+        for kind in KINDS:
+            links = [path for path, _, _ in self.bucket.below("repositories") if kind in path]
+            found.update(
+                {path: f"{named[1]}:{named[2]}" for path in links for named in [NAMED.fullmatch(path)] if named}
+            )
+            tags = [path for path in links if path.endswith("/current/link")]
+            with ThreadPoolExecutor(READERS) as pool:
+                for some in pool.map(self._texts, [tags[start::READERS] for start in range(READERS)]):
+                    found.update(some)
         found.update({path: str(size) for path, _, size in self.bucket.below("blobs")})
         return found
 

@@ -40,7 +40,8 @@ def folder(volume: str) -> Path:
 def listing(root: Path) -> dict[str, str]:
     """What each file is by its path: a blob's size, which with its name says all, or a link's text.
 
-    Links first: the registry makes a link after the blob that it leads to, so that is listed too.
+    What needs something comes before it: tags, then manifests, layers, blobs. The registry makes them the other way
+    round, so what is pushed meanwhile is listed with all that it needs, or not at all.
     """
     found: dict[str, str] = {}
     for path, entry in (each for top in ("repositories", "blobs") for each in _files(root, top)):
@@ -58,7 +59,8 @@ def _files(root: Path, below: str) -> Iterator[tuple[str, Any]]:
         entries = list(os.scandir(root / below))
     except FileNotFoundError:
         return
-    for each in entries:
+    # `_manifests` before `_layers`, and in it `tags` before `revisions`.
+    for each in sorted(entries, key=lambda entry: entry.name, reverse=True):
         path = f"{below}/{each.name}"
         if each.is_dir(follow_symlinks=False):
             if each.name != "_uploads":

@@ -7,12 +7,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from documents.garbage_collection import bucket as reached
 from ops.backup import fetch
+from ops.backup_snapshot import Snapshot
+from ops.bucket_files import Files
 from ops.registry_data import BucketPlace, Place
 from ops.restore import put_registry
 from ops.stack import StackError
@@ -122,6 +125,24 @@ def test_a_bucket_takes_no_blob_with_another_content_than_its_name_says(tmp_path
         with pytest.raises(StackError, match="1 blobs came with another content"):
             put_registry(place, registry(kind="hosted"), got.snapshot, backup, tier=TIER, overwrite=False)
         assert not [path for path in place.listing() if digest(b"layer").partition(":")[2] in path and "data" in path]
+
+
+def test_a_push_while_a_bucket_is_listed_leaves_the_list_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_bucket(tmp_path / "source") as (client, place):
+        assert isinstance(place, BucketPlace)
+        before = digest(client.push("m/x", "1", b"config", b"layer"))
+        files = Files(dict(place.bucket))
+        below, number = files.bucket.below, count()
+
+        def pushed_to(top: str) -> Iterator[tuple[str, float, int]]:
+            yield from below(top)
+            client.push("m/x", "1", b"config", f"layer {next(number)}".encode())
+
+        monkeypatch.setattr(files.bucket, "below", pushed_to)
+        taken = Snapshot.of(files.listing())
+        # Tags are read after they were listed.
+        assert taken.links["repositories/m/x/_manifests/tags/1/current/link"] != before
+        assert taken.lacking(files.bucket.read) == []
 
 
 def test_a_bucket_that_refuses_says_so_without_a_key(tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ import json
 import os
 import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from garbage_collection.contents import blob_path
+from ops import volume_files
 from ops.backup import fetch, files_of
 from ops.backup_folder import checked, found, keep, locked, write
 from ops.backup_snapshot import Snapshot, tag_of
@@ -87,6 +89,22 @@ def test_what_nobody_can_pull_is_left_out() -> None:
     assert Snapshot.read(taken.text()) == taken
 
 
+def test_a_push_while_files_are_listed_leaves_the_list_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each folder that has been read another image comes, and the tag moves."""
+    put(tmp_path, WHOLE)
+    files, number = volume_files._files, count()
+
+    def pushed_to(root: Path, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        yield from files(root, below)
+        new = f"layer {next(number)}".encode()
+        put(tmp_path, {**layer(new), **revision(image(CONFIG, [new]), tag="1")})
+
+    monkeypatch.setattr(volume_files, "_files", pushed_to)
+    taken = Snapshot.of(volume_files.listing(tmp_path / ROOT))
+    assert taken.links[tag_path("1")] == digest(IMAGE)
+    assert taken.lacking(there(tmp_path).__getitem__) == []
+
+
 ELSEWHERE = json.dumps({"config": None, "layers": [{"digest": digest(b"foreign"), "urls": ["https://x"]}]}).encode()
 
 
@@ -100,10 +118,17 @@ ELSEWHERE = json.dumps({"config": None, "layers": [{"digest": digest(b"foreign")
         (revision(ELSEWHERE), []),
         (revision(b"no JSON"), [b"no JSON"]),
         (revision(b"[]"), [b"[]"]),
+        # Its parts are there, but another repository's.
+        ({**layer(CONFIG, "a"), **layer(LAYER, "a"), **revision(IMAGE)}, [IMAGE]),
     ],
 )
 def test_an_image_that_lacks_a_part_is_named(files: dict[str, bytes], lacks: list[bytes]) -> None:
     assert Snapshot.of(listed(files)).lacking(files.__getitem__) == [f"team/app@{digest(each)}" for each in lacks]
+
+
+def test_a_tag_without_its_manifest_is_named() -> None:
+    files = {**revision(IMAGE, "other"), tag_path("1"): digest(IMAGE).encode()}
+    assert "team/app:1" in Snapshot.of(listed(files)).lacking(files.__getitem__)
 
 
 def test_a_registry_gets_what_it_lacks_and_keeps_what_it_has() -> None:
