@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -287,44 +288,47 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def blob(at: World) -> Path:
-    return at.bundle / blob_name(digest(b"layer" * 3000))
-
-
-FAULTS: dict[str, tuple[Callable[[World], None], str]] = {
-    "a flipped bit": (lambda at: flip(blob(at)), "has not the content that its name says"),
-    "a missing blob": (lambda at: blob(at).unlink(), "is missing"),
-    "a blob cut short": (lambda at: cut(blob(at)), "it is cut short"),
-    "another list": (lambda at: flip(at.bundle / "bundle.json"), "is not as it was written"),
-    "no list": (lambda at: (at.bundle / "bundle.json").unlink(), "has no bundle.json"),
-}
-TAR_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a flipped bit": (lambda tar: flip(tar), "has not the content that its name says"),
-    "cut short": (lambda tar: cut(tar), "is cut short"),
-    "cut at its start": (lambda tar: os.truncate(tar, 100), "is no tar of a bundle, or is cut short"),
-    "empty": (lambda tar: os.truncate(tar, 0), "is no tar of a bundle, or is cut short"),
+LAYER = b"layer" * 3000
+BLOB = blob_name(digest(LAYER))
+FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "a flipped bit": ("bundle", lambda at: flip(at / BLOB), "has not the content that its name says"),
+    "a missing blob": ("bundle", lambda at: (at / BLOB).unlink(), "is missing"),
+    "a blob cut short": ("bundle", lambda at: cut(at / BLOB), "it is cut short"),
+    "another list": ("bundle", lambda at: flip(at / "bundle.json"), "is not as it was written"),
+    "no list": ("bundle", lambda at: (at / "bundle.json").unlink(), "has no bundle.json"),
+    "a flipped bit in a tar": ("bundle.tar", lambda at: flip(at), "has not the content that its name says"),
+    "a tar cut short": ("bundle.tar", lambda at: cut(at), "is cut short"),
+    "a tar cut at its start": ("bundle.tar", lambda at: os.truncate(at, 100), "is no tar of a bundle, or is cut short"),
+    "an empty tar": ("bundle.tar", lambda at: os.truncate(at, 0), "is no tar of a bundle, or is cut short"),
 }
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, *(f"tar: {each}" for each in TAR_FAULTS)])
-def test_a_broken_bundle_is_named_and_nothing_is_loaded(at: World, tmp_path: Path, fault: str) -> None:
-    at.source.push("team/app", "1", b"{}", b"layer" * 3000)
-    at.source.push("team/fine", "1", b"{}", b"fine")
-    at.want("team/app", "1")
-    at.want("team/fine", "1")
-    tar = tmp_path / "bundle.tar"
-    at.tar = str(tar)
-    at.run("bundle")
-    where = tar if fault.startswith("tar: ") else at.bundle
-    if where == tar:
-        spoil_tar, named = TAR_FAULTS[fault.removeprefix("tar: ")]
-        spoil_tar(tar)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """With a bundle of two images, in a folder and a tar."""
+    folder = tmp_path_factory.mktemp("made")
+    with world(folder) as at:
+        at.source.push("team/app", "1", b"{}", LAYER)
+        at.source.push("team/fine", "1", b"{}", b"fine")
+        at.want("team/app", "1")
+        at.want("team/fine", "1")
+        at.tar = str(folder / "bundle.tar")
+        at.run("bundle")
+        yield at
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_bundle_is_named_and_nothing_is_loaded(made: World, tmp_path: Path, fault: str) -> None:
+    name, spoil, named = FAULTS[fault]
+    where = tmp_path / name
+    if name == "bundle":
+        shutil.copytree(made.bundle, where)
     else:
-        spoil, named = FAULTS[fault]
-        spoil(at)
-    assert named in at.run("verify", where, status=1)
-    assert named in at.run("load", where, status=1)
-    assert at.target.ask("GET", "/v2/_catalog").data == {"repositories": []}
+        shutil.copy(made.tar, where)
+    spoil(where)
+    assert named in made.run("verify", where, status=1)
+    assert named in made.run("load", where, status=1)
+    assert made.target.ask("GET", "/v2/_catalog").data == {"repositories": []}
 
 
 def test_a_tar_is_loaded_without_being_unpacked(at: World, tmp_path: Path) -> None:
