@@ -20,6 +20,8 @@ import pytest
 
 from offline_sync.bundle import Image, blob_name, listed, opened
 from settings.registries import HostedRegistry
+from settings.registry_files import RegistryFiles
+from tests.certificates import authority, server
 from tests.checkout import REAL
 from tests.programs.offline_world import NAME, World, world
 from tests.programs.registry_process import serving
@@ -110,6 +112,23 @@ def test_an_image_keeps_its_digest_and_comes_once(at: World) -> None:
     assert "2 images, 6 bytes fetched" not in at.run("bundle")
     assert "4 images, 6 bytes fetched" in at.said
     assert not Path("/var/lib/containers/cache").exists()
+
+
+def test_a_registry_with_https_by_an_authority_of_its_own(at: World, tmp_path: Path) -> None:
+    content = at.source.push("team/app", "1", b"{}", b"layer")
+    at.want("team/app", "1")
+    at.run("bundle")
+    own = authority()
+    signed = server("127.0.0.1", own)
+    tls = {"certificate": "s.pem", "authority": "ca.pem", "name": "s.test"}
+    registry = HostedRegistry.model_validate({"kind": "hosted", "name": "s", "host": "here", "tls": tls})
+    files = RegistryFiles(tls_certificate=signed.pem, tls_authority=own.pem)
+    (tmp_path / "https").mkdir()
+    with serving(tmp_path / "https", registry, files, {"backend-tls-key-s": signed.private}) as at.target:
+        assert "CERTIFICATE_VERIFY_FAILED" in at.run("load", at.bundle, status=1)
+        at.ca = own.pem
+        at.run("load", at.bundle)
+        assert at.target.pull("team/app", "1") == content
 
 
 def test_another_tool_reads_the_layout(at: World, tmp_path: Path) -> None:
@@ -209,12 +228,12 @@ def with_referrers(source: Client, subject: bytes, manifest: bytes) -> Iterator[
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, args=(0.05,)).start()
         try:
-            yield Client(f"http://127.0.0.1:{server.server_address[1]}")
+            yield Client(f"http://127.0.0.1:{listening.server_address[1]}")
         finally:
-            server.shutdown()
+            listening.shutdown()
 
 
 def test_referrers_that_only_the_api_knows_get_the_tag_too(at: World) -> None:
