@@ -1,4 +1,6 @@
-"""`python -m bench`: measure, print, write docs/benchmarks.md; `make bench` calls it. It needs the stack `lab` up."""
+"""`python -m bench`: measure, print, write docs/benchmarks.md and the measured part of docs/scale.md; `make bench`
+calls it. `python -m bench scale`: the latter alone. It needs the stack `lab` up.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,17 @@ from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
+from rich.markdown import Markdown
 
-from bench import cold, small, warm
+from bench import cold, scale, scale_page, small, warm
 from bench.hosts import BenchError
 from bench.machine import machine
 from bench.report import Section, markdown, table
 from bench.running import Bench, running
 from lab.process import LabError
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE, SCALE_PAGE = DOCS / "benchmarks.md", DOCS / "scale.md"
 INTRO = """\
 # Benchmarks
 
@@ -38,17 +42,22 @@ def main() -> int:
         facts = machine()
         sections = []
         with running() as bench:
-            for each in _measured(bench):
+            for each in () if sys.argv[1:] == ["scale"] else _measured(bench):
                 sections.append(each)
                 console.print(table(each))
+            seen = scale.measure(bench)
+            console.print(Markdown(scale_page.part(facts, seen)))
     except (BenchError, LabError) as wrong:
         print(f"bench: {wrong}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("bench: interrupted; what it had on the hosts is taken away", file=sys.stderr)
         return 130
-    PAGE.write_text(markdown(INTRO, facts, sections))
-    console.print(f"{time.monotonic() - began:.0f} s; written to {PAGE.relative_to(PAGE.parents[1])}")
+    if sections:
+        PAGE.write_text(markdown(INTRO, facts, sections))
+    SCALE_PAGE.write_text(scale_page.written(SCALE_PAGE.read_text(), facts, seen))
+    pages = [each.relative_to(DOCS.parent) for each in (PAGE, SCALE_PAGE) if sections or each == SCALE_PAGE]
+    console.print(f"{time.monotonic() - began:.0f} s; written to {' and '.join(map(str, pages))}")
     return 0
 
 

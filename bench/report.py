@@ -58,12 +58,13 @@ def table(section: Section) -> Table:
 
 def markdown(intro: str, machine: Mapping[str, str], sections: Iterable[Section]) -> str:
     """The page."""
-    parts = [intro.strip(), _markdown_table(("machine", ""), machine.items())]
+    parts = [intro.strip(), markdown_table(("machine", ""), machine.items())]
     for each in sections:
-        parts += [f"## {each.title}", each.how, _markdown_table(HEADS, (row.cells() for row in each.rows))]
+        parts += [f"## {each.title}", each.how, markdown_table(HEADS, (row.cells() for row in each.rows))]
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """One table of it."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(each)} |" for each in lines)

@@ -52,7 +52,8 @@ def locations(tier: Tier, endpoint: Endpoint, others: Sequence[Directive]) -> Se
     asked = [*say, *_asked(endpoint)]
     held = [
         directive("internal"),
-        block("if", "($http_registry_writing", "=", '"")', body=[directive("return", 204)]),
+        # The client's method, also of this question for it.
+        block("if", "($request_method", "~", "^(GET|HEAD)$)", body=[directive("return", 204)]),
         *asked,
         directive("proxy_intercept_errors", "on"),
         directive("error_page", 400, 404, 429, 500, 502, 503, 504, "=204", "@not-held"),

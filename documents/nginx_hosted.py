@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from documents import nginx_passwords, nginx_replicas
+from documents import nginx_last_answer, nginx_passwords, nginx_replicas
 from documents.nginx_cache import (
     BLOB,
     HOST,
@@ -76,7 +76,8 @@ def shared(
         *nginx_replicas.chosen(registry),
         directive("proxy_http_version", "1.1"),
         directive("proxy_connect_timeout", "5s"),
-        directive("proxy_read_timeout", "30s"),
+        directive("proxy_read_timeout", nginx_last_answer.PATIENCE),
+        directive("proxy_next_upstream", "error"),
         *fresh(VERDICT_SECONDS, seconds(cache.verdict_stale)),
         *definite_or_silent(403, 404),
         # Nobody looks at these, but nginx would read them again with each verdict.
@@ -95,6 +96,7 @@ def shared(
 def locations(
     endpoint: Endpoint,
     registry: HostedRegistry,
+    cache: Cache,
     backend: Sequence[Directive],
     store: Sequence[Directive],
     added: Sequence[Directive],
@@ -135,6 +137,11 @@ def locations(
         *_gate(registry, added),
         *nginx_replicas.chosen(registry),
         *found,
+        *(
+            nginx_last_answer.locations(zone_name, f"{registry.name} {token}", stale, password, token, backend)
+            if (stale := seconds(cache.verdict_stale))
+            else ()
+        ),
         *_begun(registry, password, token, backend),
         block("location", "/", body=[*password, *headers(token), *backend]),
         *(nginx_passwords.locations(anonymous_pull=endpoint.anonymous_pull) if password else []),
@@ -208,6 +215,7 @@ def _check(endpoint: Endpoint, token: str) -> Sequence[Directive]:
 def maps() -> Sequence[Directive]:
     """What the locations of all hosted endpoints ask for."""
     return (
+        *nginx_last_answer.maps(),
         block("map", CHECKED, "$http_registry_unsure", body=[directive("default", 1), directive("200", 0)]),
         block(
             "map",

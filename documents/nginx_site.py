@@ -274,7 +274,9 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
             backend = _backend(registry)
             servers += nginx_hosted.shared(endpoint, registry, proxy.cache, backend)
             store = _store(registry) or backend
-            locations = nginx_hosted.locations(endpoint, registry, backend, store, added, each_slice_logged=measured)
+            locations = nginx_hosted.locations(
+                endpoint, registry, proxy.cache, backend, store, added, each_slice_logged=measured
+            )
             if registry.serves:
                 password = [] if registry.token else nginx_passwords.required()
                 locations = (*canaries(tier)[registry.serves].locations([*password, *added]), *locations)

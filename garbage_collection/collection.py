@@ -87,7 +87,7 @@ def collect(store: Store, rules: Rules, folder: Path, say: Callable[[str], None]
         _give_back(store, dead, after, say)
         blobs = dead.blobs & after.blobs
         if rules.standby:
-            rules.standby.must_hold(patience=0)
+            rules.standby.must_hold(still=True)
         store.remove(map(blob_path, blobs))
         seconds = time.monotonic() - began
     freed = sum(contents.sizes[each] for each in blobs)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 HELD = 403
 """What it answers while it does; see documents/nginx_gate.py."""
-PATIENCE = 15.0
+PATIENCE = 10.0
 """Seconds until the gate is seen there: nginx keeps what it knows of a file for some."""
 
 
@@ -26,10 +26,11 @@ class Standby:
     host: str
     path: str
     tls: bool
+    patience: float = PATIENCE
 
-    def must_hold(self, patience: float = PATIENCE) -> None:
-        """Returns once it does. Raises Open."""
-        deadline = time.monotonic() + patience
+    def must_hold(self, still: bool = False) -> None:
+        """Returns once it does; at once, where it must do so `still`. Raises Open."""
+        deadline = time.monotonic() + (0 if still else self.patience)
         while True:
             said = self._said()
             if said == str(HELD):

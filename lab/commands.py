@@ -53,8 +53,8 @@ def main(command: Callable[[Sequence[str]], int]) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One `up` or `down` at a time for this lab."""
+def alone() -> Iterator[None]:
+    """One `up` or `down` at a time for this lab. A test that has a host stand still holds it: `up` would start it."""
     try:
         lab_dir().mkdir(parents=True, exist_ok=True)
         lock = (lab_dir() / "lock").open("w")
@@ -86,7 +86,7 @@ def _building(names: Iterable[str]) -> Iterator[Callable[[str], Path]]:
 def up(arguments: Sequence[str]) -> int:
     """Start the lab, or what is missing of it."""
     argparse.ArgumentParser("lab/up", description=up.__doc__).parse_args(arguments)
-    with _alone():
+    with alone():
         packages.need({"ip": "iproute2", "ssh-keygen": "openssh-client"})
         ssh.private_key()
         engine = daemon.ensure()
@@ -120,7 +120,7 @@ def reinstall(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("lab/reinstall", description=reinstall.__doc__)
     parser.add_argument("name", choices=[each.name for each in HOSTS])
     chosen = host(parser.parse_args(arguments).name)
-    with _alone():
+    with alone():
         engine = docker.running()
         if engine is None:
             raise LabError(DOWN)
@@ -136,7 +136,7 @@ def down(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("lab/down", description=down.__doc__)
     parser.add_argument("--purge", action="store_true", help="remove the images and the SSH key as well")
     purge = parser.parse_args(arguments).purge
-    with _alone():
+    with alone():
         engine = docker.running()
         if engine is None and traces.file().exists():
             daemon.start()

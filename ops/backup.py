@@ -5,19 +5,20 @@ Registries go on taking pushes meanwhile; a second backup into the same folder f
 
 from __future__ import annotations
 
-import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from ops import backup_folder
 from ops.backup_folder import SHOWN, lacking, locked, write
 from ops.backup_snapshot import Snapshot
 from ops.certificates import folder_of
 from ops.configuration import plain_settings, tier_of
+from ops.progress import Counted, Progress
 from ops.registry_data import Place, data_of, say
 from ops.stack import PROJECT, Stack, StackError
 from ops.volume_files import receive
@@ -82,7 +83,8 @@ def fetch(place: Place, folder: Path) -> Fetched:
         snapshot = Snapshot.of(listing)
         wanted = lacking(folder, snapshot.blobs)
         if wanted:
-            _receive(place, folder, wanted)
+            progress = Progress(place.volume, sum(snapshot.blobs[path] for path in wanted))
+            _receive(place, folder, wanted, progress)
         broken = lacking(folder, snapshot.blobs)
         new += sorted(set(wanted) - set(broken))
         if broken:
@@ -124,17 +126,21 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _receive(place: Place, folder: Path, paths: list[str]) -> None:
-    sender: subprocess.Popen[bytes] = place.sender(paths)
+def _receive(place: Place, folder: Path, paths: list[str], progress: Progress) -> None:
+    sender = place.sender(paths)
     assert sender.stdout is not None
+    full = ""
     try:
         with sender.stdout:
-            receive(folder, sender.stdout, owners=False)
-    except (OSError, tarfile.TarError) as failure:
-        sender.wait()
-        why = failure.strerror if isinstance(failure, OSError) else ""
-        if why:
-            raise StackError(f"{folder}: {why}; the blobs that have come so far stay there") from None
+            receive(folder, cast(IO[bytes], Counted(sender.stdout, progress)), owners=False)
+    except OSError as failure:
+        full = failure.strerror or ""
+    except tarfile.TarError:
+        pass  # the sender has ended early, and says why
+    if full:
+        with suppress(StackError):
+            place.ended(sender)
+        raise StackError(f"{folder}: {full}; the blobs that have come so far stay there")
     place.ended(sender)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,6 +30,14 @@ CONTAINERS = {
     "replace": "the container is replaced: its registry is away for a moment, and what is under way to it is cut",
     "delete": "the container is stopped and removed",
 }
+ONE_BY_ONE = (
+    "the container is replaced, one after the other: its requests go to the others meanwhile, and nothing is cut"
+)
+HELD_OFF = (
+    "the container is replaced: meanwhile pushes are held off (503, come again), and pulls have what the proxy has "
+    "cached"
+)
+DRAINED, NTH = "-drained", re.compile(r"(?<=-container)-\d+$")
 OTHERS = {
     (IMAGE, "create"): "the image is taken from the host's Docker, or pulled where it is missing",
     (IMAGE, "replace"): "another image is taken from the host's Docker, or pulled where it is missing",
@@ -39,6 +48,8 @@ OTHERS = {
 
 FURTHER = {
     "-confirmed": "a new connection confirms what is on trial",
+    DRAINED: "no more requests come to the container; those under way end first",
+    "-ready": "the container has requests again once it answers",
     "-settled": "passwords that were replaced, if any, are no longer taken",
 }
 """Further steps of a unit, by how their names end."""
@@ -72,7 +83,7 @@ def effects(plan: Plan) -> Iterator[Effect]:
             seen, notes = _foreseen(plan, step, before, after)
             yield Effect(step, seen.text, diffs, seen.levels, notes)
         elif step.kind == CONTAINER:
-            yield Effect(step, CONTAINERS.get(step.change, ""), diffs)
+            yield Effect(step, _of_container(plan, step), diffs)
         elif text := _said(step):
             yield Effect(step, text, diffs)
 
@@ -82,6 +93,14 @@ def unified(path: str, before: str | None, after: str | None) -> Iterator[str]:
     old, new = ((each or "").splitlines() for each in (before, after))
     here, there = ("/dev/null" if each is None else path for each in (before, after))
     yield from difflib.unified_diff(old, new, here, there, lineterm="")
+
+
+def _of_container(plan: Plan, step: Step) -> str:
+    """A registry behind the proxy has its containers drained; each of them is one of the resources that write files."""
+    if step.change == "replace" and any(each.name == f"{step.name}{DRAINED}" for each in plan.steps):
+        registry = NTH.sub("", step.name)
+        return ONE_BY_ONE if len([each for each in plan.writes if NTH.sub("", each) == registry]) > 1 else HELD_OFF
+    return CONTAINERS.get(step.change, "")
 
 
 def _said(step: Step) -> str:

@@ -19,6 +19,7 @@ from ops.configuration import tier_of, write_known_hosts
 from ops.deployment import hosts_of, resources_of
 from ops.diagnosis import SSH_FAILED, remedy
 from ops.forget import forget
+from ops.progress import Counted, Progress
 from ops.registry_data import SETTLE, Place, data_of, hold, release, say
 from ops.reinstalled import RECORDS
 from ops.ssh import on_host
@@ -133,7 +134,9 @@ def put_registry(
         blobs, links, moved = snapshot.missing_in(place.listing())
         wanted = sorted([*links, *(moved if overwrite else [])])
         if blobs or wanted:
-            place.take(lambda out: _write_tar(out, shared, blobs, {path: snapshot.links[path] for path in wanted}))
+            progress = Progress(place.volume, sum(snapshot.blobs[path] for path in blobs))
+            texts = {path: snapshot.links[path] for path in wanted}
+            place.take(lambda out: _write_tar(out, shared, blobs, texts, progress))
     finally:
         if held:
             release(place, registry.name)
@@ -142,12 +145,12 @@ def put_registry(
         say(f"{registry.name}: {_some([tag_of(each) for each in moved])}: {KEEPING}")
 
 
-def _write_tar(out: IO[bytes], shared: Path, blobs: Sequence[str], links: dict[str, str]) -> None:
+def _write_tar(out: IO[bytes], shared: Path, blobs: Sequence[str], links: dict[str, str], progress: Progress) -> None:
     """Blobs first. Everything is root's, as the registry's image has it."""
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         for path in blobs:
             with (shared / path).open("rb") as file:
-                archive.addfile(_member(path, (shared / path).stat().st_size), file)
+                archive.addfile(_member(path, (shared / path).stat().st_size), Counted(file, progress))
         for path, digest in links.items():
             content = digest.encode()
             archive.addfile(_member(path, len(content)), io.BytesIO(content))

@@ -53,14 +53,8 @@ TIERS = (
     Tier("up", "make up, and its proof", ((*OPS, "up"),), needs=("engine", "hosts")),
     Tier(
         "lab",
-        "the stack and the plugins on real hosts",
-        ((*PYTEST, "tests/lab", "--ignore", "tests/lab/spare"),),
-        needs=("up",),
-    ),
-    Tier(
-        "spare",
-        "stacks of tests on hosts of their own, two at once",
-        ((*PYTEST, *BOTH, "tests/lab/spare"),),
+        "real hosts: the stack and the plugins, and beside them stacks of tests on hosts of their own",
+        ((*PYTEST, "-n", "2", "tests/lab"),),
         needs=("up",),
     ),
 )

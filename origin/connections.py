@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import errno
 import http.client
 import select
 import socket
 import ssl
 import threading
 import time
-from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -17,8 +18,12 @@ from origin.config import Registry
 from origin.failures import BrokenOff, NoAnswer
 from origin.urls import Server
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
+UNHEARD_SECONDS = 5.0
+"""How long what we send may stay without the other host's acknowledgement: it is cut off."""
+RETRY_SECONDS = 1.0
+"""Between two tries to reach a server that is cut off, which no client waits for."""
 IDLE_SECONDS = 30.0
 MOST_IDLE = 64
 """Idle connections of one registry, over all its servers."""
@@ -88,7 +93,11 @@ class Answer:
 
 
 class Pool:
-    """The connections of one registry, also to the servers that it sends us to."""
+    """The connections of one registry, also to the servers that it sends us to.
+
+    A server that is cut off costs those who ask just then their wait, and nobody after them: until it can be reached
+    again, which a thread finds out, requests to it fail at once.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -99,16 +108,19 @@ class Pool:
             self._tls_elsewhere.check_hostname = False
             self._tls_elsewhere.verify_mode = ssl.CERT_NONE
         self._idle: Dict[Server, List[Tuple[float, Connection]]] = {}
+        self._cut_off: Set[Server] = set()
         self._lock = threading.Lock()
 
     def ask(self, server: Server, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         """Send a request and wait for the head of its answer. Raises NoAnswer."""
+        if server in self._cut_off:
+            raise NoAnswer(504, f"{server} can't be reached")
         kept = self._take(server)
         if kept is not None:
             try:
                 return self._exchange(server, kept, method, target, headers)
             except NoAnswer as dead:
-                if dead.reached:
+                if dead.reached or server in self._cut_off:
                     raise
         return self._exchange(server, self._open(server), method, target, headers)
 
@@ -140,17 +152,45 @@ class Pool:
         return None
 
     def _open(self, server: Server) -> Connection:
+        try:
+            return self._dialled(server)
+        except (OSError, http.client.HTTPException, UnicodeError) as failure:
+            if late := _is_late(failure):
+                self._has_cut_off(server)
+            raise NoAnswer(504 if late else 502, f"{server} can't be reached: {_why(failure)}") from failure
+
+    def _dialled(self, server: Server) -> Connection:
         at_home = server in self._registry.bases
         tls = self._tls if at_home else self._tls_elsewhere
         connection = _connection(server, tls, self._registry.certificate_name if at_home else "")
         try:
             connection.connect()
             connection.sock.settimeout(READ_SECONDS)
-        except (OSError, http.client.HTTPException, UnicodeError) as failure:
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_SECONDS * 1000))
+        except BaseException:
             connection.close()
-            late = isinstance(failure, socket.timeout)
-            raise NoAnswer(504 if late else 502, f"{server} can't be reached: {_why(failure)}") from failure
+            raise
         return connection
+
+    def _has_cut_off(self, server: Server) -> None:
+        with self._lock:
+            if server in self._cut_off:
+                return
+            self._cut_off.add(server)
+        threading.Thread(target=self._await, args=(server,), daemon=True).start()
+
+    def _await(self, server: Server) -> None:
+        """Until it can be reached, or says at once that it can't."""
+        late = True
+        while late:
+            time.sleep(RETRY_SECONDS)
+            try:
+                self._dialled(server).close()
+                late = False
+            except (OSError, http.client.HTTPException, UnicodeError) as failure:
+                late = _is_late(failure)
+        with self._lock:
+            self._cut_off.discard(server)
 
     def _exchange(
         self, server: Server, connection: Connection, method: str, target: str, headers: Mapping[str, str]
@@ -160,10 +200,18 @@ class Pool:
             return Answer(self, server, connection, connection.getresponse())
         except socket.timeout as late:
             connection.close()
+            if late.errno == errno.ETIMEDOUT:
+                raise self._unheard(server) from late
             raise NoAnswer(504, f"{server} does not answer within {READ_SECONDS:g} s", reached=True) from late
         except (OSError, http.client.HTTPException, ValueError) as failure:
             connection.close()
+            if isinstance(failure, OSError) and failure.errno == errno.ETIMEDOUT:
+                raise self._unheard(server) from failure
             raise NoAnswer(502, f"{server} gives no answer: {_why(failure)}") from failure
+
+    def _unheard(self, server: Server) -> NoAnswer:
+        self._has_cut_off(server)
+        return NoAnswer(504, f"{server} can't be reached any more")
 
 
 class _Named(http.client.HTTPConnection):
@@ -210,6 +258,11 @@ def _closed_by_peer(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(connection.sock, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _is_late(failure: BaseException) -> bool:
+    """Whether nothing has come of it in time. Python 3.9 has two exceptions for that."""
+    return isinstance(failure, socket.timeout) or (isinstance(failure, OSError) and failure.errno == errno.ETIMEDOUT)
 
 
 def _why(failure: BaseException) -> str:

@@ -65,6 +65,11 @@ class Request:
         return next((name for start, name in RUNTIMES.items() if self.agent.startswith(start)), "other")
 
     @property
+    def looked_up(self) -> bool:
+        """Whether the cache might have answered: a tag's answer is kept by a hosted endpoint, but for worse times."""
+        return bool(self.cache) and (self.by_digest or self.cache != "BYPASS")
+
+    @property
     def cached(self) -> bool:
         """Whether the answer came from the cache."""
         return self.cache in CACHED

@@ -108,7 +108,7 @@ class Figures:
         if request.status < 400 and not request.slice:
             self._counted[SERVED.name].add([registry], request.sent)
         self._counted[FETCHED.name].add([registry], request.fetched)
-        if request.cache:
+        if request.looked_up:
             self._counted[LOOKUPS.name].add([registry, "hit" if request.cached else "miss"])
             point = self._point(request.ended)
             point.lookups += 1

@@ -30,6 +30,15 @@ def peer_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
                 )
 
 
+def hosted_peers(pieces: Pieces) -> Iterator[tuple[str, str]]:
+    """The hosted registries whose images peers give each other, each with its key path."""
+    hosted = _hosted(pieces)
+    for path, runtime in pieces.runtimes:
+        for index, name in enumerate(runtime.peer.registries if runtime.peer else ()):
+            if name in hosted:
+                yield f"{path}.peer.registries.{index}", name
+
+
 def _mirrored(pieces: Pieces) -> set[str]:
     return {each.serves for _, each in pieces.registries if isinstance(each, CacheRegistry)}
 

@@ -62,7 +62,8 @@ class Cache(Settings):
     """How much longer it answers for a tag while the upstream is down; 0s: not at all."""
     verdict_stale: Span = "60s"
     """A hosted registry is asked, at least every 30 s, whether a repository has a blob before the cached one is served.
-    While the registry is down, its last answer counts this much longer; 0s: not at all."""
+    While the registry is down, its last answer counts this much longer; and so long counts what it has last said of a
+    tag. 0s: not at all."""
 
 
 class Limits(Settings):

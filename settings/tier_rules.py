@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, get_args
 
 from settings import known_hosts
+from settings.peer_rules import hosted_peers
 from settings.pieces import Pieces
 from settings.predicates import METRICS_PORTS, holds_secret, is_pinned, is_public, is_world
 from settings.secret_names import SECRET
@@ -142,6 +143,8 @@ def _asks(given: Given) -> Iterator[Error]:
     for path, endpoint in given.pieces.endpoints:
         if endpoint.anonymous_pull and endpoint.registry in given.pieces.hosted:
             yield f"{path}.anonymous_pull", f" = True: in the tier {given.tier} who pulls says who he is; remove it"
+    for path, name in hosted_peers(given.pieces):
+        yield path, f" = {name!r}: in the tier {given.tier} who pulls says who he is, and peers ask nobody; remove it"
 
 
 def _tls(given: Given) -> Iterator[Error]:

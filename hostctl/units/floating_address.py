@@ -115,10 +115,6 @@ class FloatingAddress(Unit):
         elif change.facts_before:
             wait_until(lambda: _remains(host, change.facts_before["address"]), patience)
 
-    def report(self, host: Host, change: Change) -> Dict[str, Any]:
-        """Nothing that differs between two runs: who has the address is no matter of the stack's."""
-        return {}
-
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration."""
         path = host.path(CONFIG)

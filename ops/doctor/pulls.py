@@ -65,9 +65,11 @@ def _servers(tier: Tier, urls: list[str]) -> Iterator[Server]:
     for each in tier.registries:
         proxied = tier.proxy is not None and tier.behind_proxy(each)
         host = tier.host(tier.proxy.host if tier.proxy and proxied else each.host)
+        standby = tier.proxy.standby if tier.proxy and proxied else None
+        address = (standby.address if standby else None) or host.address
         for url in tier.urls(each):
             if url in urls:
-                yield Server(url, host.name, host.address, "nginx" if proxied else "")
+                yield Server(url, host.name, address, "nginx" if proxied else "")
 
 
 def _user(runtime: Runtime, settings: Docker | Containerd, registry: str, urls: list[str]) -> str:

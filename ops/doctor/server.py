@@ -13,6 +13,7 @@ from documents.nginx_site import CACHES, uses_origin
 from ops.doctor import firewall
 from ops.doctor.found import Found
 from settings.registries import CacheRegistry, HostedRegistry, Registry
+from settings.standby import views
 from settings.tier import OWN_PORTS, Tier
 
 
@@ -21,6 +22,7 @@ def served(tier: Tier, host: str, image: Image | None = None, only: str = "") ->
 
     `image`: what is being pulled, for the cache that has it. `only`: the one client that is asked about.
     """
+    tier = next((view for view in views(tier) if view.proxy and view.proxy.host == host), tier)
     there = [each for each in tier.registries if each.host == host]
     with_nginx = tier.proxy is not None and tier.proxy.host == host
     if not there and not with_nginx:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lab import docker, host, machines
 from ops.proof import on
@@ -63,14 +65,33 @@ def restart(name: str) -> None:
     machines.wait(engine, host(name))
 
 
+def await_answer(name: str, url: str) -> None:
+    """Wait until an HTTP server answers a host with a success."""
+    must(name, f"timeout 20 sh -c \"until curl -sf -o /dev/null --globoff '{url}'; do sleep 0.1; done\"")
+
+
+@contextmanager
+def hub_is_down_for(name: str, port: int) -> Iterator[None]:
+    """A host finds nobody at a port of the hub, as if its server had stopped; others, whose tests run beside, do."""
+    rule = f"INPUT -s {host(name).address} -p tcp --dport {port} -j REJECT --reject-with tcp-reset"
+    must("hub", f"iptables -I {rule}")
+    try:
+        yield
+    finally:
+        must("hub", f"iptables -D {rule}")
+
+
 def logins(name: str) -> int:
     """How often somebody has logged in by SSH."""
     return int(must(name, "journalctl -q -u ssh -o cat | grep -c '^Accepted' || true"))
 
 
 def reaches(name: str, address: str, port: int, path: str = "/v2/") -> bool:
-    """Whether an HTTP server answers a host at that address and port, whatever it says."""
-    return on(name, f"curl -s -m 3 -o /dev/null http://{address}:{port}{path}").returncode == 0
+    """Whether an HTTP server answers a host at that address and port, whatever it says.
+
+    No connection after a second is none: between the lab's hosts one comes about in a millisecond.
+    """
+    return on(name, f"curl -s --connect-timeout 1 -m 5 -o /dev/null http://{address}:{port}{path}").returncode == 0
 
 
 def pulumi(stack: Stack, *arguments: str, fails: bool = False) -> str:

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.hosts import must, reaches
+from tests.lab.hosts import await_answer, must, reaches
 
 pytestmark = pytest.mark.lab
 
 PORT = 5500
-PATIENTLY = "curl -sf -o /dev/null --retry 20 --retry-all-errors --retry-delay 1"
 INSIDE, OUTSIDE = "192.168.1.11", "192.168.2.11"
 
 
@@ -26,7 +25,7 @@ def container(request: pytest.FixtureRequest) -> Iterator[str]:
     )
     must("registry", f"docker run --detach --name published {where} registry:3")
     try:
-        must("registry", f"{PATIENTLY} http://127.0.0.1:{PORT}/v2/")
+        await_answer("registry", f"http://127.0.0.1:{PORT}/v2/")
         yield must("registry", "docker inspect -f '{{.NetworkSettings.IPAddress}}' published").strip()
     finally:
         must("registry", "docker rm --force --volumes published")
@@ -54,7 +53,8 @@ def test_nobody_outside_of_the_allowlist_reaches_the_container_itself(container:
 
 def test_rules_survive_a_restart_of_docker(container: str) -> None:
     must("registry", "systemctl reset-failed docker; systemctl restart docker")
-    must("registry", f"docker start published; {PATIENTLY} http://127.0.0.1:{PORT}/v2/")
-    must("registry", f"{PATIENTLY} http://127.0.0.1:5000/v2/")
+    must("registry", "docker start published")
+    await_answer("registry", f"http://127.0.0.1:{PORT}/v2/")
+    await_answer("registry", "http://127.0.0.1:5000/v2/")
     assert not reaches("outsider", OUTSIDE, PORT)
     assert reaches("docker1", INSIDE, PORT)

@@ -13,8 +13,8 @@ from documents import firewall_rules
 from lab import host
 from ops.proof import on
 from settings.firewall import Firewall, Rule
-from tests.lab.firewall_matrix.measuring import ONLY_NFT, PATIENTLY, RESTART
-from tests.lab.hosts import HOSTCTL, must, reaches, without_records
+from tests.lab.firewall_matrix.measuring import ONLY_NFT, RESTART
+from tests.lab.hosts import HOSTCTL, await_answer, must, reaches, without_records
 from tests.lab.unit_requests import hostctl, request
 
 pytestmark = pytest.mark.lab
@@ -36,7 +36,7 @@ def container() -> Iterator[str]:
         must(HOST, f"mkdir -p $(dirname {FLAG}) && cat > {FLAG} && {RESTART}", stdin=drop_in)
         must(HOST, "base64 -d | docker load", stdin=image)
         must(HOST, f"docker run --detach --name {NAME} --publish {PORT}:{INNER} registry:3")
-        must(HOST, f"{PATIENTLY} http://127.0.0.1:{PORT}/")
+        await_answer(HOST, f"http://127.0.0.1:{PORT}/")
         assert "docker-bridges" in must(HOST, "nft list tables")
         yield must(HOST, f"docker inspect -f '{{{{.NetworkSettings.Networks.bridge.IPAddress}}}}' {NAME}").strip()
     finally:
@@ -72,7 +72,8 @@ def test_docker_s_accept_does_not_overrule_a_drop_of_ours(address: str, hidden: 
         assert reaches(ALLOWED, own, PORT)
         assert not reaches(STRANGER, own, PORT)
         assert not reaches(STRANGER, address, INNER)
-        must(HOST, f"{RESTART}; docker start {NAME}; {PATIENTLY} http://127.0.0.1:{PORT}/")
+        must(HOST, f"{RESTART}; docker start {NAME}")
+        await_answer(HOST, f"http://127.0.0.1:{PORT}/")
         assert reaches(ALLOWED, own, PORT)
         assert not reaches(STRANGER, own, PORT)
     finally:

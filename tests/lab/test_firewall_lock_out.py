@@ -31,6 +31,9 @@ pytestmark = pytest.mark.lab
 REGISTRY = "registry"
 UP = ("up", "--yes", "--skip-preview", "--diff")
 SECONDS = 10
+"""The shortest trial that the settings have."""
+SHORT = 5
+"""One shorter still, where it is asked for without them."""
 SOMEBODY = "192.168.1.200/32"
 SHUT_OUT = Rule(ports=(22,), allow=(SOMEBODY,))
 MENDED = Rule(ports=(22,), allow=(SOMEBODY, f"{INSIDE.gateway}/32"))
@@ -171,7 +174,7 @@ def test_up_fails_with_the_reason_when_it_shuts_itself_out_and_the_next_one_mend
 
 def test_a_restart_of_the_host_during_a_trial_comes_back_to_what_was_confirmed(guarded: list[str]) -> None:
     before = rules()
-    assert by_ssh("apply", firewall_wish(ANOTHER, confirm_seconds=40))["confirm_within"] == 40
+    assert by_ssh("apply", firewall_wish(ANOTHER, confirm_seconds=15))["confirm_within"] == 15
     assert rules() != before
     with never_open():
         restart(REGISTRY)
@@ -205,12 +208,12 @@ def test_what_is_confirmed_outlives_the_host_docker_and_whoever_flushes(guarded:
 @pytest.mark.parametrize("step", ["verify", "armed"])
 def test_hostctl_killed_on_trial_leaves_a_timer_that_takes_it_back(guarded: list[str], step: str) -> None:
     """Before it has said that all is well, and after; the policy shuts out whoever would have to repair it."""
-    wish = firewall_wish(SHUT_OUT, confirm_seconds=SECONDS, force=True)
+    wish = firewall_wish(SHUT_OUT, confirm_seconds=SHORT, force=True)
     killed = f"python3 -c {shlex.quote(KILLED)} {step} {HOSTCTL.removeprefix('python3 ')}"
     with never_open():
         done = ssh(killed, request(REGISTRY, "firewall", wish))
         assert done.returncode != 0
         assert "Traceback" not in done.stderr
         assert not gets_in()
-        until(gets_in, SECONDS + 10)
+        until(gets_in, SHORT + 10)
     assert on_host() == guarded

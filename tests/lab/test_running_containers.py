@@ -33,7 +33,7 @@ def docker(request: pytest.FixtureRequest) -> Iterator[str]:
     drop_in = f"[Service]\nExecStart=\nExecStart={started} --max-concurrent-downloads=2\n"
     must(host, f"mkdir -p $(dirname {FLAG}) && cat > {FLAG} && {START_ANEW}", stdin=drop_in)
     must(host, f"rm {FLAG} && systemctl daemon-reload")
-    must(host, f"docker pull -q {APP} && docker run -d --name {KEPT} {APP}")
+    must(host, f"docker pull -q {APP} && docker run -d --stop-timeout 1 --name {KEPT} {APP}")
     try:
         yield host
     finally:

@@ -131,7 +131,7 @@ def test_what_is_no_longer_so_ends(pushed: tuple[Pushed, Pushed]) -> None:
     assert statuses("registry", [delete]) == [202]
     allow("registry", "anna", {})
     assert statuses(CLIENT, [blob(anna, anna.shared, token("anna"))]) == [401]
-    _sleep_until(said + 5)
+    _sleep_until(said + 2)
     assert statuses(CLIENT, [blob(bert, bert.own, his)]) == [200]
     counts = time.monotonic()
     _sleep_until(said + VERDICT + 1)

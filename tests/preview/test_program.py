@@ -26,6 +26,7 @@ def preview(folder: Path, config: str, fails: bool = False) -> str:
         "hostctl",
         "offline_sync",
         "origin",
+        "proxy_alive",
         "pull_metrics",
         "registry_outputs",
         "settings",

@@ -380,6 +380,35 @@ def test_a_broken_registry_has_the_word_and_a_dead_one_is_a_502_in_json(site: Si
         assert pull(site, path, "HEAD").status == 502
 
 
+TAG = "/v2/app/manifests/latest"
+
+
+def test_while_a_registry_is_broken_its_last_word_on_a_tag_counts(site: Site) -> None:
+    """A client that knows no lists may have had another answer, which counts for nobody."""
+    site.hosted.tag = b"of an old client"
+    assert site.ask("GET", TAG, host="hosted.test", user=PULLER, Accept="*/*").body == b"of an old client"
+    site.hosted.broken = True
+    assert pull(site, TAG).status == 503
+    site.hosted.broken = False
+    site.hosted.tag = b"of today"
+    assert [pull(site, path).status for path in (TAG, "/v2/")] == [200, 200]
+    site.hosted.broken = True
+    assert (pull(site, TAG).body, pull(site, "/v2/").status) == (b"of today", 200)
+    assert site.ask("GET", TAG, host="hosted.test", user=PULLER, Accept="*/*").status == 503
+    assert site.ask("GET", TAG, host="hosted.test").status == 401
+    assert site.ask("PUT", TAG, host="hosted.test", user=PUSHER, Accept=OCI).status == 503
+    site.hosted.die()
+    assert pull(site, TAG).body == b"of today"
+
+
+def test_no_answer_is_an_answer_too(site: Site) -> None:
+    assert pull(site, TAG).status == 200
+    site.hosted.missing = {TAG}
+    assert pull(site, TAG).status == 404
+    site.hosted.broken = True
+    assert pull(site, TAG).status == 404
+
+
 def test_the_access_log_tells_about_the_cache_and_no_secret(site: Site) -> None:
     for _ in range(2):
         site.ask("GET", blob_of())
@@ -389,7 +418,7 @@ def test_the_access_log_tells_about_the_cache_and_no_secret(site: Site) -> None:
         if len(lines) == 3:  # a line may come after the answer
             break
         time.sleep(0.05)
-    assert [line["cache"] for line in lines] == ["MISS", "HIT", ""]
+    assert [line["cache"] for line in lines] == ["MISS", "HIT", "BYPASS"]
     assert int(lines[0]["upstream_bytes"]) >= SLICE  # of the first slice
     assert (lines[1]["upstream_bytes"], lines[1]["status"], lines[2]["user"]) == ("", "200", "puller")
     assert PULLER[1] not in site.log.read_text()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -274,3 +276,26 @@ def test_a_file_that_says_something_else_stays_unless_it_is_to_be_overwritten(fo
 
 
 KEEPS = "another than the backup's is there and stays; YES=1 puts the backup's back"
+
+
+def test_a_full_disk_is_told_and_the_next_one_goes_on(folder: Path) -> None:
+    """A limit of the process's stands in for the disk's."""
+    put(folder / "old", layer(b"x" * 10**5))
+    place, top = near_volume(folder, "old"), folder / "all" / "s"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**4, limit[1]))
+    try:
+        with pytest.raises(StackError, match="File too large; the blobs that have come so far stay there"):
+            fetch(place, top)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert fetch(place, top).new == [blob_path(digest(b"x" * 10**5))]
+
+
+def test_a_host_that_dies_meanwhile_is_told(folder: Path) -> None:
+    put(folder / "old", layer(os.urandom(10**5)))
+    place = near_volume(folder, "old")
+    ssh = folder / "programs" / "ssh"
+    ssh.write_text(ssh.read_text().replace("exec sh", 'case "$command" in *" send "*) exit 255;; esac\nexec sh'))
+    with pytest.raises(StackError, match="near: the copy failed: exit status 255; try again"):
+        fetch(place, folder / "all" / "s")

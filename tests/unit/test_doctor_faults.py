@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from doctor.causes import CATALOGUE
-from tests.lab.doctor.fault import waves
+from pathlib import Path
 
-FILES = ("faults.yaml", "image_faults.yaml", "site_faults.yaml")
+from doctor.causes import CATALOGUE
+from tests.lab.doctor import fault
+
+LAB = Path(fault.__file__).parents[1]
+FILES = sorted({*LAB.rglob("*faults.yaml")})
 
 
 def test_each_cause_has_a_fault() -> None:
-    tried = {fault.cause for file in FILES for wave in waves(file) for fault in wave}
+    tried = {each.cause for file in FILES for wave in fault.waves(file) for each in wave}
     assert tried == set(CATALOGUE)

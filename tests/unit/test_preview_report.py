@@ -103,6 +103,28 @@ def test_a_unit_that_does_not_change_shows_nothing_though_its_texts_differ() -> 
     assert effect.step.host == "one"
 
 
+@pytest.mark.parametrize(
+    ("containers", "drained", "said"),
+    [
+        (["one.r-container"], True, "pushes are held off"),
+        (["one.r-container", "one.r-container-2", "one.s-container"], True, "one after the other"),
+        (["one.r-container", "one.r-container-2"], False, "is cut"),
+    ],
+)
+def test_a_container_that_is_replaced_is_missed_by_nobody_where_it_is_drained(
+    containers: list[str], drained: bool, said: str
+) -> None:
+    steps = [step("replace", CONTAINER, "one.r-container")]
+    if drained:
+        steps.append(step("update", COMMAND, "one.r-container-drained"))
+    files = ended(REGISTRY, "one.r", {}, {"host": "one", "files": {name: [CONFIG] for name in containers}})
+    first, *others = seen(stack({}, {}), files, *steps)
+    assert said in first.text
+    assert [each.text for each in others] == ["no more requests come to the container; those under way end first"] * (
+        len(others)
+    )
+
+
 def test_a_new_unit_shows_all_of_its_texts_though_the_outputs_have_them() -> None:
     """So it is after `up --target` of others."""
     (effect,) = seen(stack({"one": {DAEMON: SIX}}, {"one": {DAEMON: SIX}}), unit("create", "one-docker-mirrors"))

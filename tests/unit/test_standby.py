@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,14 +14,23 @@ from typing import Any
 import pytest
 import yaml
 
-from documents import floating_address, nginx_site
+from documents import floating_address, garbage_collection, nginx_gate, nginx_site
 from documents.floating_address import MODULES
+from garbage_collection import program
+from garbage_collection.collection import Rules, collect
+from garbage_collection.contents import blob_path
+from garbage_collection.standby import Open, Standby
+from garbage_collection.stores import Folder
 from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.transaction import Transactions
 from hostctl.units import unit_named
 from hostctl.units.floating_address import CONFIG, SERVICE, SERVICE_FILE
+from hostctl.units.garbage_collection import config_file
+from ops.doctor import server
+from ops.doctor.pulls import pulls
 from settings import SettingsError, parse
+from settings.registries import HostedRegistry
 from settings.standby import standby_view, views
 
 TIER = """\
@@ -229,3 +239,56 @@ def test_the_program_asks_nginx(port: int, status: int, alive: bool, monkeypatch
     assert (subprocess.run(asked, check=False, capture_output=True).returncode == 0) == alive
     gone = [*asked[:-1], "http:1:registry.test"]
     assert subprocess.run(gone, check=False, capture_output=True).returncode == 1
+
+
+def test_garbage_is_collected_only_while_the_standby_holds_pushes_off_too(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tier = parse(changed())
+    places = nginx_gate.standbys(tier)
+    own = tier.registry("own")
+    assert isinstance(own, HostedRegistry)
+    texts = garbage_collection.render([own], {}, None, places).shown()
+    rules, _ = program.configured(texts[config_file("own")], look=False)
+    assert rules.standby == Standby("192.0.2.2", 80, "registry.test", "/.http-registry/gate/own", False)
+    asked = Standby("127.0.0.1", port, "registry.test", "/.http-registry/alive", False, patience=0)
+    with pytest.raises(Open, match=r"the standby proxy at 127\.0\.0\.1:\d+ does not hold pushes off \(204\)"):
+        asked.must_hold()
+    with pytest.raises(Open, match="refused"):
+        Standby("127.0.0.1", 1, "registry.test", "/", False, patience=0).must_hold()
+    store = Folder(tmp_path / "data")
+    store.settle = 0
+    blob = store.root / blob_path("sha256:" + "ab" * 32)
+    blob.parent.mkdir(parents=True)
+    blob.write_text("unused")
+    os.utime(blob, (0, 0))
+    with pytest.raises(Open):
+        collect(store, Rules(False, 0, asked), tmp_path, print)
+    assert blob.exists()
+    monkeypatch.setattr(Nginx, "status", 403)
+    collect(store, Rules(False, 0, asked), tmp_path, print)
+    assert not blob.exists()
+
+
+def test_the_first_proxy_says_and_the_standby_asks() -> None:
+    tier = parse(changed())
+    first, second = (nginx_site.render(view).site.text for view in views(tier))
+    assert first.count("/run/http-registry-gc-own/closed") == 2
+    assert "upstream http-registry-own-80-first {\n    server 192.0.2.1:80;" in second
+    assert second.count("auth_request /.http-registry/held;") == 3
+    assert "/.http-registry/held" not in first
+    data = changed()
+    del data["registries"][1]["garbage_collection"]
+    assert all("/.http-registry/gate" not in nginx_site.render(view).site.text for view in views(parse(data)))
+
+
+def test_the_doctor_looks_for_the_floating_address_and_at_both_hosts() -> None:
+    data = {**changed(), "runtimes": [{"host": "c", "docker": {}}]}
+    tier = parse(data)
+    (pull,) = [each for each in pulls(tier, "c", None) if each.image.registry == "docker.io"]
+    assert [(each.host, each.address) for each in pull.wanted.servers] == [("a", "192.0.2.9")]
+    for name in ("a", "b"):
+        looked = server.served(tier, name)
+        assert looked
+        assert [each["registry"] for each in looked["endpoints"]] == ["own", "hub"]
+        assert len(looked["containers"]) == 1

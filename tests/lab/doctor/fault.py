@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import yaml
 
-HERE = Path(__file__).parent
-PRELUDE = (HERE / "prelude.sh").read_text()
+PRELUDE = Path(__file__).with_name("prelude.sh").read_text()
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ Wave = list[Fault]
 """Faults that are there at the same time and don't touch each other."""
 
 
-def waves(file: str) -> list[Wave]:
-    """Those of a file beside this one."""
-    return [[Fault(**each) for each in wave] for wave in yaml.safe_load((HERE / file).read_text())["waves"]]
+def waves(file: Path, names: Mapping[str, str] | None = None) -> list[Wave]:
+    """Those of a file, with `names` in place of what stands for them there."""
+    text = file.read_text()
+    for stands_there, name in (names or {}).items():
+        text = text.replace(stands_there, name)
+    return [[Fault(**each) for each in wave] for wave in yaml.safe_load(text)["waves"]]

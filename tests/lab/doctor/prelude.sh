@@ -64,6 +64,14 @@ behave() {
     systemctl stop "foreign-registry-$1" 2>/dev/null || true
 }
 
+# On the hub: one host finds nobody at a port, as if the server had stopped; for others it goes on.
+shut() {
+    iptables -I INPUT -s "$1" -p tcp --dport "$2" -j REJECT --reject-with tcp-reset
+}
+reopen() {
+    while iptables -D INPUT -s "$1" -p tcp --dport "$2" -j REJECT --reject-with tcp-reset 2>/dev/null; do :; done
+}
+
 # The rules of iptables, all tables.
 save_rules() {
     iptables-save >$SAVED.rules

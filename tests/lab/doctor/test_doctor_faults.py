@@ -6,6 +6,9 @@ anywhere. Healed means: the findings' own commands were typed, where they say, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from ops import doctor
@@ -13,12 +16,12 @@ from ops.configuration import tier_of
 from ops.stack import Stack
 from tests.lab.doctor.fault import Wave, waves
 from tests.lab.doctor.site import Lab
-from tests.lab.doctor.table import TRIED
+from tests.lab.doctor.table import tell
 from tests.lab.doctor.trying import others, seen, try_wave
 from tests.lab.hosts import HOSTS
 
 pytestmark = pytest.mark.lab
-WAVES = waves("faults.yaml")
+WAVES = waves(Path(__file__).with_name("faults.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +39,12 @@ def test_a_healthy_fleet_has_no_finding(stack: Stack, before: dict[str, list[str
 
 
 @pytest.mark.parametrize("wave", WAVES, ids=lambda wave: "+".join(each.cause for each in wave))
-def test_it_is_named_and_healed(wave: Wave, stack: Stack, before: dict[str, list[str]]) -> None:
+def test_it_is_named_and_healed(
+    wave: Wave, stack: Stack, before: dict[str, list[str]], record_property: Callable[[str, object], None]
+) -> None:
     clients = [each.host for each in tier_of(stack.name).runtimes]
     tried = try_wave(Lab(stack), wave, clients)
-    TRIED.extend(tried)
+    tell(tried, record_property)
     for each in tried:
         assert each.named == each.expected, f"{each.fault.name}: {each.told}"
         assert not each.left, f"{each.fault.name}: {each.healed_by}"

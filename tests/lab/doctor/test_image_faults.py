@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,12 +11,12 @@ from ops.stack import Stack
 from tests.lab.doctor.fault import Fault, waves
 from tests.lab.doctor.foreign_registries import foreign_registries
 from tests.lab.doctor.site import Lab
-from tests.lab.doctor.table import TRIED
+from tests.lab.doctor.table import tell
 from tests.lab.doctor.trying import Outcome, others, seen, try_wave
 from tests.lab.hosts import HOSTS
 
 pytestmark = pytest.mark.lab
-[WAVE] = waves("image_faults.yaml")
+[WAVE] = waves(Path(__file__).with_name("image_faults.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +25,16 @@ def outcomes(stack: Stack) -> Iterator[list[Outcome]]:
     before = {name: seen(name) for name in HOSTS}
     with foreign_registries():
         tried = try_wave(Lab(stack), WAVE, [])
-    TRIED.extend(tried)
     yield tried
     assert not others(before)
 
 
 @pytest.mark.parametrize("fault", WAVE, ids=lambda fault: f"{fault.cause}-{fault.host}")
-def test_it_is_named_and_healed(fault: Fault, outcomes: list[Outcome]) -> None:
+def test_it_is_named_and_healed(
+    fault: Fault, outcomes: list[Outcome], record_property: Callable[[str, object], None]
+) -> None:
     [tried] = [each for each in outcomes if each.fault == fault]
+    tell([tried], record_property)
     assert tried.named == tried.expected, tried.told
     assert not tried.left
     assert tried.seconds < 10

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.table import Table
 
 from tests.lab.faults.on_hosts import Outcome
 
+PROPERTY = "faults"
+"""Under which name a test's report carries its outcomes, from the worker to the process that prints."""
 KINDS = ("killed", "going back", "no room", "refused", "dies", "stopped", "connection", "at once")
 """The columns: the outcomes' kinds, which docs/faults.md explains."""
+
+
+def tell(outcomes: Iterable[Outcome], record: Callable[[str, object], None]) -> None:
+    """Put outcomes into the table, by pytest's fixture `record_property`."""
+    record(PROPERTY, json.dumps(list(outcomes)))
+
+
+def found(properties: Iterable[tuple[str, object]]) -> list[Outcome]:
+    """Those in the reports' `user_properties`, each once."""
+    return list(
+        dict.fromkeys(
+            Outcome(*each) for name, value in properties if name == PROPERTY for each in json.loads(str(value))
+        )
+    )
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:

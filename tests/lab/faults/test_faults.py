@@ -6,9 +6,12 @@ answers and shows that state; the next apply converges, and the one after it cha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.lab.faults.on_hosts import Outcome
+from tests.lab.faults.table import tell
 
 pytestmark = pytest.mark.lab
 
@@ -16,7 +19,6 @@ PLACES = (
     ("registry", "firewall"),
     ("registry", "nginx-proxy"),
     ("registry", "origin"),
-    ("registry", "garbage-collection"),
     ("docker1", "docker-mirrors"),
     ("docker1", "docker-relay"),
     ("docker1", "docker-cli"),
@@ -27,13 +29,17 @@ PLACES = (
     ("containerd1", "containerd-mirrors"),
     ("containerd1", "authorities"),
     ("containerd2", "containerd-mirrors"),
+    ("containerd2", "garbage-collection"),
 )
 STEPS = ("journal", "write", "check", "swap", "activate", "verify", "prove", "commit", "close")
 
 
 @pytest.mark.parametrize(("host", "unit"), PLACES)
-def test_the_unit_survives(host: str, unit: str, outcomes: list[Outcome]) -> None:
+def test_the_unit_survives(
+    host: str, unit: str, outcomes: list[Outcome], record_property: Callable[[str, object], None]
+) -> None:
     tried = [each for each in outcomes if each.host == host and each.unit in (unit, "")]
+    tell(tried, record_property)
     wrong = [f"{each.kind}: {each.case}: {each.seen}" for each in tried if each.seen]
     assert not wrong, "\n".join(wrong)
     killed = " ".join(each.case for each in tried if each.kind == "killed")

@@ -33,7 +33,7 @@ from tests.lab.firewall_matrix.cells import (
     place,
     why_not,
 )
-from tests.lab.hosts import HOSTCTL, must, restart, without_records
+from tests.lab.hosts import HOSTCTL, await_answer, must, restart, without_records
 from tests.lab.unit_requests import firewall_wish, hostctl, request
 
 ASKER = (Path(__file__).parent / "asker.py").read_text()
@@ -42,7 +42,6 @@ SUBNET, SUBNET6 = "172.28.0.0/24", "fd00:172:28::/64"
 CONTAINER = {4: "172.28.0.2", 6: "fd00:172:28::2"}
 FLAG = f"/run/systemd/system/docker.service.d/{NAME}.conf"
 RESTART = "systemctl daemon-reload && systemctl reset-failed docker && systemctl restart docker"
-PATIENTLY = "curl -s -o /dev/null --retry 20 --retry-all-errors --retry-delay 1 --globoff"
 ONLY_NFT = "; ".join(f"mount --bind /dev/null /usr/sbin/xtables-{each}-multi" for each in ("nft", "legacy"))
 """In a mount namespace of its own: a program without its executable bit is not there."""
 ASKERS = list(dict.fromkeys(way.asker for way in WAYS))
@@ -131,7 +130,8 @@ def listeners() -> Iterator[None]:
 def wait_for_all() -> None:
     """The container's IPv6 address too: the kernel first asks its network whether somebody has it already."""
     places = [*(f"{LOOPBACK}:{port}" for port in GUARDED), f"[{CONTAINER[6]}]:{INNER}"]
-    must(REGISTRY.name, " && ".join(f"{PATIENTLY} 'http://{place}/'" for place in places))
+    for each in places:
+        await_answer(REGISTRY.name, f"http://{each}/")
 
 
 @contextmanager

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from tests.lab.firewall_matrix.cells import WAYS, Cell
+from tests.lab.firewall_matrix.cells import LISTENERS, WAYS, Cell
 
+PROPERTY = "firewall"
+"""Under which name a test's report carries its cells, from the worker to the process that prints."""
 TITLE = (
     "Who reaches what: real connections to `registry` (Docker 20.10, whose own rules stay in iptables-nft throughout), "
     "by the backend of our rules"
 )
+
+
+def tell(cells: Iterable[Cell], record: Callable[[str, object], None]) -> None:
+    """Put cells into the table, by pytest's fixture `record_property`."""
+    record(
+        PROPERTY,
+        json.dumps([(each.backend, each.listener.title, each.way.title, each.seen, each.skipped) for each in cells]),
+    )
+
+
+def found(properties: Iterable[tuple[str, object]]) -> list[Cell]:
+    """Those in the reports' `user_properties`."""
+    listeners = {each.title: each for each in LISTENERS}
+    ways = {each.title: each for each in WAYS}
+    told = [each for name, value in properties if name == PROPERTY for each in json.loads(str(value))]
+    return [Cell(backend, listeners[listener], ways[way], *seen) for backend, listener, way, *seen in told]
 
 
 def matrix(cells: Sequence[Cell]) -> RenderableType:

@@ -40,5 +40,6 @@ def table(costs: Iterable[Cost]) -> Table:
 
 
 def found(properties: Iterable[tuple[str, object]]) -> list[Cost]:
-    """Those in a report's `user_properties`."""
-    return [Cost(**json.loads(str(value))) for name, value in properties if name == PROPERTY]
+    """Those in the reports' `user_properties`, by their faults."""
+    costs = [Cost(**json.loads(str(value))) for name, value in properties if name == PROPERTY]
+    return sorted(costs, key=lambda each: each.fault)

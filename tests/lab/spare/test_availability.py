@@ -5,6 +5,8 @@ One registry has two replicas over a bucket, another one container with a volume
 
 from __future__ import annotations
 
+import json
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +14,15 @@ from typing import Any
 
 import pytest
 
+from documents.nginx_hosted import RETRY_AFTER
+from hostctl.units.garbage_collection import gate
+from lab import host
 from lab.services import S3
 from tests.checkout import on_the_lab
-from tests.lab.hosts import must, without_records
+from tests.lab.hosts import HOSTCTL, must, without_records
 from tests.lab.spare.costs import Cost
-from tests.lab.spare.site import CACHE, PAIR, REGISTRY, SITE
-from tests.lab.spare.two_hosts import NAME, TwoHosts, begun, ended, looping, push
+from tests.lab.spare.site import CACHE, PAIR, REGISTRY, RUNTIME, SITE
+from tests.lab.spare.two_hosts import LOGIN, NAME, TwoHosts, begun, ended, looping, push
 
 pytestmark = pytest.mark.lab
 
@@ -41,6 +46,23 @@ assert answer.status == 201, (answer.status, answer.body)
 told["done"].append(time.time())
 """
 """One push in several parts."""
+HELD = f"""
+try:
+{textwrap.indent(PUSH, "    ")}
+except AssertionError as held:
+    if held.args[0][0] != 503 or b"push again soon" not in held.args[0][1]:
+        raise
+    told["held"].append(time.time())
+"""
+"""The same, where one that is told to come again has lost nothing."""
+AT_ALONE = f"client = Client({ALONE!r}, {LOGIN!r})\n"
+PULL_ALONE = f"""{AT_ALONE}
+if not number:
+    client.push("team/app", "1", os.urandom(16), os.urandom(2_000_000))
+assert client.ask("GET", "/v2/").status == 200
+assert client.pull("team/app", "1")
+told["done"].append(time.time())
+"""
 PULL = "assert client.pull('team/app', '1')\ntold['done'].append(time.time())"
 
 
@@ -69,7 +91,7 @@ def settings(*, verify: bool) -> dict[str, Any]:
             "users": [{"name": "pusher", "role": "push"}],
             "bcrypt_cost": 4,
         },
-        **({} if verify else {"metrics": {}}),
+        **({} if verify else {"metrics": {"pull_ends": "5s"}}),
     }
 
 
@@ -123,14 +145,92 @@ def cost(began: float, fault: str, what: str, told: dict[str, Any]) -> Cost:
 def test_an_update_of_the_registry_is_an_error_to_nobody(
     site: TwoHosts, record_property: Callable[[str, object], None]
 ) -> None:
-    """Both replicas are others afterwards, one after the other."""
+    """All containers are others afterwards, the replicas one after the other. Who pushes to a registry with only one is
+    told to come again."""
     before = must(REGISTRY, IDS).split()
     site.write(settings(verify=False))
-    with under_way(record_property, "an update of two replicas", {"pulls": PULL, "pushes": PUSH}) as told:
+    bodies = {
+        "pulls": PULL,
+        "pushes": PUSH,
+        "pulls, one container": PULL_ALONE,
+        "pushes, one container": AT_ALONE + HELD,
+    }
+    with under_way(record_property, "an update of the registry", bodies) as told:
         told["began"] = time.time()
         site.make("up")
-    after = must(REGISTRY, IDS).split()
-    assert not {*before} & {*after}
-    assert (told["pulls"]["lost"], told["pushes"]["lost"]) == ([], [])
-    assert len(told["pushes"]["done"]) > 10
+    assert not {*before} & {*must(REGISTRY, IDS).split()}
+    assert [(name, lost) for name in bodies for lost in told[name]["lost"]] == []
+    assert min(len(told[name]["done"]) for name in bodies) > 10
     assert must(REGISTRY, MARKS) == ""
+
+
+def test_a_replica_that_is_killed_costs_what_it_was_at(
+    site: TwoHosts, record_property: Callable[[str, object], None]
+) -> None:
+    """Docker starts it again; until then the other one serves."""
+    pid = f"docker inspect -f '{{{{.State.Pid}}}}' {CONTAINERS[1]}"
+    with under_way(record_property, "a replica killed (SIGKILL)", {"pulls": PULL, "pushes": PUSH}) as told:
+        told["began"] = time.time()
+        must(REGISTRY, f"kill -KILL $({pid})")
+        time.sleep(5)
+    assert told["pulls"]["lost"] == []
+    assert len(told["pushes"]["lost"]) <= 3
+    assert len([each for each in told["pushes"]["done"] if each > told["began"] + 3]) > 2
+
+
+def test_while_garbage_is_collected_pushes_are_told_to_come_again_and_pulls_go_on(
+    site: TwoHosts, record_property: Callable[[str, object], None]
+) -> None:
+    """What a run puts down while it removes something: tests/lab/test_garbage_collection.py has the run itself."""
+    closed = gate("hosted")
+    with under_way(record_property, "garbage collection, 3 s of it", {"pulls": PULL, "pushes": HELD}) as told:
+        told["began"] = time.time()
+        must(REGISTRY, f"mkdir $(dirname {closed}); touch {closed}")
+        time.sleep(1)
+        headers = must(RUNTIME, f"curl -s -D - -o /dev/null -X POST http://{NAME}/v2/team/x/blobs/uploads/")
+        time.sleep(2)
+        must(REGISTRY, f"rm -r $(dirname {closed})")
+        time.sleep(RETRY_AFTER + 1)
+    assert "503" in headers.splitlines()[0]
+    assert f"retry-after: {RETRY_AFTER}" in headers.lower()
+    assert (told["pulls"]["lost"], told["pushes"]["lost"]) == ([], [])
+    assert told["pushes"]["held"]
+    assert told["pushes"]["done"][-1] > told["pushes"]["held"][-1]
+
+
+def test_a_drained_replica_gets_nothing_and_is_let_in_again_though_nobody_says_so(site: TwoHosts) -> None:
+    """As it is left by an `up` that is killed: a timer is what remains."""
+    port = "5000"
+    asked = {"registry": "hosted", "place": 1, "container": CONTAINERS[0], "scheme": "http", "port": port, "seconds": 9}
+    requests = f"docker logs {CONTAINERS[0]} 2>&1 | grep -c http.response.status"
+    with looping(PULL + "\nassert client.ask('GET', '/v2/team/app/tags/list').status == 200") as told:
+        report = json.loads(must(REGISTRY, f"{HOSTCTL} drain", json.dumps(asked)))
+        assert (report["result"], report["left"]) == ("drained", 0)
+        before = must(REGISTRY, requests)
+        time.sleep(2)
+        assert must(REGISTRY, requests) == before
+        timer = "http-registry-replica-hosted-1"
+        assert must(REGISTRY, f"systemctl is-active {timer}.timer") == "active\n"
+        must(REGISTRY, f"systemctl start {timer}.service; systemctl stop {timer}.timer")
+        time.sleep(7)
+        assert int(must(REGISTRY, requests)) > int(before)
+    assert told["lost"] == []
+    assert must(REGISTRY, MARKS) == ""
+
+
+def test_while_the_bucket_is_away_what_was_pulled_lately_is_pulled(
+    site: TwoHosts, record_property: Callable[[str, object], None]
+) -> None:
+    """Its packets are thrown away, which is worse than a refusal. Pushes fail, and come through again."""
+    rules = [f"{chain} -d {host('hub').address} -p tcp --dport 7070 -j DROP" for chain in ("OUTPUT", "FORWARD")]
+    with under_way(record_property, "the bucket away for 15 s", {"pulls": PULL, "pushes": PUSH}) as told:
+        told["began"] = time.time()
+        try:
+            must(REGISTRY, "\n".join(f"iptables -w -I {each}" for each in rules))
+            time.sleep(15)
+        finally:
+            must(REGISTRY, "\n".join(f"iptables -w -D {each}" for each in rules))
+        back = time.time()
+        time.sleep(5)
+    assert told["pulls"]["lost"] == []
+    assert [each for each in told["pushes"]["done"] if each > back]

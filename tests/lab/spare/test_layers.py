@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -88,10 +89,10 @@ class Layers:
 
 @pytest.fixture(scope="module")
 def layers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layers]:
-    """Up after what their readers type, in one backend, with the settings of the spare hosts; destroyed the wrong way
-    round: an edge needs no core for that."""
+    """Up after what their readers type, in one backend, with the settings of the spare hosts; destroyed both at
+    once: an edge needs no core for that."""
     core, edge = text_of("core"), text_of("edge").replace("stale: 7d", "stale: 7d, tag_lifetime: 1s")
-    before = {each: without_records(each) for each in TRIO}
+    before = seen()
     with on_the_lab(tmp_path_factory.mktemp("layers")) as mine:
         mine.write("core", on_the_spares(core, [REGISTRY], {EDGE_IN_FILES: THIRD}, PREFIX))
         mine.write("edge", on_the_spares(edge, [THIRD, RUNTIME], {CORE_IN_FILES: REGISTRY}))
@@ -104,12 +105,18 @@ def layers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layers]:
             must(RUNTIME, f"{DOCKER} login -u deploy --password-stdin {EDGE}", made.password["deploy"])
             yield made
         finally:
-            mine.make("destroy", STACK="core")
-            mine.make("destroy", STACK="edge")
-            must("hub", f"rm -rf {BUCKET}")
-            for each in TRIO:
-                on(each, f"rm -rf {LOGIN}; docker image prune -af; crictl rmi --prune")
-    assert {each: without_records(each) for each in TRIO} == before
+            with ThreadPoolExecutor() as pool:
+                [*pool.map(lambda stack: mine.make("destroy", STACK=stack), ("core", "edge"))]
+                must("hub", f"rm -rf {BUCKET}")
+                images = f"rm -rf {LOGIN}; docker image prune -af; crictl rmi --prune"
+                [*pool.map(lambda each: on(each, images), TRIO)]
+    assert seen() == before
+
+
+def seen() -> dict[str, list[str]]:
+    """What is on the hosts."""
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(TRIO, pool.map(without_records, TRIO), strict=True))
 
 
 @contextmanager
@@ -163,15 +170,20 @@ def test_the_edge_serves_on_while_the_core_is_away(
             took = layers.pulls()
             if away is stopped:
                 said = layers.checkout.make("doctor", STACK="edge", status=1)
-                assert "upstream" in said
+                assert "upstream-down" in said
+                assert f"https://{ADDRESS}" in said
             in_vain = on(RUNTIME, f"crictl pull {ADDRESS}/team/app:other")
             assert in_vain.returncode != 0
         time.sleep(1.5)
-    print(took, pulled["lost"], len(pulled["pulls"]))
     assert pulled["lost"] == []
-    assert max(took.values()) < 10
+    # Of each of the core's two ports the first who asks may have to wait until it is clear that nobody answers.
+    assert sorted(took.values())[-3] < 2
     cost = Cost(
-        f"the core is away ({away.__name__})", "pulls at an edge", len(pulled["pulls"]), len(pulled["lost"]), None
+        f"the core is {away.__name__.replace('_', ' ')}",
+        "pulls at its edge",
+        len(pulled["pulls"]),
+        len(pulled["lost"]),
+        None,
     )
     cost.told(record_property)
 

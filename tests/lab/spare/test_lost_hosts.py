@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from lab import docker, host, machines
+from lab.commands import alone
 from lab.docker import Docker
 from lab.paths import work_dir
 from lab.ssh import host_key_file
@@ -42,6 +44,18 @@ def installed_from_scratch(name: str) -> None:
     """Make a spare host anew; it knows the registry's name like before."""
     subprocess.run([PROJECT / "lab" / "reinstall", name], check=True)
     lead_to(REGISTRY, name)
+
+
+@contextmanager
+def dead(name: str) -> Iterator[None]:
+    """A host has no power. Nobody else's `lab/up` starts it meanwhile."""
+    with alone():
+        engine()("kill", host(name).container)
+        try:
+            yield
+        finally:
+            engine()("start", host(name).container)
+            machines.wait(engine(), host(name))
 
 
 def test_hosts_that_are_installed_from_scratch_get_it_all_again(two: TwoHosts) -> None:
@@ -84,8 +98,7 @@ def test_hosts_that_are_installed_from_scratch_get_it_all_again(two: TwoHosts) -
 
 def test_a_dead_host_is_named_forgotten_and_cleaned_up_when_it_comes_back(two: TwoHosts) -> None:
     while_up = files(RUNTIME)
-    engine()("kill", host(RUNTIME).container)
-    try:
+    with dead(RUNTIME):
         changed = settings()
         changed["runtimes"][0]["docker"]["max_concurrent_downloads"] = 7
         two.write(changed)
@@ -101,9 +114,6 @@ def test_a_dead_host_is_named_forgotten_and_cleaned_up_when_it_comes_back(two: T
         assert f"forgotten: {RUNTIME}-docker-mirrors" in two.make("forget", HOST=RUNTIME)
         assert planned(two.make("up")).keys() == {"unchanged"}
         two.make("destroy")
-    finally:
-        engine()("start", host(RUNTIME).container)
-        machines.wait(engine(), host(RUNTIME))
     assert files(RUNTIME) == while_up
     must(RUNTIME, f"{HOSTCTL} remove-all", json.dumps({"owner": f"http-registry/lost/{RUNTIME}"}))
     assert must(RUNTIME, "ls /var/lib | grep http-registry; true") == ""

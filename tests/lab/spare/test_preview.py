@@ -19,6 +19,7 @@ import yaml
 
 from hostctl.unit import NONE, RELOAD, RESTART
 from lab import docker, host
+from lab.commands import alone
 from ops.preview import preview_environment
 from ops.preview_effects import Effect, effects
 from ops.preview_plan import Plan, plan
@@ -246,10 +247,11 @@ def test_a_preview_needs_no_host(life: Life) -> None:
     assert engine is not None
     before = {each: logins(each) for each in PAIR}
     containers = [host(each).container for each in PAIR]
-    engine("pause", *containers)
-    try:
-        text = life.place.make("preview", STACK=STACK)
-    finally:
-        engine("unpause", *containers)
+    with alone():
+        engine("pause", *containers)
+        try:
+            text = life.place.make("preview", STACK=STACK)
+        finally:
+            engine("unpause", *containers)
     assert re.search(rf"^{STACK}: \d+ unchanged: nothing changes$", text, re.MULTILINE)
     assert {each: logins(each) for each in PAIR} == before

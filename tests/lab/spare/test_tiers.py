@@ -13,12 +13,12 @@ from lab.services import HUB_LOG, S3
 from ops.proof import APP, on
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import logins, must, without_records
-from tests.lab.spare.site import ADDRESS, BUCKET, PAIR, REGISTRY, RUNTIME, on_the_spares
+from tests.lab.spare.site import ADDRESS, BUCKET, PAIR, REGISTRY, RUNTIME, THIRD, on_the_spares
 from tests.tier_file import text_of, type_head
 
 pytestmark = pytest.mark.lab
 
-OUTSIDER = "docker1"
+OUTSIDER = THIRD
 """A host of the same network that is not in the allowlist."""
 CLOSED = "000"
 """How curl writes the status where no connection comes about."""

@@ -15,17 +15,19 @@ from typing import Any
 
 import pytest
 
+from lab import host
 from lab.services import S3
-from ops.proof import APP
+from ops.proof import APP, on
 from tests.checkout import on_the_lab
 from tests.lab.hosts import must, without_records
 from tests.lab.spare.costs import Cost
 from tests.lab.spare.site import CACHE, FLOATING, REGISTRY, RUNTIME, SITE, THIRD, as_setting
-from tests.lab.spare.two_hosts import NAME, PASSWORD, TwoHosts, looping, planned, push
+from tests.lab.spare.two_hosts import NAME, PASSWORD, TwoHosts, looping, planned, pulls, push
+from tests.registry_client import MANIFEST
 
 pytestmark = pytest.mark.lab
 
-STACK, PREFIX = "two-proxies", "two-proxies"
+STACK, PREFIX = "two-proxies", f"two-proxies-{REGISTRY}"
 PROXIES = (REGISTRY, THIRD)
 HOSTS = (REGISTRY, RUNTIME, THIRD)
 SETTINGS: dict[str, Any] = {
@@ -37,6 +39,7 @@ SETTINGS: dict[str, Any] = {
             "name": "hosted",
             "host": REGISTRY,
             "http_secret": True,
+            "garbage_collection": {"schedule": "*-01-01 00:00", "untagged": True, "spare": "1s"},
             "storage": {
                 "s3": {"endpoint": S3.endpoint, "region": S3.region, "bucket": S3.bucket, "prefix": PREFIX},
             },
@@ -121,11 +124,11 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
 def measured(fault: str, record: Record) -> Iterator[dict[str, float]]:
     """Loops of pulls and pushes around the block, which notes `at`, when its fault began; then a row for each."""
     noted: dict[str, float] = {}
-    with looping(PULL) as pulls, looping(PUSH) as pushes:
+    with looping(PULL) as pulled, looping(PUSH) as pushed:
         time.sleep(1)
         yield noted
         time.sleep(1)
-    for what, told in {"pulls": pulls, "pushes": pushes}.items():
+    for what, told in {"pulls": pulled, "pushes": pushed}.items():
         lost = [float(each.split()[0]) for each in told["lost"]]
         done = sorted(told["done"])
         first = next((each for each in done if not lost or each > lost[-1]), None)
@@ -150,9 +153,49 @@ def cable_pulled(name: str) -> Iterator[None]:
         subprocess.run(["bridge", "link", "set", "dev", port, "state", "3"], check=True)
 
 
+@contextmanager
+def frozen(name: str) -> Iterator[None]:
+    """nginx there takes connections and says nothing."""
+    must(name, "systemctl kill --signal=STOP nginx")
+    try:
+        yield
+    finally:
+        must(name, "systemctl kill --signal=CONT nginx")
+
+
 def test_the_address_is_at_one_of_the_two_and_a_second_up_changes_nothing(two: TwoHosts) -> None:
     assert holder() == [REGISTRY]
     assert set(planned(two.make("preview"))) == {"unchanged"}
+
+
+def asked(name: str, method: str) -> str:
+    """The status of a request to one proxy, by its own address, and when to come again where it says so."""
+    path = {"GET": "/v2/team/app/manifests/1", "POST": "/v2/team/app/blobs/uploads/"}[method]
+    way = f"-s -D - -o /dev/null -H 'Accept: {MANIFEST}' --resolve {NAME}:80:{host(name).address}"
+    told = must(RUNTIME, f"curl {way} -u pusher:{PASSWORD} -X {method} http://{NAME}{path}")
+    again = re.search(r"(?im)^retry-after: (\d+)", told)
+    return told.split()[1] + (f", again in {again[1]} s" if again else "")
+
+
+def test_garbage_is_collected_only_while_both_hold_pushes_off(two: TwoHosts) -> None:
+    gate, unit = "/run/http-registry-gc-hosted", "http-registry-gc-hosted.service"
+    assert [asked(name, method) for name in PROXIES for method in ("GET", "POST")] == ["200", "202"] * 2
+    must(REGISTRY, f"mkdir {gate}; touch {gate}/closed")
+    deadline = time.monotonic() + 8
+    while asked(THIRD, "POST") != "503, again in 5 s":
+        assert time.monotonic() < deadline
+    assert asked(THIRD, "GET") == "200"
+    must(REGISTRY, f"rm -r {gate}")
+    must(REGISTRY, f"systemctl start {unit}")
+    assert "removed" in must(REGISTRY, f"journalctl -u {unit} -o cat -n 5")
+    push("2", 100_000)
+    push("2", 100_000)
+    time.sleep(1)
+    with frozen(THIRD):
+        assert on(REGISTRY, f"systemctl start {unit}").returncode
+    assert "does not hold pushes off" in must(REGISTRY, f"journalctl -u {unit} -o cat -n 5")
+    must(REGISTRY, f"systemctl reset-failed {unit}")
+    assert pulls("1", "2")
 
 
 def test_nginx_is_killed_and_the_address_moves_and_stays(two: TwoHosts, record_property: Record) -> None:
@@ -199,6 +242,37 @@ def test_the_registrys_container_dies_and_the_address_moves(two: TwoHosts, recor
         must(first, "docker stop --time 0 http-registry-hosted")
         becomes([second])
     must(first, "docker start http-registry-hosted")
+
+
+DNS = {
+    "docker pull": f"docker pull -q {APP}; docker rmi {APP}",
+    "ctr pull": f"ctr -n dns images pull --plain-http {NAME}:5080/{APP} && ctr -n dns images rm {NAME}:5080/{APP}",
+}
+
+
+def test_a_name_of_both_addresses(two: TwoHosts, record_property: Record) -> None:
+    """What `by: dns` is worth: clients try the next address."""
+    leads(*(host(name).address for name in PROXIES))
+    try:
+        must(REGISTRY, "systemctl stop nginx")
+        try:
+            took = {f"nginx at the first address stopped, {what}": spent(pull) for what, pull in DNS.items()}
+        finally:
+            must(REGISTRY, "systemctl start nginx")
+        with cable_pulled(REGISTRY):
+            took |= {f"host of the first address cut off, {what}": spent(pull) for what, pull in DNS.items()}
+    finally:
+        leads(FLOATING)
+        must(RUNTIME, "ctr namespaces rm dns")
+    for fault, seconds in took.items():
+        Cost(f"by DNS: {fault}", "the pull's own seconds", 1, 0, seconds).told(record_property)
+        assert seconds < 20
+
+
+def spent(script: str) -> float:
+    began = time.monotonic()
+    must(RUNTIME, script)
+    return time.monotonic() - began
 
 
 def test_docker_pulls_through_the_standby(two: TwoHosts) -> None:

@@ -5,8 +5,9 @@ It is brought up once, with a certificate that ends soon.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,23 +21,26 @@ from ops.authority import SERVER_LIFE, Authority
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.doctor.fault import Wave, waves
 from tests.lab.doctor.site import Own
-from tests.lab.doctor.table import TRIED
+from tests.lab.doctor.table import tell
 from tests.lab.doctor.trying import try_wave
 from tests.lab.hosts import must, without_records
-from tests.lab.spare.site import CACHE, PAIR, SITE
+from tests.lab.spare.site import ADDRESS, CACHE, PAIR, REGISTRY, RUNTIME, SITE
 from tests.lab.spare.two_hosts import NAME, lead_to
 
 pytestmark = pytest.mark.lab
-WAVES = waves("site_faults.yaml")
+WAVES = waves(
+    Path(__file__).with_name("doctor_faults.yaml"),
+    {"<registry>": REGISTRY, "<registry-address>": ADDRESS, "<runtime>": RUNTIME},
+)
 STACK, PREFIX = "doctor", "doctor"
 FOLDER = f"stacks/certificates/{STACK}"
 MIRROR = f"{NAME}:5080"
 BUCKET = {"endpoint": S3.endpoint, "region": S3.region, "bucket": S3.bucket, "prefix": PREFIX, "path_style": True}
 SETTINGS: dict[str, Any] = {
     **SITE,
-    "registries": [{"kind": "hosted", "name": "hosted", "host": "spare1", "storage": {"s3": BUCKET}}, CACHE],
+    "registries": [{"kind": "hosted", "name": "hosted", "host": REGISTRY, "storage": {"s3": BUCKET}}, CACHE],
     "proxy": {
-        "host": "spare1",
+        "host": REGISTRY,
         "endpoints": [
             {"registry": "hosted", "port": 443, "server_name": NAME, "tls": {"certificate": f"{FOLDER}/hosted.pem"}},
             {"registry": "hub-cache", "port": 5080, "server_name": NAME, "login": True},
@@ -47,7 +51,7 @@ SETTINGS: dict[str, Any] = {
     "authorities": [{"name": "own", "certificate": f"{FOLDER}/authority.pem", "registries": [NAME]}],
     "runtimes": [
         {
-            "host": "spare2",
+            "host": RUNTIME,
             "docker": {"logins": [{"registry": MIRROR, "user": "puller"}]},
             "cli": [{"user": "root", "logins": [{"registry": NAME, "user": "puller"}]}],
         }
@@ -68,7 +72,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         checkout.secret(STACK, "s3-secret-key-hosted", S3.secret_key)
         checkout.make("certificates", STACK=STACK)
         _age(checkout)
-        lead_to("spare1")
+        lead_to(REGISTRY)
         try:
             checkout.make("up", STACK=STACK)
             yield Own(checkout, STACK)
@@ -92,9 +96,9 @@ def _age(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("wave", WAVES, ids=lambda wave: "+".join(each.cause for each in wave))
-def test_it_is_named_and_healed(wave: Wave, site: Own) -> None:
-    tried = try_wave(site, wave, ["spare2"])
-    TRIED.extend(tried)
+def test_it_is_named_and_healed(wave: Wave, site: Own, record_property: Callable[[str, object], None]) -> None:
+    tried = try_wave(site, wave, [RUNTIME])
+    tell(tried, record_property)
     for each in tried:
         assert each.named == each.expected, f"{each.fault.name}: {each.told}"
         assert not each.left, f"{each.fault.name}: {each.healed_by}"
