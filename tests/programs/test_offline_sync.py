@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -423,6 +424,28 @@ def test_a_full_disk_below_the_registry(tmp_path: Path) -> None:
         assert "team/big@sha256:" in said
         assert "No tag was set" in said
         assert tags(at.target, "team/app") == tags(at.target, "team/big") == []
+
+
+def test_no_room_in_the_registry_s_volume_is_seen_before_anything_is_sent(
+    at: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for Docker says where the volume is; tests/lab asks the real one."""
+    at.source.push("team/big", "1", b"{2}", os.urandom(1 << 20))
+    at.want("team/big", "1")
+    at.run("bundle")
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/bin/sh\n[ "$5" = of-hosted ] && echo {tmp_path}/volume\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    at.volume = "of-hosted"
+    with small_disk(tmp_path / "volume", 512):
+        assert re.search(
+            r"of-hosted: the registry needs 1,0\d\d,\d+ bytes more, and .* has \d+,\d+ free",
+            at.run("load", at.bundle, status=1),
+        )
+    assert at.target.ask("GET", "/v2/_catalog").data == {"repositories": []}
+    at.run("load", at.bundle)
 
 
 def test_prune_shows_before_it_removes(at: World) -> None:
