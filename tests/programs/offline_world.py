@@ -22,13 +22,16 @@ NAME = "docker.io"
 
 @dataclass
 class World:
-    """`images`: the list. `said`: what the last command printed, both ways."""
+    """`images`: the list. `ca`: who has signed the target's certificate, as PEM. `said`: what the last command printed,
+    both ways."""
 
     folder: Path
     source: Client
     target: Client
     images: list[dict[str, Any]] = field(default_factory=list)
     tar: str = ""
+    ca: str = ""
+    volume: str = ""
     logins: dict[str, Any] = field(default_factory=dict)
     said: str = ""
 
@@ -47,7 +50,7 @@ class World:
             "state": str(self.folder / "state"),
             "images": [{"tags": [], "digests": [], "platforms": None, **each} for each in self.images],
             "sources": {NAME: {"url": self.source.url}},
-            "targets": {NAME: {"url": self.target.url}},
+            "targets": {NAME: {"url": self.target.url, "ca": self.ca, "volume": self.volume}},
         }
         (self.folder / "config.json").write_text(json.dumps(whole))
         (self.folder / "auth.json").write_text(json.dumps({"auths": self.logins}))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,8 @@ import pytest
 
 from offline_sync.bundle import Image, blob_name, listed, opened
 from settings.registries import HostedRegistry
+from settings.registry_files import RegistryFiles
+from tests.certificates import authority, server
 from tests.checkout import REAL
 from tests.programs.offline_world import NAME, World, world
 from tests.programs.registry_process import serving
@@ -109,6 +113,23 @@ def test_an_image_keeps_its_digest_and_comes_once(at: World) -> None:
     assert "2 images, 6 bytes fetched" not in at.run("bundle")
     assert "4 images, 6 bytes fetched" in at.said
     assert not Path("/var/lib/containers/cache").exists()
+
+
+def test_a_registry_with_https_by_an_authority_of_its_own(at: World, tmp_path: Path) -> None:
+    content = at.source.push("team/app", "1", b"{}", b"layer")
+    at.want("team/app", "1")
+    at.run("bundle")
+    own = authority()
+    signed = server("127.0.0.1", own)
+    tls = {"certificate": "s.pem", "authority": "ca.pem", "name": "s.test"}
+    registry = HostedRegistry.model_validate({"kind": "hosted", "name": "s", "host": "here", "tls": tls})
+    files = RegistryFiles(tls_certificate=signed.pem, tls_authority=own.pem)
+    (tmp_path / "https").mkdir()
+    with serving(tmp_path / "https", registry, files, {"backend-tls-key-s": signed.private}) as at.target:
+        assert "CERTIFICATE_VERIFY_FAILED" in at.run("load", at.bundle, status=1)
+        at.ca = own.pem
+        at.run("load", at.bundle)
+        assert at.target.pull("team/app", "1") == content
 
 
 def test_another_tool_reads_the_layout(at: World, tmp_path: Path) -> None:
@@ -208,12 +229,12 @@ def with_referrers(source: Client, subject: bytes, manifest: bytes) -> Iterator[
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, args=(0.05,)).start()
         try:
-            yield Client(f"http://127.0.0.1:{server.server_address[1]}")
+            yield Client(f"http://127.0.0.1:{listening.server_address[1]}")
         finally:
-            server.shutdown()
+            listening.shutdown()
 
 
 def test_referrers_that_only_the_api_knows_get_the_tag_too(at: World) -> None:
@@ -287,44 +308,47 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def blob(at: World) -> Path:
-    return at.bundle / blob_name(digest(b"layer" * 3000))
-
-
-FAULTS: dict[str, tuple[Callable[[World], None], str]] = {
-    "a flipped bit": (lambda at: flip(blob(at)), "has not the content that its name says"),
-    "a missing blob": (lambda at: blob(at).unlink(), "is missing"),
-    "a blob cut short": (lambda at: cut(blob(at)), "it is cut short"),
-    "another list": (lambda at: flip(at.bundle / "bundle.json"), "is not as it was written"),
-    "no list": (lambda at: (at.bundle / "bundle.json").unlink(), "has no bundle.json"),
-}
-TAR_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a flipped bit": (lambda tar: flip(tar), "has not the content that its name says"),
-    "cut short": (lambda tar: cut(tar), "is cut short"),
-    "cut at its start": (lambda tar: os.truncate(tar, 100), "is no tar of a bundle, or is cut short"),
-    "empty": (lambda tar: os.truncate(tar, 0), "is no tar of a bundle, or is cut short"),
+LAYER = b"layer" * 3000
+BLOB = blob_name(digest(LAYER))
+FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "a flipped bit": ("bundle", lambda at: flip(at / BLOB), "has not the content that its name says"),
+    "a missing blob": ("bundle", lambda at: (at / BLOB).unlink(), "is missing"),
+    "a blob cut short": ("bundle", lambda at: cut(at / BLOB), "it is cut short"),
+    "another list": ("bundle", lambda at: flip(at / "bundle.json"), "is not as it was written"),
+    "no list": ("bundle", lambda at: (at / "bundle.json").unlink(), "has no bundle.json"),
+    "a flipped bit in a tar": ("bundle.tar", lambda at: flip(at), "has not the content that its name says"),
+    "a tar cut short": ("bundle.tar", lambda at: cut(at), "is cut short"),
+    "a tar cut at its start": ("bundle.tar", lambda at: os.truncate(at, 100), "is no tar of a bundle, or is cut short"),
+    "an empty tar": ("bundle.tar", lambda at: os.truncate(at, 0), "is no tar of a bundle, or is cut short"),
 }
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, *(f"tar: {each}" for each in TAR_FAULTS)])
-def test_a_broken_bundle_is_named_and_nothing_is_loaded(at: World, tmp_path: Path, fault: str) -> None:
-    at.source.push("team/app", "1", b"{}", b"layer" * 3000)
-    at.source.push("team/fine", "1", b"{}", b"fine")
-    at.want("team/app", "1")
-    at.want("team/fine", "1")
-    tar = tmp_path / "bundle.tar"
-    at.tar = str(tar)
-    at.run("bundle")
-    where = tar if fault.startswith("tar: ") else at.bundle
-    if where == tar:
-        spoil_tar, named = TAR_FAULTS[fault.removeprefix("tar: ")]
-        spoil_tar(tar)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """With a bundle of two images, in a folder and a tar."""
+    folder = tmp_path_factory.mktemp("made")
+    with world(folder) as at:
+        at.source.push("team/app", "1", b"{}", LAYER)
+        at.source.push("team/fine", "1", b"{}", b"fine")
+        at.want("team/app", "1")
+        at.want("team/fine", "1")
+        at.tar = str(folder / "bundle.tar")
+        at.run("bundle")
+        yield at
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_bundle_is_named_and_nothing_is_loaded(made: World, tmp_path: Path, fault: str) -> None:
+    name, spoil, named = FAULTS[fault]
+    where = tmp_path / name
+    if name == "bundle":
+        shutil.copytree(made.bundle, where)
     else:
-        spoil, named = FAULTS[fault]
-        spoil(at)
-    assert named in at.run("verify", where, status=1)
-    assert named in at.run("load", where, status=1)
-    assert at.target.ask("GET", "/v2/_catalog").data == {"repositories": []}
+        shutil.copy(made.tar, where)
+    spoil(where)
+    assert named in made.run("verify", where, status=1)
+    assert named in made.run("load", where, status=1)
+    assert made.target.ask("GET", "/v2/_catalog").data == {"repositories": []}
 
 
 def test_a_tar_is_loaded_without_being_unpacked(at: World, tmp_path: Path) -> None:
@@ -400,6 +424,28 @@ def test_a_full_disk_below_the_registry(tmp_path: Path) -> None:
         assert "team/big@sha256:" in said
         assert "No tag was set" in said
         assert tags(at.target, "team/app") == tags(at.target, "team/big") == []
+
+
+def test_no_room_in_the_registry_s_volume_is_seen_before_anything_is_sent(
+    at: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for Docker says where the volume is; tests/lab asks the real one."""
+    at.source.push("team/big", "1", b"{2}", os.urandom(1 << 20))
+    at.want("team/big", "1")
+    at.run("bundle")
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/bin/sh\n[ "$5" = of-hosted ] && echo {tmp_path}/volume\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    at.volume = "of-hosted"
+    with small_disk(tmp_path / "volume", 512):
+        assert re.search(
+            r"of-hosted: the registry needs 1,0\d\d,\d+ bytes more, and .* has \d+,\d+ free",
+            at.run("load", at.bundle, status=1),
+        )
+    assert at.target.ask("GET", "/v2/_catalog").data == {"repositories": []}
+    at.run("load", at.bundle)
 
 
 def test_prune_shows_before_it_removes(at: World) -> None:

@@ -16,10 +16,11 @@ import yaml
 
 from hostctl.units.offline_sync import AUTH, SERVICE, TIMER
 from lab import host
+from lab.services import HUB_URL
 from ops.stack import PROJECT
 from tests.checkout import Checkout, on_the_lab
 from tests.lab.hosts import must, without_records
-from tests.lab.spare.site import CACHE, REGISTRY, RUNTIME, SITE, THIRD, as_setting
+from tests.lab.spare.site import REGISTRY, RUNTIME, SITE, THIRD, as_setting
 from tests.lab.spare.two_hosts import CLIENT
 
 pytestmark = pytest.mark.lab
@@ -33,16 +34,14 @@ PASSWORD = "of-a-pusher"
 USERS = [{"name": "pusher", "role": "push"}]
 APP = {"registry": "docker.io", "repository": "app", "tags": ["1"]}
 OURS = {"registry": CORE, "repository": "team/app", "tags": [">=1 <2"]}
+# The hub wants a token, the site's own registry a login.
 ONLINE_SITE: dict[str, Any] = {
     **SITE,
     "hosts": [as_setting(REGISTRY)],
-    "registries": [{"kind": "hosted", "name": "hosted", "host": REGISTRY, "keep_data": False}, CACHE],
+    "registries": [{"kind": "hosted", "name": "hosted", "host": REGISTRY, "keep_data": False}],
     "proxy": {
         "host": REGISTRY,
-        "endpoints": [
-            {"registry": "hosted", "port": 80, "server_name": ONLINE},
-            {"registry": "hub-cache", "port": 5080, "server_name": ONLINE},
-        ],
+        "endpoints": [{"registry": "hosted", "port": 80, "server_name": ONLINE}],
         "users": USERS,
         "bcrypt_cost": 4,
     },
@@ -53,7 +52,7 @@ ONLINE_SITE: dict[str, Any] = {
         "schedule": "*-01-01 03:30",
         "images": [APP, OURS],
         "sources": [
-            {"registry": "docker.io", "through": "hub-cache"},
+            {"registry": "docker.io", "url": HUB_URL},
             {"registry": CORE, "through": "hosted", "user": "pusher"},
         ],
     },
