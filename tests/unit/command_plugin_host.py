@@ -88,9 +88,12 @@ async def ssh_host(*, kbdint: bool = False, refuses: bool = False) -> AsyncItera
     host = Host(0, host_key.export_public_key().decode(), user_key.export_private_key().decode())
 
     children: list[asyncio.subprocess.Process] = []
-    talks: list[asyncio.Task[tuple[bytes, bytes]]] = []
+    talks: list[asyncio.Task[Any]] = []
+    over = asyncio.Event()
 
     async def run(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        if (this := asyncio.current_task()) is not None:
+            talks.append(this)
         host.commands.append(process.command or "")
         if refuses:
             process.stderr.write(b"refused\n")
@@ -107,6 +110,8 @@ async def ssh_host(*, kbdint: bool = False, refuses: bool = False) -> AsyncItera
             env={"PATH": os.environ["PATH"], **process.env},
         )
         children.append(child)
+        if over.is_set():
+            child.kill()
         talks.append(asyncio.create_task(child.communicate(stdin)))
         out, err = await asyncio.shield(talks[-1])
         if process.is_closing():
@@ -132,11 +137,13 @@ async def ssh_host(*, kbdint: bool = False, refuses: bool = False) -> AsyncItera
     finally:
         server.close()
         await server.wait_closed()
+        over.set()
         for child in children:
             if child.returncode is None:
                 child.kill()
         # Their pipes are closed while the loop is there, else the garbage collector warns in some later test.
-        await asyncio.gather(*talks, return_exceptions=True)
+        while pending := [each for each in talks if not each.done()]:
+            await asyncio.gather(*pending, return_exceptions=True)
         await asyncio.sleep(0)
 
 
