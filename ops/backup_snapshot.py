@@ -1,7 +1,8 @@
 """What of a registry's data a backup holds: its links at one moment, and the blobs that these lead to. Pure.
 
 A listing has what needs something before that (volume_files), so it is whole though pushes go on. A link whose blob is
-not listed was removed meanwhile, or leads nowhere in the registry itself; nobody can pull by it.
+not listed was removed meanwhile, or leads nowhere in the registry itself; nobody can pull by it. A tag that was listed
+half way has its history and not yet what it is; distribution would tell its name and have nothing for it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from garbage_collection.contents import DIGEST, blob_path, layer_path, revision_
 from ops.volume_files import BLOB
 
 REVISIONS = "/_manifests/revisions/"
+TAGS = "/_manifests/tags/"
 TAG = "/current/link"
 """How the path of a tag's link ends: the one kind of link that can come to say something else."""
 
@@ -34,6 +36,7 @@ class Snapshot:
             for path, text in listing.items()
             if path.endswith("/link") and DIGEST.fullmatch(text.strip()) and blob_path(text.strip()) in sizes
         }
+        links = {path: digest for path, digest in links.items() if TAGS not in path or _tag_link(path) in links}
         return Snapshot(links, {blob_path(each): sizes[blob_path(each)] for each in set(links.values())})
 
     @staticmethod
@@ -99,8 +102,14 @@ class Snapshot:
 
 def tag_of(path: str) -> str:
     """A tag's link as repository:tag."""
-    repository, _, tag = path.removeprefix("repositories/").removesuffix(TAG).partition("/_manifests/tags/")
+    repository, _, tag = path.removeprefix("repositories/").removesuffix(TAG).partition(TAGS)
     return f"{repository}:{tag}"
+
+
+def _tag_link(path: str) -> str:
+    """What says which image the tag is that a link below its folder belongs to."""
+    before, _, after = path.partition(TAGS)
+    return f"{before}{TAGS}{after.partition('/')[0]}{TAG}"
 
 
 def _repository(path: str) -> str:

@@ -54,10 +54,13 @@ class Files:
     def _texts(self, paths: list[str]) -> dict[str, str]:
         bucket, found = self._connected(), {}
         for path in paths:
-            try:
-                found[path] = bucket.read(path).decode(errors="replace")
-            except FileNotFoundError:
-                continue
+            # A store over a folder may have nothing there for a moment while a tag is moved (versitygw).
+            for pause in (0.05, 0.2, 0.0):
+                try:
+                    found[path] = bucket.read(path).decode(errors="replace")
+                    break
+                except FileNotFoundError:
+                    time.sleep(pause)
         return found
 
     def send(self, paths: list[str], out: IO[bytes]) -> None:

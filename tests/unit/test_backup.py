@@ -89,6 +89,13 @@ def test_what_nobody_can_pull_is_left_out() -> None:
     assert Snapshot.read(taken.text()) == taken
 
 
+def test_a_tag_that_was_listed_while_it_was_made_is_left_out() -> None:
+    history = {tag_path("2").replace("current", f"index/{digest(IMAGE).replace(':', '/')}"): digest(IMAGE).encode()}
+    assert Snapshot.of(listed({**WHOLE, **history})) == Snapshot.of(listed(WHOLE))
+    both = {**history, tag_path("2"): digest(IMAGE).encode()}
+    assert both.keys() <= Snapshot.of(listed({**WHOLE, **both})).links.keys()
+
+
 def test_a_push_while_files_are_listed_leaves_the_list_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each folder that has been read another image comes, and the tag moves."""
     put(tmp_path, WHOLE)
