@@ -24,22 +24,29 @@ from documents import (
     docker_mirrors,
     docker_relay,
     firewall_rules,
+    floating_address,
     garbage_collection,
     nginx_site,
+    offline_sync,
     origin,
 )
 from hostctl.hosts_toml import Endpoint
+from hostctl.units.floating_address import SERVICE
 from settings import Tier
 from settings.certificates import Certificate
 from settings.firewall import Rule
+from settings.offline_sync import OfflineSync, WantedImages
 from settings.proxy import User
 from settings.registries import CacheRegistry, GarbageCollection, HostedRegistry
 from settings.runtimes import Authority, BuildKit, CommandLine, Login, Runtime
+from settings.standby import Standby
 from tests.certificates import NOW, authority
 
 ACCOUNT = "http-registry-faults"
 """An account that the tests make on a host."""
 IMAGE = "http-registry-faults:1"
+FLOATING = "192.168.1.137"
+"""An address of the lab's network that no host has, and no stack of the spare hosts."""
 LIST, SHORT_LIST = "/etc/ca-certificates.conf", "/run/http-registry-faults/ca-certificates.conf"
 """The system's own authorities, and some of them: update-ca-certificates takes a second and more for all."""
 Request = dict[str, Any]
@@ -60,11 +67,13 @@ def requests(tier: Tier, passwords: Mapping[str, str]) -> dict[str, list[Request
             _docker(tier, runtimes["docker2"], 2),
             _buildkit(tier, runtimes["docker2"]),
             _image("docker2", first=False),
+            _offline_sync(tier, "docker2"),
         ],
         "containerd1": [_containerd(tier, runtimes["containerd1"], first=True), _authorities(runtimes["containerd1"])],
         "containerd2": [
             _containerd(tier, runtimes["containerd2"], first=False),
             _garbage_collection(tier, "containerd2"),
+            _floating_address(tier, "containerd2"),
         ],
     }
 
@@ -300,6 +309,36 @@ def _garbage_collection(tier: Tier, host: str) -> Request:
     wishes = {"a": wish("*-01-01 03:30"), "b": wish("*-02-02 03:30", True), "bad": wish("Someday")}
     faults = [*KILLS, *ROOM, ["refuses the wish", "bad"], *OTHERS, ["at once", 1]]
     return _request(host, "garbage-collection", wishes, faults)
+
+
+def _offline_sync(tier: Tier, host: str) -> Request:
+    """Nothing is fetched: the timer's time does not come."""
+
+    def wish(schedule: str, tag: str) -> dict[str, Any]:
+        images = (WantedImages(registry="docker.io", repository="alpine", tags=(tag,)),)
+        sync = OfflineSync(host=host, schedule=schedule, images=images)
+        return offline_sync.render(tier.model_copy(update={"offline_sync": sync}), "faults").wish()
+
+    wishes = {"a": wish("*-01-01 03:30", "3"), "b": wish("*-02-02 03:30", "3.*"), "bad": wish("Someday", "3")}
+    faults = [*KILLS, *ROOM, ["refuses the wish", "bad"], *OTHERS, ["at once", 1]]
+    return _request(host, "offline-sync", wishes, faults)
+
+
+def _floating_address(tier: Tier, host: str) -> Request:
+    """Of a pair whose other host is silent. sshd answers at the address in place of nginx, which does not run here; so
+    the check fails all the time, and the address is here nevertheless."""
+
+    def wish(router_id: int) -> dict[str, Any]:
+        standby = Standby(host=host, by="keepalived", address=FLOATING, router_id=router_id)
+        return {
+            **floating_address.render(replace_in(tier, standby=standby), host).wish(),
+            "port": tier.host(host).ssh_port,
+        }
+
+    a, b = wish(97), wish(98)
+    bad = json.loads(json.dumps(b).replace("virtual_router_id 98", "virtual_router_id none"))
+    faults = [*KILLS, *ROOM, ["refuses the wish", "bad"], ["dies", SERVICE], *OTHERS, ["at once", 1]]
+    return _request(host, "floating-address", {"a": a, "b": b, "bad": bad}, faults)
 
 
 EXTRA = User(name="faults", role="push")

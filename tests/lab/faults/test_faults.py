@@ -26,10 +26,12 @@ PLACES = (
     ("docker2", "docker-mirrors"),
     ("docker2", "buildkit-mirrors"),
     ("docker2", "docker-image"),
+    ("docker2", "offline-sync"),
     ("containerd1", "containerd-mirrors"),
     ("containerd1", "authorities"),
     ("containerd2", "containerd-mirrors"),
     ("containerd2", "garbage-collection"),
+    ("containerd2", "floating-address"),
 )
 STEPS = ("journal", "write", "check", "swap", "activate", "verify", "prove", "commit", "close")
 
