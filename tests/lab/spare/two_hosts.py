@@ -116,11 +116,10 @@ def two_hosts(
 
 def lead_to(name: str, *where: str) -> None:
     """Let the registry's name lead to a host, as seen from both hosts unless `where` says from which."""
-    # The file is a mount of Docker's: it can be written, but not replaced.
-    script = f"text=$(grep -v ' {NAME}$' /etc/hosts); echo \"$text\" > /etc/hosts"
-    line = f"; echo '{host(name).address} {NAME}' >> /etc/hosts" if name else ""
+    # The file is a mount of Docker's: it can be written, but not replaced. One write: who looks finds the name.
+    line = f"{host(name).address} {NAME}" if name else ""
     for each in where or PAIR:
-        must(each, script + line)
+        must(each, f"text=$(grep -v ' {NAME}$' /etc/hosts; echo '{line}'); echo \"$text\" > /etc/hosts")
 
 
 def ended(two: TwoHosts) -> None:
