@@ -104,7 +104,7 @@ def seen(name: str) -> list[str]:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
     wanted = settings()
-    wanted["metrics"] = {"prometheus": {"host": RUNTIME}, "pull_ends": "5s"}
+    wanted["metrics"] = {"prometheus": {"host": RUNTIME}, "pull_ends": "12s"}
     with two_hosts(tmp_path_factory.mktemp("metrics"), "measured", wanted, seen) as up:
         yield up
 

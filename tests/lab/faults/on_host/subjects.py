@@ -161,6 +161,16 @@ def garbage_collection(_wishes: Mapping[str, Any]) -> Any:
     return _shown("http-registry-gc-hosted.timer", "ActiveState,UnitFileState,TimersCalendar")
 
 
+def offline_sync(_wishes: Mapping[str, Any]) -> Any:
+    return _shown("http-registry-offline-sync.timer", "ActiveState,UnitFileState,TimersCalendar")
+
+
+def floating_address(wishes: Mapping[str, Any]) -> Any:
+    """Whether keepalived runs, also after a boot, and the address is here."""
+    unit = _shown(f"{FLOATING_ADDRESS}.service", "ActiveState,UnitFileState")
+    return {"unit": unit, "here": bool(output("ip", "-o", "address", "show", "to", wishes["a"]["address"]))}
+
+
 def _shown(unit: str, properties: str) -> str:
     return output("systemctl", "show", "-p", properties, unit)
 
@@ -176,6 +186,7 @@ def nothing(_wishes: Mapping[str, Any]) -> Any:
     return None
 
 
+FLOATING_ADDRESS = "http-registry-floating-address"
 HTTP2_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 """RFC 9113: a client's first frame and a server's, here an empty one."""
 ETC_SYSTEMD = "/etc/systemd/system"
@@ -190,6 +201,10 @@ SUBJECTS = {
     ),
     "garbage-collection": Subject(
         (PROGRAMS, "/etc/http-registry", ETC_SYSTEMD), "/etc/http-registry", garbage_collection
+    ),
+    "offline-sync": Subject((PROGRAMS, "/etc/http-registry", ETC_SYSTEMD), "/etc/http-registry", offline_sync),
+    "floating-address": Subject(
+        (PROGRAMS, "/etc/http-registry", ETC_SYSTEMD), "/etc/http-registry", floating_address, view=FLOATING_ADDRESS
     ),
     "docker-relay": Subject(
         ("/etc/http-registry", ETC_SYSTEMD), "/etc/http-registry", relay, view="http-registry-docker-relay"
