@@ -58,8 +58,13 @@ class RegistryBase(pulumi.ComponentResource):
         """
         super().__init__("http-registry:index:RegistryBase", name, None, opts)
         docker_opts = pulumi.ResourceOptions(parent=self, provider=host.docker, depends_on=list(after))
+        # Another image is another resource. Were the same one replaced, the plugin would have it deleted first, and the
+        # engine all containers of it before that: they would go at once, not one by one.
+        named_by = hashlib.sha256(f"{image.reference} {archive.image if archive else ''}".encode()).hexdigest()[:8]
         if archive is None:
-            pulled = docker.RemoteImage(f"{name}-image", name=image.reference, keep_locally=True, opts=docker_opts)
+            pulled = docker.RemoteImage(
+                f"{name}-image-{named_by}", name=image.reference, keep_locally=True, opts=docker_opts
+            )
             self.image_id = pulled.image_id
         else:
             target = f"{FOLDER}/registry-{archive.digest[:16]}.tar"
@@ -69,7 +74,7 @@ class RegistryBase(pulumi.ComponentResource):
             )
             # Not from the report: it is unknown in a preview in which hostctl loads again what it had loaded.
             named = docker.RemoteImage(
-                f"{name}-image",
+                f"{name}-image-{named_by}",
                 name=image.reference,
                 triggers={"image": archive.image},
                 keep_locally=True,

@@ -21,6 +21,7 @@ from hostctl.unit import Wish
 from hostctl.units import UNITS, unit_named
 
 ACTIONS = ("apply", "confirm", "remove", "observe", "drift", "remove-all", "reach", "revert", "drain", "admit")
+OF_REPLICAS = ("drain", "admit")
 
 
 class Request(NamedTuple):
@@ -83,14 +84,15 @@ def main(arguments: List[str]) -> int:
     try:
         if arguments[0] == "reach":
             report = _reach(sys.stdin.buffer.read())
-        elif arguments[0] in ("drain", "admit"):
+        elif arguments[0] in OF_REPLICAS:
             report = _replica(arguments[0], sys.stdin.buffer.read())
         else:
             request = NOTHING if arguments[0] == "revert" else read_request(sys.stdin.buffer.read())
             name = request.unit
             report = carry_out(arguments[0], request)
     except HostError as failure:
-        _say_failure(name, str(failure), getattr(failure, "rolled_back", True))
+        # A container that is drained or let in is Docker's to change, not ours to take back.
+        _say_failure(name, str(failure), getattr(failure, "rolled_back", None if arguments[0] in OF_REPLICAS else True))
         return 1
     except OSError as failure:
         _say_failure(name, f"{described(failure)}; nothing was changed", True)

@@ -6,6 +6,8 @@ registry can move: on another host its containers are others, and are there befo
 
 from __future__ import annotations
 
+import re
+
 from hostctl.units import UNITS
 
 HOST = "http-registry:index:Host"
@@ -38,12 +40,17 @@ def of_registry(host: str, registry: str) -> str:
     return f"{host}.{registry}"
 
 
+def _without_hash(name: str) -> str:
+    """An image's resource is called after the image as well."""
+    return re.sub(r"(?<=-registries-image)-[0-9a-f]{8}$", "", name)
+
+
 def is_on(kind: str, name: str, host: str) -> bool:
     """Whether a resource of that type and name is on the host."""
     if kind == HOST:
         return name == host
     parts = PARTS.get(kind.rpartition(":")[2], [])
-    return name.startswith(f"{host}.") or name in [f"{host}-{part}" for part in parts]
+    return name.startswith(f"{host}.") or _without_hash(name) in [f"{host}-{part}" for part in parts]
 
 
 def before_renaming(kind: str, name: str, host: str, was: str) -> str | None:
@@ -54,4 +61,5 @@ def before_renaming(kind: str, name: str, host: str, was: str) -> str | None:
 def targets(host: str) -> list[str]:
     """Patterns for `pulumi --target` that find all on the host but `SETTLED`, also what is not there yet."""
     parts = [f"**:{kind}::{host}-{part}" for kind, names in PARTS.items() for part in names if part != SETTLED]
+    parts += [f"**:RemoteImage::{host}-registries-image-*"]
     return [f"**:{HOST}::{host}", f"**::{host}.**", *parts]

@@ -5,11 +5,15 @@ One registry has two replicas over a bucket, another one container with a volume
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import tarfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,10 +70,29 @@ told["done"].append(time.time())
 PULL = "assert client.pull('team/app', '1')\ntold['done'].append(time.time())"
 
 
-def settings(*, verify: bool) -> dict[str, Any]:
+def relabelled(source: Path, target: Path) -> None:
+    """Write an archive of the same program under another id, as a new version of the image has one."""
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        texts = {member.name: old.extractfile(member) for member in old}
+        (manifest,) = json.load(texts["manifest.json"] or io.BytesIO())
+        config = json.load(texts[manifest["Config"]] or io.BytesIO())
+        config["config"]["Labels"] = {"version": "another"}
+        content = json.dumps(config).encode()
+        manifest["Config"] = f"{hashlib.sha256(content).hexdigest()}.json"
+        written = {manifest["Config"]: content, "manifest.json": json.dumps([manifest]).encode()}
+        for layer in manifest["Layers"]:
+            new.addfile(old.getmember(layer), texts[layer])
+        for name, text in written.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            new.addfile(entry, io.BytesIO(text))
+
+
+def settings(*, verify: bool, archive: str = SITE["image"]["archive"]) -> dict[str, Any]:
     """`verify`: counts for nothing at an HTTP endpoint, but changes the configuration of both registries."""
     return {
         **SITE,
+        "image": {**SITE["image"], "archive": archive},
         "registries": [
             {
                 "kind": "hosted",
@@ -145,10 +168,11 @@ def cost(began: float, fault: str, what: str, told: dict[str, Any]) -> Cost:
 def test_an_update_of_the_registry_is_an_error_to_nobody(
     site: TwoHosts, record_property: Callable[[str, object], None]
 ) -> None:
-    """All containers are others afterwards, the replicas one after the other. Who pushes to a registry with only one is
-    told to come again."""
+    """Its image and its configuration are others, so all containers are afterwards, the replicas one after the other.
+    Who pushes to a registry with only one is told to come again."""
     before = must(REGISTRY, IDS).split()
-    site.write(settings(verify=False))
+    relabelled(site.checkout.folder / SITE["image"]["archive"], site.checkout.folder / "another.tar")
+    site.write(settings(verify=False, archive="another.tar"))
     bodies = {
         "pulls": PULL,
         "pushes": PUSH,
@@ -161,6 +185,8 @@ def test_an_update_of_the_registry_is_an_error_to_nobody(
     assert not {*before} & {*must(REGISTRY, IDS).split()}
     assert [(name, lost) for name in bodies for lost in told[name]["lost"]] == []
     assert min(len(told[name]["done"]) for name in bodies) > 10
+    labels = "docker inspect -f '{{.Config.Labels.version}}' " + " ".join(CONTAINERS)
+    assert must(REGISTRY, labels).split() == ["another"] * 3
     assert must(REGISTRY, MARKS) == ""
 
 
