@@ -61,5 +61,5 @@ def before_renaming(kind: str, name: str, host: str, was: str) -> str | None:
 def targets(host: str) -> list[str]:
     """Patterns for `pulumi --target` that find all on the host but `SETTLED`, also what is not there yet."""
     parts = [f"**:{kind}::{host}-{part}" for kind, names in PARTS.items() for part in names if part != SETTLED]
-    parts += [f"**:RemoteImage::{host}-registries-image-*"]
+    parts += [f"**:RemoteImage::{host}-registries-image-**"]
     return [f"**:{HOST}::{host}", f"**::{host}.**", *parts]
