@@ -11,6 +11,7 @@ from typing import Any
 from settings.metrics_rules import metrics_contradictions
 from settings.offline_sync_rules import offline_contradictions, offline_passwords
 from settings.peer_rules import peer_contradictions
+from settings.raw_items import Item, items
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.registry_rules import registry_contradictions, registry_secrets, replicas
 from settings.standby_rules import shared_ports, standby_contradictions
@@ -18,8 +19,6 @@ from settings.status_page_rules import status_page_contradictions
 from settings.tier import Host, server
 from settings.tls_rules import tls_contradictions, tls_secrets, with_tls
 from settings.values import USER_NAME, Settings
-
-Item = tuple[str, Mapping[str, Any]]
 
 
 def contradictions(data: Mapping[str, Any]) -> list[str]:
@@ -94,14 +93,8 @@ def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _items(data: Mapping[str, Any], key: str, prefix: str = "") -> Iterator[Item]:
     """The objects of a list by their path, each with what in it is text or a number."""
-    value = data.get(key)
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            if isinstance(item, Mapping):
-                yield (
-                    f"{prefix}{key}.{index}",
-                    {name: each for name, each in item.items() if isinstance(each, str | int)},
-                )
+    for path, item in items(data, key, prefix):
+        yield path, {name: each for name, each in item.items() if isinstance(each, str | int)}
 
 
 def _names(items: list[Item]) -> list[str]:

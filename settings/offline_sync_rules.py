@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Item = tuple[str, Mapping[str, Any]]
+from settings.raw_items import Item, items
 
 
 def offline_contradictions(
@@ -19,12 +19,12 @@ def offline_contradictions(
         yield f"offline_sync.host = {sync['host']!r}: must be a name from hosts ({', '.join(hosts) or 'none there'})"
     names = [str(item.get("name")) for _, item in registries]
     hosted = [str(item.get("name")) for _, item in registries if item.get("kind") == "hosted"]
-    for path, item in _entries(sync, "sources"):
+    for path, item in items(sync, "sources", "offline_sync."):
         through = item.get("through")
         if isinstance(through, str) and through not in names:
             yield f"{path}.through = {through!r}: must be a name from registries ({', '.join(names) or 'none there'})"
     users: dict[object, Item] = {}
-    for path, item in _entries(sync, "into"):
+    for path, item in items(sync, "into", "offline_sync."):
         to = item.get("to")
         if isinstance(to, str) and to not in hosted:
             rule = (
@@ -49,13 +49,6 @@ def offline_passwords(data: Mapping[str, Any]) -> Iterator[object]:
     sync = data.get("offline_sync")
     for key in ("sources", "into") if isinstance(sync, Mapping) else ():
         assert isinstance(sync, Mapping)
-        for _, item in _entries(sync, key):
+        for _, item in items(sync, key):
             if item.get("user"):
                 yield item.get("password", item["user"])
-
-
-def _entries(sync: Mapping[str, Any], key: str) -> Iterator[Item]:
-    value = sync.get(key)
-    for index, item in enumerate(value if isinstance(value, list) else []):
-        if isinstance(item, Mapping):
-            yield f"offline_sync.{key}.{index}", item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Item = tuple[str, Mapping[str, Any]]
+from settings.raw_items import Item, items
 
 
 def registry_contradictions(data: Mapping[str, Any], behind_proxy: set[object]) -> Iterator[str]:
@@ -49,10 +49,7 @@ def replicas(data: Mapping[str, Any]) -> Iterator[Item]:
 
 
 def _hosted(data: Mapping[str, Any]) -> Iterator[Item]:
-    registries = data.get("registries")
-    for index, item in enumerate(registries if isinstance(registries, list) else []):
-        if isinstance(item, Mapping) and item.get("kind") == "hosted":
-            yield f"registries.{index}", item
+    return ((path, item) for path, item in items(data, "registries") if item.get("kind") == "hosted")
 
 
 def _s3(registry: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from settings.raw_items import items
 from settings.values import is_ip_address
 
 PATH = "proxy.standby"
@@ -17,7 +18,7 @@ def standby_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
     standby = proxy.get("standby") if isinstance(proxy, Mapping) else None
     if not isinstance(proxy, Mapping) or not isinstance(standby, Mapping):
         return
-    addresses = {each.get("name"): each.get("address") for each in _entries(data, "hosts")}
+    addresses = {each.get("name"): each.get("address") for _, each in items(data, "hosts")}
     host, first = standby.get("host"), proxy.get("host")
     if isinstance(host, str) and host not in addresses:
         yield f"{PATH}.host = {host!r}: must be a name from hosts ({', '.join(map(str, addresses)) or 'none there'})"
@@ -69,33 +70,28 @@ def _address(standby: Mapping[str, Any], addresses: Mapping[Any, Any], pair: lis
 def _one_host(proxy: Mapping[str, Any], addresses: Mapping[Any, Any], pair: list[object]) -> Iterator[str]:
     """A server name that leads to one of the two only."""
     own = {addresses.get(name): name for name in pair}
-    for index, each in enumerate(_entries(proxy, "endpoints")):
+    for path, each in items(proxy, "endpoints", "proxy."):
         name = each.get("server_name")
         if isinstance(name, str) and is_ip_address(name) and name in own:
             yield (
-                f"proxy.endpoints.{index}.server_name = {name!r}: is host {own[name]!r}'s own address, so clients "
+                f"{path}.server_name = {name!r}: is host {own[name]!r}'s own address, so clients "
                 f"would not come to the other proxy; take {PATH}.address or a name"
             )
 
 
 def _registries(data: Mapping[str, Any], proxy: Mapping[str, Any]) -> Iterator[str]:
-    behind = {each.get("registry") for each in _entries(proxy, "endpoints")}
-    for index, each in enumerate(data.get("registries") or []):
-        if not isinstance(each, Mapping) or each.get("kind") != "hosted" or each.get("name") not in behind:
+    behind = {each.get("registry") for _, each in items(proxy, "endpoints")}
+    for path, each in items(data, "registries"):
+        if each.get("kind") != "hosted" or each.get("name") not in behind:
             continue
         storage = each.get("storage")
         if not (isinstance(storage, Mapping) and storage.get("s3")):
             yield (
-                f"registries.{index}.storage: behind two proxies ({PATH}) each host would have images of its own; keep "
+                f"{path}.storage: behind two proxies ({PATH}) each host would have images of its own; keep "
                 "them in one bucket (storage.s3)"
             )
         if not each.get("replica_ports") and each.get("http_secret") is not True:
             yield (
-                f"registries.{index}.http_secret: an upload may go on at the other proxy's containers ({PATH}), which "
+                f"{path}.http_secret: an upload may go on at the other proxy's containers ({PATH}), which "
                 "must know the same secret; set it to true"
             )
-
-
-def _entries(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    value = data.get(key)
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []

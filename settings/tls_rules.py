@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Item = tuple[str, Mapping[str, Any]]
+from settings.raw_items import items
 
 
 def with_tls(proxy: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Each endpoint that has TLS: its path, itself, its `tls`."""
-    for path, endpoint in _endpoints(proxy):
+    for path, endpoint in items(proxy, "endpoints", "proxy."):
         if isinstance(endpoint.get("tls"), Mapping):
             yield path, endpoint, endpoint["tls"]
 
@@ -34,13 +34,6 @@ def tls_secrets(proxy: Mapping[str, Any]) -> list[str]:
     )
 
 
-def _endpoints(proxy: Mapping[str, Any]) -> Iterator[Item]:
-    endpoints = proxy.get("endpoints")
-    for index, item in enumerate(endpoints if isinstance(endpoints, list) else []):
-        if isinstance(item, Mapping):
-            yield f"proxy.endpoints.{index}", item
-
-
 def _key(endpoint: Mapping[str, Any], tls: Mapping[str, Any]) -> object:
     return tls.get("key") or endpoint.get("registry")
 
@@ -48,7 +41,7 @@ def _key(endpoint: Mapping[str, Any], tls: Mapping[str, Any]) -> object:
 def _ports(proxy: Mapping[str, Any]) -> Iterator[str]:
     """nginx reads a connection's first bytes before it knows whom they are for."""
     first: dict[object, tuple[str, object]] = {}
-    for path, endpoint in _endpoints(proxy):
+    for path, endpoint in items(proxy, "endpoints", "proxy."):
         tls, port = endpoint.get("tls"), _hashable(endpoint.get("port"))
         speaks = tls.get("minimum", "1.2") if isinstance(tls, Mapping) else None
         other, spoken = first.setdefault(port, (path, speaks))
@@ -89,7 +82,7 @@ def _modules(proxy: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _redirects(proxy: Mapping[str, Any], taken: Mapping[object, str]) -> Iterator[str]:
-    ports = {_hashable(endpoint.get("port")): path for path, endpoint in _endpoints(proxy)}
+    ports = {_hashable(endpoint.get("port")): path for path, endpoint in items(proxy, "endpoints", "proxy.")}
     first: dict[object, str] = {}
     for path, endpoint, tls in with_tls(proxy):
         port = _hashable(tls.get("redirect_from"))
