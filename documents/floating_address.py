@@ -17,7 +17,7 @@ from documents.document import HEADER_LINE, Document
 from documents.sandbox import SANDBOX
 from hostctl.units.floating_address import CONFIG, DAEMON, PROGRAM, SERVICE, SERVICE_FILE, interface_of
 from settings.standby import Standby
-from settings.tier import Tier, server
+from settings.tier import Tier, endpoint_server
 
 MODULES = sorted(Path(proxy_alive.__file__).parent.glob("*.py"))
 SINKS = 50
@@ -77,8 +77,7 @@ def _asked(tier: Tier) -> Iterable[str]:
     """The endpoints as proxy_alive takes them."""
     assert tier.proxy
     for each in tier.proxy.endpoints:
-        scheme = "https" if each.tls else "http"
-        yield f"{scheme}:{each.port}:{server(each.server_name, each.port, scheme)}"
+        yield f"{each.scheme}:{each.port}:{endpoint_server(each)}"
 
 
 def _config(standby: Standby, own: str, peer: str, interface: str, held: str, asked: Iterable[str]) -> str:

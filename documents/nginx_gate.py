@@ -14,7 +14,7 @@ from documents.nginx_text import Directive, block, directive
 from hostctl.units.garbage_collection import gate
 from settings.proxy import Endpoint
 from settings.registries import HostedRegistry
-from settings.tier import Tier, bracketed, server
+from settings.tier import Tier, bracketed, endpoint_server
 
 HELD = "/.http-registry/held"
 """Where the standby asks itself, before each request."""
@@ -71,11 +71,10 @@ def standbys(tier: Tier) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     for each in _gated(tier):
         assert tier.proxy
-        scheme = "https" if each.tls else "http"
         place = {
             "address": tier.host(tier.proxy.hosts[1]).address,
             "port": each.port,
-            "host": server(each.server_name, each.port, scheme),
+            "host": endpoint_server(each),
             "path": path(each.registry),
             "tls": bool(each.tls),
         }
@@ -97,14 +96,13 @@ def _upstream(endpoint: Endpoint) -> str:
 
 
 def _asked(endpoint: Endpoint) -> Iterable[Directive]:
-    scheme = "https" if endpoint.tls else "http"
     yield from (
         directive("proxy_method", "GET"),
         directive("proxy_pass_request_headers", "off"),
         directive("proxy_pass_request_body", "off"),
         directive("proxy_set_header", "Content-Length", ""),
         directive("proxy_set_header", "Connection", ""),
-        directive("proxy_set_header", "Host", server(endpoint.server_name, endpoint.port, scheme)),
+        directive("proxy_set_header", "Host", endpoint_server(endpoint)),
         directive("proxy_connect_timeout", PATIENCE),
         directive("proxy_read_timeout", PATIENCE),
         directive("proxy_next_upstream", "off"),
@@ -112,7 +110,7 @@ def _asked(endpoint: Endpoint) -> Iterable[Directive]:
     if endpoint.tls:
         yield directive("proxy_ssl_server_name", "on")
         yield directive("proxy_ssl_name", endpoint.server_name)
-    yield directive("proxy_pass", f"{scheme}://{_upstream(endpoint)}{path(endpoint.registry)}")
+    yield directive("proxy_pass", f"{endpoint.scheme}://{_upstream(endpoint)}{path(endpoint.registry)}")
 
 
 def _behind(location: Directive, name: str) -> Iterable[Directive]:

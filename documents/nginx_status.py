@@ -19,7 +19,7 @@ from hostctl.nginx_conf import OURS
 from hostctl.units.pull_metrics import PAGE
 from settings.certificates import Certificate
 from settings.proxy import Endpoint
-from settings.tier import Tier, base_url
+from settings.tier import Tier, endpoint_url
 
 PATH = "/status/"
 FOLDER = f"{OURS}/status"
@@ -44,7 +44,7 @@ def endpoint(tier: Tier) -> Endpoint | None:
 def url(tier: Tier) -> str | None:
     """The page's address."""
     found = endpoint(tier)
-    return base_url("https" if found.tls else "http", found.server_name, found.port) + PATH if found else None
+    return endpoint_url(found) + PATH if found else None
 
 
 def files(tier: Tier, authorities: Sequence[Certificate]) -> tuple[Document, ...]:

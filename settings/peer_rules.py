@@ -8,7 +8,7 @@ from typing import Any
 from settings.pieces import Pieces
 from settings.registries import CacheRegistry, HostedRegistry
 from settings.runtimes import Runtime
-from settings.tier import server
+from settings.tier import endpoint_server, server
 
 
 def peer_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
@@ -50,11 +50,7 @@ def _more(runtime: Runtime) -> set[str]:
 def _hosted(pieces: Pieces) -> set[str]:
     """The hosted registries as image references name them."""
     addresses = {each.name: each.address for _, each in pieces.hosts}
-    behind = {
-        server(each.server_name, each.port, "https" if each.tls else "http")
-        for _, each in pieces.endpoints
-        if each.registry in pieces.hosted
-    }
+    behind = {endpoint_server(each) for _, each in pieces.endpoints if each.registry in pieces.hosted}
     return behind | {
         server(addresses[each.host], each.port, each.scheme)
         for _, each in pieces.reached

@@ -44,6 +44,11 @@ class Endpoint(Settings):
     """HTTPS; HTTP if absent."""
 
     @property
+    def scheme(self) -> str:
+        """What it speaks: http or https."""
+        return "https" if self.tls else "http"
+
+    @property
     def key(self) -> str:
         """What its files and zones are called by."""
         return f"{self.registry}-{self.port}"

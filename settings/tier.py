@@ -200,7 +200,12 @@ def base_url(scheme: str, host: str, port: int) -> str:
 
 def endpoint_url(endpoint: Endpoint) -> str:
     """Where clients reach an endpoint of the proxy."""
-    return base_url("https" if endpoint.tls else "http", endpoint.server_name, endpoint.port)
+    return f"{endpoint.scheme}://{endpoint_server(endpoint)}"
+
+
+def endpoint_server(endpoint: Endpoint) -> str:
+    """An endpoint of the proxy as image references and the Host header name it."""
+    return server(endpoint.server_name, endpoint.port, endpoint.scheme)
 
 
 def bracketed(host: str) -> str:
