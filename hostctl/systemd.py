@@ -92,6 +92,22 @@ def enable(host: Host, unit: str) -> None:
     host.must("systemctl", "daemon-reload")
 
 
+def follow_file(host: Host, name: str, *, there: bool, reload: bool) -> None:
+    """Have a service do what its unit file says now, and start it at every boot; stop it where the file is gone.
+
+    `reload`: it reads its own configuration anew and runs on; else it is started anew.
+    """
+    unit = f"{name}.service"
+    if not there:
+        forget(host, unit)
+        return
+    enable(host, unit)
+    if reload:
+        host.must("systemctl", "reload", unit)
+    else:
+        restart(host, name)
+
+
 def forget(host: Host, unit: str) -> None:
     """Stop a unit whose file is gone, and have nothing left of it: `systemctl disable` can't do that any more."""
     host.run("systemctl", "stop", unit)

@@ -17,7 +17,7 @@ from hostctl.files import FileState
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.service_trial import trial
-from hostctl.systemd import boot_link, enable, forget, restart, service
+from hostctl.systemd import boot_link, follow_file, service
 from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
@@ -97,16 +97,8 @@ class FloatingAddress(Unit):
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Start, restart, reload, or stop it."""
-        if level == NONE:
-            return
-        if change.text(SERVICE_FILE) is None:
-            forget(host, f"{SERVICE}.service")
-            return
-        enable(host, f"{SERVICE}.service")
-        if level == RELOAD:
-            host.must("systemctl", "reload", f"{SERVICE}.service")
-        else:
-            restart(host, SERVICE)
+        if level != NONE:
+            follow_file(host, SERVICE, there=change.text(SERVICE_FILE) is not None, reload=level == RELOAD)
 
     def verify(self, host: Host, change: Change, patience: float) -> None:
         """keepalived runs, also after a boot, and an nginx answers at the address; or it is gone from here."""

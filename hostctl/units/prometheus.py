@@ -13,7 +13,7 @@ from hostctl.errors import HostError
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.service_trial import trial
-from hostctl.systemd import boot_link, enable, forget, forget_state, restart, service
+from hostctl.systemd import boot_link, follow_file, forget_state, service
 from hostctl.unit import NONE, RELOAD, RESTART, Change, OwnFile, Unit, Wish
 from hostctl.waiting import wait_until
 
@@ -88,16 +88,8 @@ class Prometheus(Unit):
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """Start, restart, reload, or stop it."""
-        if level == NONE:
-            return
-        if change.text(SERVICE_FILE) is None:
-            forget(host, f"{SERVICE}.service")
-            return
-        enable(host, f"{SERVICE}.service")
-        if level == RELOAD:
-            host.must("systemctl", "reload", f"{SERVICE}.service")
-        else:
-            restart(host, SERVICE)
+        if level != NONE:
+            follow_file(host, SERVICE, there=change.text(SERVICE_FILE) is not None, reload=level == RELOAD)
 
     def verify(self, host: Host, change: Change, patience: float) -> None:
         """It is ready and has taken its configuration, also after a boot; or it is gone."""
