@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ops import backup_folder
-from ops.backup_folder import SHOWN, lacking, locked, write
+from ops.backup_folder import lacking, locked, some, write
 from ops.backup_snapshot import Snapshot
 from ops.certificates import folder_of
 from ops.configuration import plain_settings, tier_of
@@ -71,7 +71,7 @@ def back_up(stack: Stack, to: Path, keep: int | None = None) -> None:
     if broken := [path for each in fetched.values() for path in each.broken]:
         raise StackError(
             f"{made}: is whole but for {len(broken)} blobs, which have another content in the registry than their "
-            f"names say: {', '.join(broken[:SHOWN])}; push the images that need them again"
+            f"names say: {some(broken)}; push the images that need them again"
         )
 
 
@@ -155,6 +155,5 @@ def _line(name: str, got: Fetched) -> str:
         f"bytes; new are {len(got.new)} blobs with {size} bytes"
     )
     if got.incomplete:
-        more = f" and {len(got.incomplete) - SHOWN} more" if len(got.incomplete) > SHOWN else ""
-        line += f"; lacking a part in the registry itself: {', '.join(got.incomplete[:SHOWN])}{more}"
+        line += f"; lacking a part in the registry itself: {some(got.incomplete)}"
     return line

@@ -17,7 +17,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -186,10 +186,15 @@ def _blob_is_whole(path: Path) -> bool:
     return named is not None and _has(path, named[2], named[1])
 
 
+def some(names: Sequence[str]) -> str:
+    """The first of many wrong things, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
 def _broken(folder: Path, errors: list[str]) -> StackError:
-    more = f", and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
     return StackError(
-        f"{folder}: missing or damaged: {', '.join(errors[:SHOWN])}{more}; nothing has been put back. Take another "
+        f"{folder}: missing or damaged: {some(errors)}; nothing has been put back. Take another "
         "copy of it, or another backup"
     )
 

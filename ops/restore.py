@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from ops.backup_folder import SHOWN, Backup, checked, found
+from ops.backup_folder import Backup, checked, found, some
 from ops.backup_snapshot import Snapshot, tag_of
 from ops.configuration import tier_of, write_known_hosts
 from ops.deployment import hosts_of, resources_of
@@ -142,7 +142,7 @@ def put_registry(
             release(place, registry.name)
     say(f"{registry.name}: {len(blobs)} blobs and {len(wanted)} links put back of {len(snapshot.images)} manifests")
     if moved and not overwrite:
-        say(f"{registry.name}: {_some([tag_of(each) for each in moved])}: {KEEPING}")
+        say(f"{registry.name}: {some([tag_of(each) for each in moved])}: {KEEPING}")
 
 
 def _write_tar(out: IO[bytes], shared: Path, blobs: Sequence[str], links: dict[str, str], progress: Progress) -> None:
@@ -160,8 +160,3 @@ def _member(path: str, size: int) -> tarfile.TarInfo:
     member = tarfile.TarInfo(path)
     member.size, member.mode, member.mtime = size, 0o644, time.time()
     return member
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
