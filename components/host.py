@@ -118,18 +118,13 @@ class Host(pulumi.ComponentResource):
         `step`: names a further step of what another resource has begun, which takes it back. The wish travels in stdin
         as a secret; the command's stdout is hostctl's report, free of secrets.
         """
-        applied = remote.Command(
+        return self._command(
             f"{self.name}-{unit}{step}",
-            connection=self.connection,
             create=f"python3 {self._program} apply",
             delete=None if step else f"python3 {self._program} remove",
             stdin=self._request(unit, wish),
-            logging=remote.Logging.STDERR,  # hostctl's notes, never a secret
-            add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *self._access, *depends_on]),
+            opts=self._with_hostctl(parent, depends_on),
         )
-        self.done.append(applied.stdout)
-        return applied
 
     def ask(
         self,
@@ -143,17 +138,40 @@ class Host(pulumi.ComponentResource):
 
         By the newest hostctl there, so that an upgrade of it is no other request.
         """
-        asked = remote.Command(
+        text = pulumi.Output.from_input(request).apply(lambda known: json.dumps(known, sort_keys=True))
+        return self._command(
             name,
-            connection=self.connection,
             create=f"python3 $(ls -t {FOLDER}/hostctl-*.pyz | head -n 1) {action}",
-            stdin=_secret(pulumi.Output.from_input(request)),
-            logging=remote.Logging.STDERR,
-            add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *self._access, *depends_on]),
+            stdin=pulumi.Output.secret(text),
+            opts=self._with_hostctl(parent, depends_on),
         )
-        self.done.append(asked.stdout)
-        return asked
+
+    def _command(
+        self,
+        name: str,
+        *,
+        create: str,
+        stdin: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+        delete: str | None = None,
+        connection: remote.ConnectionArgs | None = None,
+    ) -> remote.Command:
+        """A call of hostctl."""
+        made = remote.Command(
+            name,
+            connection=connection or self.connection,
+            create=create,
+            delete=delete,
+            stdin=stdin,
+            logging=remote.Logging.STDERR,  # hostctl's notes, never a secret
+            add_previous_output_in_env=False,
+            opts=opts,
+        )
+        self.done.append(made.stdout)
+        return made
+
+    def _with_hostctl(self, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *self._access, *depends_on])
 
     def shows(self, by_resource: Mapping[str, Iterable[str]], **more: int) -> dict[str, Any]:
         """Outputs of a component, for a preview: the names of its resources, each with the `documents` that it writes,
@@ -181,13 +199,11 @@ class Host(pulumi.ComponentResource):
         how often, where one in vain takes no time.
         """
         trial = applied.stdout.apply(lambda report: str(json.loads(report).get("trial", "")))
-        confirmed = remote.Command(
+        return self._command(
             f"{self.name}-{unit}-confirmed",
             connection=self._connection(dials or DIALS + seconds // DIAL_TIMEOUT),
             create=f"python3 {self._program} confirm",
             stdin=self._request(unit, wish, trial=trial),
-            logging=remote.Logging.STDERR,
-            add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
                 parent=parent,
                 depends_on=[applied],
@@ -196,8 +212,6 @@ class Host(pulumi.ComponentResource):
                 ),
             ),
         )
-        self.done.append(confirmed.stdout)
-        return confirmed
 
     def _connection(self, dials: int) -> remote.ConnectionArgs:
         ssh = self._args.host.ssh
@@ -239,11 +253,6 @@ class Host(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[self._probe, *self._access]),
             )
         return self._docker
-
-
-def _secret(request: pulumi.Output[Mapping[str, Any]]) -> pulumi.Output[str]:
-    text: pulumi.Output[str] = request.apply(lambda known: json.dumps(known, sort_keys=True))
-    return pulumi.Output.secret(text)
 
 
 def _was_applied_again(failed: pulumi.ErrorHookArgs) -> bool:
