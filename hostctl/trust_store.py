@@ -49,10 +49,15 @@ class TrustStore:
         return host.path(self.mark).is_dir() and host.has(self.program[0])
 
     def update(self, host: Host, fresh: bool) -> None:
-        """Make the bundle anew; `fresh` where a file has changed or gone."""
+        """Make the bundle anew; `fresh` where a file has changed or gone.
+
+        Under a lock that the program itself holds: one that has outlived its hostctl is waited for, since two beside
+        each other make half a bundle each.
+        """
+        alone = ("flock", str(host.path(self.mark)))
         if self.half is not None:
-            host.path(self.half).unlink(missing_ok=True)
-        host.must(*self.program, *(self.fresh if fresh else ()), timeout=UPDATE_PATIENCE)
+            host.must(*alone, "rm", "-f", str(host.path(self.half)), timeout=UPDATE_PATIENCE)
+        host.must(*alone, *self.program, *(self.fresh if fresh else ()), timeout=UPDATE_PATIENCE)
 
     def held(self, host: Host) -> Set[bytes]:
         """The certificates (DER) that the host trusts."""

@@ -5,7 +5,10 @@ The update programs are functions that do what theirs do with the bundle; the re
 
 from __future__ import annotations
 
+import os
+import signal
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +50,12 @@ class Machine:
     calls: list[str] = field(default_factory=list)
     deaf: bool = False
 
-    def run(self, *command: str, **_: Any) -> Finished:
+    def run(self, *flock: str, **_: Any) -> Finished:
+        assert flock[:2] == ("flock", str(self.host.path(self.store.mark)))
+        command = flock[2:]
+        if command[0] == "rm":
+            Path(command[-1]).unlink(missing_ok=True)
+            return Finished(0, "")
         assert command[0] == self.store.program[0]
         self.calls.append(" ".join(command))
         if not self.deaf:
@@ -142,6 +150,28 @@ def test_what_an_update_that_was_cut_off_has_left_is_not_added_to(start: Start) 
     debian.write(f"{trust_store.DEBIAN.bundle}.new", NEXT.pem)
     debian.apply(wish())
     assert certificates.held(debian.host.path(trust_store.DEBIAN.bundle).read_bytes()).isdisjoint({NEXT.der})
+
+
+def test_an_update_that_has_outlived_its_hostctl_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside each other they would make the bundle of half of what belongs in it."""
+    host, store = Host(tmp_path / "host"), trust_store.DEBIAN
+    host.path(store.mark).mkdir(parents=True)
+    host.path(store.bundle).parent.mkdir(parents=True)
+    said = tmp_path / "said"
+    program = tmp_path / store.program[0]
+    program.write_text(f"#!/bin/sh\necho begins >> {said}; sleep 0.7; echo ends >> {said}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    child = os.fork()
+    if child == 0:
+        store.update(host, fresh=False)
+        os._exit(1)
+    while not said.exists():
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    store.update(host, fresh=True)
+    assert said.read_text().split() == ["begins", "ends"] * 2
 
 
 @pytest.mark.parametrize(

@@ -148,23 +148,31 @@ def pulls(*tags: str) -> bool:
     )
 
 
+AND_STILL_TRIED = 30
+"""Seconds."""
+
+
 @contextmanager
 def looping(body: str) -> Iterator[dict[str, Any]]:
     """Something done over and over by the runtime's host while the block runs: statements with `client`, `number` and
     `told`.
 
-    Behind the block, what was `told`: a dictionary of lists, an exception in the list `lost`.
+    Behind the block, what was `told`: a dictionary of lists, an exception in the list `lost`. Where the last one was
+    lost it is tried again for a while, so that it is told when it went on.
     """
     script = f"""
 import http.client, json, os, time
 from collections import defaultdict
 from pathlib import Path
 told = defaultdict(list)
+stop, well = Path("$stop"), True
 for number in range(10**6):
-    if Path("$stop").exists():
+    if stop.exists() and (well or time.time() > stop.stat().st_mtime + {AND_STILL_TRIED}):
         break
+    well = False
     try:
 {textwrap.indent(body, " " * 8)}
+        well = True
     except (AssertionError, OSError, http.client.HTTPException) as why:
         told["lost"].append(f"{{time.time():.2f}} {{type(why).__name__}} {{why}}"[:300])
     time.sleep(0.05)
