@@ -24,6 +24,7 @@ from components.prometheus import Prometheus, PrometheusArgs
 from components.pull_metrics import PullMetricsArgs
 from components.renamed_hosts import keep_renamed_hosts
 from components.runtime_mirror_config import RuntimeMirrorConfigArgs
+from components.short_life import live_briefly
 from documents import canary, garbage_collection, nginx_gate
 from documents.floating_address import floats
 from settings.registries import HostedRegistry
@@ -169,4 +170,5 @@ def declare(loaded: Loaded) -> None:
     export(loaded, documents)
 
 
+live_briefly()
 declare(load(Path.cwd()))
