@@ -32,6 +32,7 @@ class Rule(Settings):
     """
 
     ports: Annotated[Ports, Field(min_length=1)]
+    """TCP ports of the host."""
     allow: Networks
     """Networks of both families; one that has none here gets nobody in."""
     interface: Interface | None = None

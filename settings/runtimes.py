@@ -33,6 +33,7 @@ class Login(Settings):
     """The server as image references and mirrors' URLs name it: its host, and its port where that is not the scheme's
     own."""
     user: LoginName
+    """As whom."""
     password: UserName | None = None
     """Whose password it is: the secret `password-<password>`; `password-<user>` if absent."""
 
@@ -147,10 +148,15 @@ class Runtime(Settings):
     """The runtimes of one host that use this tier's registries."""
 
     host: Name
+    """Where they run. An entry names one runtime or more."""
     docker: Docker | None = None
+    """Docker, `{}` with all defaults; left alone if absent."""
     cli: Annotated[tuple[CommandLine, ...], AfterValidator(distinct("user"))] = ()
+    """The command line's configuration of accounts of the host."""
     containerd: Containerd | None = None
+    """containerd, `{}` with all defaults; left alone if absent."""
     buildkit: BuildKit | None = None
+    """A BuildKit daemon of its own, `{}` with all defaults; left alone if absent."""
     peer: Peer | None = None
     """Who is asked before the mirrors, for what other hosts have already."""
     prove: bool = True
@@ -168,6 +174,7 @@ class Authority(Settings):
     """A certificate authority that the runtimes' hosts trust."""
 
     name: Name
+    """What its files on the hosts are called by."""
     certificate: str
     """A PEM file below the project folder, with one certificate or a chain."""
     registries: tuple[RegistryName, ...] = Field(min_length=1)
