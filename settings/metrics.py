@@ -34,7 +34,7 @@ class Metrics(Settings):
     """
 
     port: Port = 9180
-    """Where the figures are read, on the proxy's host."""
+    """Where figures are told on the proxy's host."""
     prometheus: Prometheus | None = None
     """Without it a Prometheus of somebody else's scrapes: `scrapers`."""
     scrapers: Scrapers = ()

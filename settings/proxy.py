@@ -15,7 +15,7 @@ class User(Settings):
     """A user of the proxy's endpoints; the password is the secret `password-<name>`."""
 
     name: UserName
-    """As clients log in."""
+    """As whom clients log in."""
     role: Literal["pull", "push"]
     """`pull`: GET and HEAD. `push`: everything."""
 
@@ -30,7 +30,7 @@ class Endpoint(Settings):
     registry: Name
     """The name of the registry behind it."""
     port: Port
-    """Where clients reach it on the proxy's host."""
+    """The port that clients use."""
     server_name: Address
     """The name or address that clients use."""
     login: bool = False
@@ -90,9 +90,9 @@ class Proxy(Settings):
     """Nginx before the registries of one host."""
 
     host: Name
-    """Where it runs: the host of the registries behind it."""
+    """Where nginx runs, by its name in `hosts`."""
     endpoints: tuple[Endpoint, ...] = Field(min_length=1)
-    """What clients ask; one or more for each registry behind the proxy."""
+    """Where clients reach the registries."""
     users: tuple[User, ...] = ()
     """Who may log in at the endpoints."""
     bcrypt_cost: int = Field(default=10, ge=4, le=14)

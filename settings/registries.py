@@ -48,7 +48,7 @@ class Image(Settings):
     """The registry's own image (distribution v3)."""
 
     reference: ImageReference
-    """As the registries' Docker names it, such as registry:3.1.2."""
+    """The image as Docker names it, such as registry:3.1.2."""
     archive: str | None = None
     """A `docker save` archive that holds `reference`, below the project folder: for hosts that reach no registry."""
 
@@ -63,9 +63,9 @@ class S3(Settings):
     endpoint: BaseUrl
     """The store, such as https://s3.eu-central-1.amazonaws.com."""
     region: Region
-    """Where the bucket is, such as eu-central-1, or what else its store calls that."""
+    """The bucket's region."""
     bucket: Bucket
-    """Its name. It is there already; this stack makes none."""
+    """The bucket's name."""
     prefix: Prefix = ""
     """A folder in the bucket; the bucket itself if empty."""
     path_style: bool = True
@@ -86,7 +86,7 @@ class Storage(Settings):
     """Where a registry's images are kept: on the host in a volume, unless `s3` says where else."""
 
     s3: S3 | None = None
-    """The bucket; a volume of the host if absent."""
+    """The bucket; a volume on the host if absent."""
 
 
 class Token(Settings):
@@ -141,11 +141,11 @@ class HostedRegistry(Settings):
     """A registry to push to and pull from."""
 
     kind: Literal["hosted"]
-    """What makes it one to push to."""
+    """To push to."""
     name: Name
-    """What the stack's other settings call it."""
+    """What it is called in these settings."""
     host: Name
-    """On whose Docker it runs."""
+    """Where it runs, by its name in `hosts`."""
     port: Port = 5000
     """Port on the host; on 127.0.0.1 where the proxy stands before it, else on every address."""
     serves: RegistryName | None = None
@@ -208,11 +208,11 @@ class CacheRegistry(Settings):
     """
 
     kind: Literal["cache"]
-    """What makes it a cache."""
+    """A cache."""
     name: Name
-    """What the stack's other settings call it."""
+    """What it is called in these settings."""
     host: Name
-    """Where it runs."""
+    """Where it runs, by its name in `hosts`."""
     port: Port = 5001
     """Port of the container on the host."""
     serves: RegistryName

@@ -33,7 +33,7 @@ class Login(Settings):
     """The server as image references and mirrors' URLs name it: its host, and its port where that is not the scheme's
     own."""
     user: LoginName
-    """As whom."""
+    """As whom the runtime logs in."""
     password: UserName | None = None
     """Whose password it is: the secret `password-<password>`; `password-<user>` if absent."""
 
@@ -148,7 +148,7 @@ class Runtime(Settings):
     """The runtimes of one host that use this tier's registries."""
 
     host: Name
-    """Where they run. An entry names one runtime or more."""
+    """Whose runtimes they are, by its name in `hosts`."""
     docker: Docker | None = None
     """Docker, `{}` with all defaults; left alone if absent."""
     cli: Annotated[tuple[CommandLine, ...], AfterValidator(distinct("user"))] = ()
@@ -174,7 +174,7 @@ class Authority(Settings):
     """A certificate authority that the runtimes' hosts trust."""
 
     name: Name
-    """What its files on the hosts are called by."""
+    """What it is called in these settings, and by its files on hosts."""
     certificate: str
     """A PEM file below the project folder, with one certificate or a chain."""
     registries: tuple[RegistryName, ...] = Field(min_length=1)
