@@ -75,14 +75,14 @@ class Component:
         except ValidationError as wrong:
             errors += [line for _, line in by_path(wrong)]
         if not _is_name(name):
-            errors.append(f"the name {name!r}: must be 1 to 31 lower-case letters, digits and dashes, a letter first")
+            errors.append(f"name = {name!r}: must be 1 to 31 lower-case letters, digits and dashes, a letter first")
         loaded = None
         try:
             loaded = checked(_source(self.tier(name, raw), name, given))
         except settings.SettingsError as wrong:
             errors += [_of_input(line, self.paths) for line in wrong.errors]
         if errors or loaded is None:
-            raise _refused(self.token_name, name, errors)
+            raise _refused(errors)
         return inputs, loaded
 
 
@@ -96,6 +96,14 @@ def one_host(name: str, raw: Raw, **more: Any) -> dict[str, Any]:
         "firewall": {"allow": list(NOBODY)},
         **{key: value for key, value in more.items() if value is not None},
     }
+
+
+def registries_of(name: str, raw: Raw) -> Any:
+    """The registries of a component of one machine, as a tier names their host."""
+    given = raw.get("registries")
+    if not isinstance(given, list):
+        return given
+    return [{**each, "host": name} if isinstance(each, Mapping) else each for each in given]
 
 
 OF_HOST = {"hosts.0": "host"}
@@ -126,8 +134,9 @@ def _of_input(line: str, paths: Mapping[str, str]) -> str:
     return line
 
 
-def _refused(kind: str, name: str, errors: Iterable[str]) -> InputPropertiesError:
+def _refused(errors: Iterable[str]) -> InputPropertiesError:
     lines = list(dict.fromkeys(map(in_program, errors)))
     count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
-    told = "\n".join(f"  {line}" for line in lines)
-    return InputPropertiesError(f"{kind} {name}: {count}, nothing was touched:\n{told}")
+    told = "".join(f"\n  {line}" for line in lines)
+    # As one text: beside a path of its own the engine would show the value, which may be a URL with a password in it.
+    return InputPropertiesError(f"{count}, nothing was touched:{told}", [])

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 import pulumi
 import pulumi.provider
 
-from component_package import firewall_policy, runtime_mirror_config
+from component_package import firewall_policy, http_registry, nginx_auth_proxy, runtime_mirror_config, site
 from component_package.component import Checked, Component
 from component_package.given import given
 from component_package.names import camel
 from component_package.schema import package_schema, token
 
 COMPONENTS: Mapping[str, Component] = {
-    token(each.COMPONENT.token_name): each.COMPONENT for each in (firewall_policy, runtime_mirror_config)
+    token(each.COMPONENT.token_name): each.COMPONENT
+    for each in (runtime_mirror_config, firewall_policy, http_registry, nginx_auth_proxy, site)
 }
 VERSION = "0.1.0"
 
