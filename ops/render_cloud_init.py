@@ -96,8 +96,7 @@ def _commands(rendered: Rendered) -> Iterable[list[str]]:
     for each in rendered.folders:
         rights = ("-m", f"{each.mode:04o}", "-o", each.owner, "-g", each.group)
         alike.setdefault(rights, []).append(each.path)
-    for rights, paths in alike.items():
-        yield ["install", "-d", *rights, *paths]
+    yield from (["install", "-d", *rights, *paths] for rights, paths in alike.items())
     yield from map(list, rendered.commands)
     if rendered.services:
         yield ["systemctl", "daemon-reload"]
