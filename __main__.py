@@ -1,8 +1,12 @@
-"""The program: a tier, as the stack's configuration says it."""
+"""The program: declares what the stack's file wants."""
 
 from pathlib import Path
 
 from components.configuration import load
+from components.outputs import export
+from components.renamed_hosts import keep_renamed_hosts
 from components.topology import declare
 
-declare(load(Path.cwd()))
+loaded = load(Path.cwd())
+keep_renamed_hosts(loaded.tier)
+export(declare(loaded))

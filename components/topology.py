@@ -1,5 +1,9 @@
 """The topology of a tier: firewall, registries, proxy, then the runtimes that use them."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pulumi
 
 from components import (
@@ -17,10 +21,9 @@ from components.garbage_collection import GarbageCollection, GarbageCollectionAr
 from components.http_registry import HttpRegistryArgs, RegistryBase
 from components.nginx_auth_proxy import NginxAuthProxyArgs
 from components.offline_sync import OfflineSync, OfflineSyncArgs
-from components.outputs import Documents, export
+from components.outputs import Documents, outputs_of
 from components.prometheus import Prometheus, PrometheusArgs
 from components.pull_metrics import PullMetricsArgs
-from components.renamed_hosts import keep_renamed_hosts
 from components.runtime_mirror_config import RuntimeMirrorConfigArgs
 from documents import canary, garbage_collection, nginx_gate
 from documents.floating_address import floats
@@ -29,12 +32,11 @@ from settings.resource_names import of_registry
 from settings.standby import views
 
 
-def declare(loaded: Loaded) -> None:
-    """Declare every resource of the tier."""
+def declare(loaded: Loaded, opts: pulumi.ResourceOptions | None = None) -> dict[str, pulumi.Input[Any]]:
+    """Declare every resource of the tier; returns its outputs. `opts`: of each component, such as a parent."""
     tier = loaded.tier
-    keep_renamed_hosts(tier)
     documents = Documents()
-    hosts = {each.name: Host(each.name, loaded.host_args(each)) for each in tier.hosts}
+    hosts = {each.name: Host(each.name, loaded.host_args(each), opts) for each in tier.hosts}
 
     for name, host in hosts.items():
         if host.documents:
@@ -46,7 +48,7 @@ def declare(loaded: Loaded) -> None:
     for name, host in hosts.items():
         if rules := tier.firewall_rules(name):
             args = FirewallPolicyArgs(host, rules, tier.firewall, tier.host(name).ssh_port)
-            policy = FirewallPolicy(f"{name}-firewall", args)
+            policy = FirewallPolicy(f"{name}-firewall", args, opts)
             guards[name] = [policy]
             documents.add(name, policy.documents)
 
@@ -66,7 +68,7 @@ def declare(loaded: Loaded) -> None:
                 )
                 # Where its own figures are to be read, only by whom the firewall lets in.
                 guard = guards[each.host] if args.containerd_metrics else []
-                config = RuntimeMirrorConfig(f"{each.host}-runtimes", args, after=[*guard, *after])
+                config = RuntimeMirrorConfig(f"{each.host}-runtimes", args, opts, after=[*guard, *after])
                 declared[each.host] = [config]
                 documents.add(each.host, config.documents)
         return declared
@@ -86,7 +88,9 @@ def declare(loaded: Loaded) -> None:
     registry_hosts = {each.host for view in seen for each in view.registries}
     ready = runtimes(registry_hosts, after=[])
     bases = {
-        name: RegistryBase(f"{name}-registries", hosts[name], tier.image, loaded.archive, after=ready.get(name, []))
+        name: RegistryBase(
+            f"{name}-registries", hosts[name], tier.image, loaded.archive, opts, after=ready.get(name, [])
+        )
         for name in sorted({each.host for _, each in containers})
     }
     served: list[pulumi.Resource] = []
@@ -106,6 +110,7 @@ def declare(loaded: Loaded) -> None:
                     loaded.registry_files[each.name],
                     loaded.registry_secrets(each),
                 ),
+                opts,
                 after=[*guards[each.host], *before],
             )
             served.append(registry)
@@ -123,6 +128,7 @@ def declare(loaded: Loaded) -> None:
                     loaded.upstream_passwords(),
                     loaded.authorities,
                 ),
+                opts,
                 after=[*guards[view.proxy.host], *served],
             )
             proxies.append(proxy)
@@ -130,7 +136,7 @@ def declare(loaded: Loaded) -> None:
             documents.add(view.proxy.host, proxy.documents)
             if floats(tier):
                 name = view.proxy.host
-                floating = FloatingAddress(f"{name}-floating-address", hosts[name], tier, after=[proxy])
+                floating = FloatingAddress(f"{name}-floating-address", hosts[name], tier, opts, after=[proxy])
                 served.append(floating)
                 documents.add(name, floating.documents)
 
@@ -142,26 +148,27 @@ def declare(loaded: Loaded) -> None:
                 GarbageCollectionArgs(
                     hosts[name], collected, loaded.registry_files, secrets, nginx_gate.standbys(tier)
                 ),
+                opts,
                 after=served,
             )
             documents.add(name, collection.documents)
 
     if sync := tier.offline_sync:
         sync_args = OfflineSyncArgs(hosts[sync.host], tier, loaded.offline_authorities, loaded.offline_passwords())
-        offline = OfflineSync(f"{sync.host}-offline-sync", sync_args, after=served)
+        offline = OfflineSync(f"{sync.host}-offline-sync", sync_args, opts, after=served)
         documents.add(sync.host, offline.documents)
 
     if tier.metrics and tier.proxy:
         metrics_args = PullMetricsArgs(hosts[tier.proxy.host], tier, loaded.servers, loaded.registry_files)
-        metrics = PullMetrics(f"{tier.proxy.host}-pull-metrics", metrics_args, after=served)
+        metrics = PullMetrics(f"{tier.proxy.host}-pull-metrics", metrics_args, opts, after=served)
         documents.add(tier.proxy.host, metrics.documents)
         if tier.metrics.prometheus:
             name = tier.metrics.prometheus.host
-            prometheus = Prometheus(f"{name}-prometheus", PrometheusArgs(hosts[name], tier), after=[metrics])
+            prometheus = Prometheus(f"{name}-prometheus", PrometheusArgs(hosts[name], tier), opts, after=[metrics])
             documents.add(name, prometheus.documents)
 
     pointed = runtimes(set(hosts) - registry_hosts, after=served)
     for proxy in proxies:
         proxy.settle(after=[each for some in (*ready.values(), *pointed.values()) for each in some])
     documents.wait_for(hosts.values())
-    export(loaded, documents)
+    return outputs_of(loaded, documents)
