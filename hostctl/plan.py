@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.store import Owned, Record
-from hostctl.unit import HEADER, Change, Files, SharedFile, Unit, Wish
+from hostctl.unit import HEADER, Change, Files, OwnFile, SharedFile, Unit, Wish
 
 KEPT_SUFFIX = ".http-registry-kept"
 """Where the hand-made changes to a file of ours are put aside."""
@@ -45,10 +45,13 @@ class Planner:
         for own in self.unit.own_files(self.host, wish) + stand_ins:
             current = self._read(own.path)
             known = self.record.files.get(own.path)
-            self.after[own.path] = own.state
+            state = self._said_already(own, current) or own.state
+            self.after[own.path] = state
             before = known.before if known else _foreign(current)
-            owned[own.path] = Owned(before, own.state.digest, rights=own.state.rights)
-            self._note_overwritten(own.path, current, known, own.state)
+            owned[own.path] = Owned(before, state.digest, rights=state.rights)
+            if known is None and state is not own.state:
+                self.notes.append(f"{own.path}: somebody's own file says it already; it stays as it is")
+            self._note_overwritten(own.path, current, known, state)
         for shared, base in shared_files:
             text, ours = self._merged_before(shared) or shared.merge(base.content if base else None)
             state = shared.state(base or self._made_over(shared.path)).with_content(text)
@@ -96,6 +99,14 @@ class Planner:
         needed = {each for path, state in change.after.items() if state for each in self.host.folders(path)}
         return sorted(each for each in needed if not self.host.path(each).exists())
 
+    def _said_already(self, own: OwnFile, current: Optional[FileState]) -> Optional[FileState]:
+        """The file of somebody else that is there, where it says what ours would; read by no more people than ours."""
+        if _foreign(current) is None or current is None:
+            return None
+        if not self.unit.says(own.path, current.content, own.state.content):
+            return None
+        return replace(current, mode=current.mode & own.state.mode)
+
     def _merged_before(self, shared: SharedFile) -> Optional[Tuple[bytes, Dict[str, Any]]]:
         """The text and what of it is ours, where the file is as an earlier merge for the same has left it."""
         current, known = self.before[shared.path], self.record.files.get(shared.path)
@@ -136,7 +147,7 @@ class Planner:
     ) -> None:
         if current is None or (coming is not None and current.content == coming.content):
             return
-        if known is None and _foreign(current):
+        if (known is None or known.is_theirs) and _foreign(current):
             self.notes.append(f"{path}: there was a file of somebody else; it comes back when this is removed")
         elif known is None or current.digest != known.written:
             self.put_aside[path] = self._free_name(path)

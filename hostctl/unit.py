@@ -128,6 +128,10 @@ class Unit(ABC):
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The wanted files that are ours alone."""
 
+    def says(self, path: str, found: bytes, wanted: bytes) -> bool:
+        """Whether a file of somebody else says already what ours would: then it stays as it is. Pure."""
+        return False
+
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """The files to merge the wish into."""
         return []

@@ -9,6 +9,7 @@ with which the CRI plugin then does not load; so the proof is a process younger 
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 import time
 from dataclasses import replace
@@ -22,6 +23,7 @@ from hostctl import (
     containerd_toml,
     containerd_versions,
     hosts_toml,
+    hosts_toml_meaning,
     local_http,
     wishes,
 )
@@ -130,7 +132,7 @@ class ContainerdMirrors(Unit):
         if _wanted(wish).debug and {"--log-level", "-l"} & set(flags):
             raise HostError(f"containerd was started with --log-level, which outdoes {PATH}; drop that flag")
         for own in self.own_files(host, wish):
-            other = re.sub(r"_(\d+)_(?=/hosts\.toml$)", r":\1", own.path)
+            other = _second(own.path)
             if other != own.path and host.path(other).exists():
                 self.notes.append(f"{other}: is passed over, since containerd looks for {own.path} first")
 
@@ -142,8 +144,19 @@ class ContainerdMirrors(Unit):
             file = wishes.own_file(each)
             if not wishes.is_below(file.path, folder):
                 raise HostError(f"wish, files: {file.path} is not below config_path {folder}")
-            own.append(file)
+            own.append(self._where_it_stands(host, file))
         return own
+
+    def _where_it_stands(self, host: Host, file: OwnFile) -> OwnFile:
+        """The same in the folder `host:port`, where somebody's file there says it and none stands before that."""
+        other = _second(file.path)
+        there = host.read(other) if other != file.path and not host.path(posixpath.dirname(file.path)).exists() else None
+        says = there is not None and self.says(other, there.content, file.state.content)
+        return replace(file, path=other) if says else file
+
+    def says(self, path: str, found: bytes, wanted: bytes) -> bool:
+        """A hosts.toml that means the same."""
+        return hosts_toml_meaning.same(path, found, wanted)
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """config.toml."""
@@ -270,6 +283,11 @@ class ContainerdMirrors(Unit):
         lines = journal(host, SERVICE, since)
         unknown = containerd_says.ignored_complaint(lines, wanted, self._release_on(host))
         return unknown or (containerd_says.debug_complaint(lines) if wanted.debug else None)
+
+
+def _second(path: str) -> str:
+    """Where containerd looks after `host_port_/hosts.toml`; the same path where it looks in one place."""
+    return re.sub(r"_(\d+)_(?=/hosts\.toml$)", r":\1", path)
 
 
 def _read_at_start(change: Change) -> bool:

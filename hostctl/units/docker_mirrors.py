@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from hostctl import canary, daemon_json, docker_engine, wishes
+from hostctl import canary, daemon_json, docker_engine, hosts_toml_meaning, wishes
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS, PATH, Wanted
 from hostctl.difference import Difference
 from hostctl.docker_engine import HOSTS_TOML_SINCE, Engine, found
@@ -96,6 +96,10 @@ class DockerMirrors(Unit):
             _refuse_shadow(host, posixpath.dirname(file.path))
             own.append(file)
         return own
+
+    def says(self, path: str, found: bytes, wanted: bytes) -> bool:
+        """A hosts.toml that means the same."""
+        return hosts_toml_meaning.same(path, found, wanted)
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """daemon.json, where we want something in it."""
