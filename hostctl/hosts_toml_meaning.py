@@ -1,6 +1,6 @@
 """What a hosts.toml means, whoever wrote it: who is asked, in which order, for what. Pure text work.
 
-So that a file of somebody else that says already what ours would is left as it is. Read as containerd's resolver reads it
+So that a file of somebody else that says already what ours would is left as it is. Read as containerd does
 (docs/hosts.md; core/remotes/docker/config/hosts.go); Docker's is the same one.
 """
 

@@ -17,6 +17,7 @@ from lab.process import LabError
 from ops import move as moving
 from ops import offline_sync, one_host
 from ops import restore as restoring
+from ops.adopt import adopt as adopt_hosts
 from ops.backup import DEFAULT, back_up
 from ops.certificates import certify
 from ops.collection import collect_garbage
@@ -221,6 +222,15 @@ def restore(
 ) -> None:
     """Put a stack's backup back: files, state and images, each as far as it is missing. The backup is checked first."""
     restoring.restore(stack, source, overwrite=yes, only_check=check)
+
+
+@app.command()
+def adopt(
+    host: Annotated[str, typer.Option("--host", help="Addresses, or names in the stack's file, blanks between.")],
+    stack: StackName = "ours",
+) -> None:
+    """Read hosts that were configured by hand, and print the settings of a stack that say the same; changes nothing."""
+    adopt_hosts(host.replace(",", " ").split(), stack)
 
 
 @app.command()
