@@ -32,8 +32,8 @@ def read_firewall(machines: Sequence[Machine], open_ports: Mapping[str, set[int]
     if not common:
         widest = max(lists, key=len)
         notes.left.append(
-            f"firewall: ports {', '.join(map(str, lists[widest]))} and others have no network in common; firewall.allow "
-            "is about every port of the tier, so look at it"
+            f"firewall: ports {', '.join(map(str, lists[widest]))} and others have no network in common; "
+            "firewall.allow is about every port of the tier, so look at it"
         )
         common = list(widest)
     source = sources[next(iter(lists))]

@@ -60,7 +60,7 @@ def read_sites(machine: Machine, runs: Sequence[Run], notes: Notes) -> list[Site
             if run and not any(each.source.endswith(server.where) for each in sites):
                 sites += _sites(machine, server, location, run, notes)
     for server in servers:
-        _redirect(server, sites)
+        _redirect(machine, server, sites, notes)
     return sites
 
 
@@ -88,10 +88,7 @@ def _sites(machine: Machine, server: Directive, location: Directive, run: Run, n
             file,
             anonymous,
         )
-    notes.changes.append(
-        f"{machine.name}: nginx: http-registry's site ({OURS}) takes the place of the server block at {server.where}, "
-        "which would answer beside it: take that block out before the first up"
-    )
+    notes.changes.append(_goes(machine, server))
     networks = [each.words[0] for block in (server, location) for each in block.all("allow") if each.words]
     if networks:
         notes.changes.append(f"{where}: allow {', '.join(networks)}: the firewall's list counts for nginx too")
@@ -102,7 +99,14 @@ def _sites(machine: Machine, server: Directive, location: Directive, run: Run, n
         )
 
 
-def _redirect(server: Directive, sites: Sequence[Site]) -> None:
+def _goes(machine: Machine, server: Directive) -> str:
+    return (
+        f"{machine.name}: nginx: http-registry's site ({OURS}) takes the place of the server block at {server.where}, "
+        "which would answer beside it: take that block out before the first up"
+    )
+
+
+def _redirect(machine: Machine, server: Directive, sites: Sequence[Site], notes: Notes) -> None:
     """A server that only sends to HTTPS."""
     returned = next((each.words for each in server.all("return")), ())
     if not any(each.startswith("https://") for each in returned):
@@ -111,6 +115,7 @@ def _redirect(server: Directive, sites: Sequence[Site]) -> None:
     for site in sites:
         if site.certificate and (site.server_name in names or not names):
             site.redirect_from = next((_listen(each)[0] for each in server.all("listen")), 80)
+            notes.changes.append(_goes(machine, server))
 
 
 def _behind(location: Directive, upstreams: dict[str, list[str]], runs: Sequence[Run]) -> Run | None:
@@ -142,7 +147,7 @@ def _is_v2(location: Directive) -> bool:
 def directives(dump: str) -> list[Directive]:
     """What `nginx -T` prints, includes resolved."""
     parts = _SECTION.split(dump)
-    texts = dict(zip(parts[1::2], parts[2::2], strict=True))
+    texts = {path: text.removeprefix("\n") for path, text in zip(parts[1::2], parts[2::2], strict=True)}
     return _included(MAIN, texts) if MAIN in texts else []
 
 

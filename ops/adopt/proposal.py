@@ -123,7 +123,7 @@ def _meet(tier: _Tier) -> None:
     for client, use in later:
         if _meets(tier, use.url, use.registry, use.source):
             _more(client, use)
-        elif tier.runs or tier.known:
+        elif (tier.runs or tier.known) and not _machine(tier, place(use.url)[0]):
             _own_mirrors(client).append(entry(use.registry, [use.url, *use.more], use.source))
         else:
             _new(tier, use.url, use.registry, use.source)

@@ -6,7 +6,7 @@ Source: distribution.github.io/distribution/about/configuration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -62,12 +62,20 @@ def _run(machine: Machine, container: Mapping[str, Any], names: set[str], notes:
         notes.left.append(
             f"{where}: auth.token.rootcertbundle is a file in it; copy it below the project, as token.certificate"
         )
-    run.certificate = str(keys("http", "tls", "certificate") or "")
+    run.certificate = _on_host(str(keys("http", "tls", "certificate") or ""), container["mounts"])
     notes.changes.append(
         f"{where}: http-registry runs one of its own in its place, so it goes before the first up: "
         f"ssh root@{machine.address} docker rm --force {container['name']}"
     )
     return run
+
+
+def _on_host(path: str, mounts: Sequence[Mapping[str, str]]) -> str:
+    """Where a file of the container is on the host; its name there, where it is not mounted."""
+    for each in mounts:
+        if each["kind"] == "bind" and (path == each["to"] or path.startswith(f"{each['to']}/")):
+            return each["from"] + path.removeprefix(each["to"])
+    return path
 
 
 def _upstream(run: Run, keys: _Keys, where: str, notes: Notes) -> None:
@@ -105,8 +113,8 @@ def _storage(run: Run, keys: _Keys, container: Mapping[str, Any], where: str, no
     elif data:
         notes.changes.append(
             f"{where}: its images are in {data['from']}; http-registry's volume is http-registry-{run.name}. Once "
-            f"that is up: docker run --rm -v {data['from']}:/from:ro -v http-registry-{run.name}:/to --entrypoint cp registry:2 "
-            "-a /from/. /to/"
+            f"that is up: docker run --rm -v {data['from']}:/from:ro -v http-registry-{run.name}:/to "
+            f"--entrypoint cp {container['image']} -a /from/. /to/"
         )
     else:
         notes.changes.append(

@@ -1,4 +1,4 @@
-"""Decides what `make adopt` proposes: each case has files and rules as they are found on hosts, and the settings expected.
+"""Decides what `make adopt` proposes: a case has files and rules as found on hosts, and the settings expected.
 
 A case is also a stack's file: what is proposed is read as one, and the runtimes' files must say it already where the
 case says so.
@@ -77,3 +77,57 @@ def test_files_that_say_it_already(case: dict[str, Any]) -> None:
         f"{each.name}:{one.path}" for each in machines for one in agreement(tier, each.name, each.report) if one.says_it
     ]
     assert sorted(agreed) == sorted(case.get("says_it", []))
+
+
+def test_no_secret_leaves_a_host() -> None:
+    told = texts.hidden(
+        "proxy:\n  username: u\n  password: s3cret\nhttp:\n  secret: s3cret\n"
+        'storage:\n  s3:\n    accesskey: s3cret\n    secretkey: "s3cret"\n    bucket: b\n'
+        '[host."https://u:s3cret@mirror"]\n  header = { Authorization = "Basic s3cret" }\n'
+        '  [plugins.x.auth]\n  password = "s3cret"\nproxy_set_header Authorization "Basic s3cret";\n'
+    )
+    assert "s3cret" not in told
+    assert "username: u" in told
+    assert "bucket: b" in told
+    header = '[host."http://10.0.0.5"]\nheader = { Authorization = "Basic dTpzM2NyZXQ=" }\n'
+    logins = texts.header_logins("/etc/containerd/certs.d/10.0.0.5/hosts.toml", header)
+    assert [(each["server"], each["user"]) for each in logins] == [("http://10.0.0.5", "u")]
+
+
+def test_networks_that_rules_name() -> None:
+    text = (
+        "-A INPUT -s 10.0.0.0/24 -p tcp -j ACCEPT\n"
+        "-A DOCKER-USER -m iprange ! --src-range 192.0.2.4-192.0.2.7 -j DROP\n"
+        "ip saddr { 10.1.0.0/16, 10.9.9.9 } accept\nip6 saddr fd00:20::/64 accept\n-A INPUT -s 127.0.0.1/32 -j ACCEPT\n"
+    )
+    named = {version: [str(each) for each in rules.named(text, version)] for version in (4, 6)}
+    assert named == {4: ["192.0.2.4/30", "10.0.0.0/24", "10.1.0.0/16", "10.9.9.9/32"], 6: ["fd00:20::/64"]}
+
+
+MIRRORS = 'capabilities=["resolve","pull"]\n'
+HOSTED = hosts_toml.text(
+    [hosts_toml.Endpoint("http://10.0.0.5:5000", hosts_toml.PUSH)], hosts_toml.Endpoint("http://10.0.0.5:5000")
+)
+MIRROR = hosts_toml.text([hosts_toml.Endpoint("http://10.0.0.5:5001", hosts_toml.PULL)])
+AT_HOSTED, AT_HUB = (f"/etc/containerd/certs.d/{each}/hosts.toml" for each in ("10.0.0.5_5000_", "docker.io"))
+
+
+@pytest.mark.parametrize(
+    ("path", "ours", "theirs", "same"),
+    [
+        (AT_HOSTED, HOSTED, '[host."http://10.0.0.5:5000"]\n', False),  # then HTTPS
+        (AT_HOSTED, HOSTED, 'server="http://10.0.0.5:5000"\n[host."http://10.0.0.5:5000/"]\n', True),
+        (AT_HOSTED, HOSTED, 'server="http://10.0.0.5:5000"\n', False),  # passed over before 2.0
+        (AT_HUB, MIRROR, 'server="https://docker.io"\n[host."http://10.0.0.5:5001"]\n' + MIRRORS, True),
+        (AT_HUB, MIRROR, '[host."http://10.0.0.5:5001"]\n' + MIRRORS, True),
+        (AT_HUB, MIRROR, '[host."http://10.0.0.5:5001"]\n', False),  # pushes go there too
+        (AT_HUB, MIRROR, '[host."http://10.0.0.5:5001/v2"]\n' + MIRRORS + 'override_path=true\n', True),
+        (AT_HUB, MIRROR, '[host."http://10.0.0.5:5001"]\n' + MIRRORS + 'ca="x.crt"\n', False),
+        (AT_HUB, MIRROR, '[host."http://10.0.0.5:5001"]\ncapabilities=["pull"]\n', False),
+        (AT_HUB, MIRROR, '[host."http://10.0.0.5:5001"]\n' + MIRRORS + 'new_key=1\n', False),
+        (AT_HUB, MIRROR, 'server="http://10.0.0.5:5001"\n[host."http://10.0.0.5:5001"]\n' + MIRRORS, False),
+        (AT_HUB, MIRROR, "no TOML [", False),
+    ],
+)  # fmt: skip
+def test_what_a_hosts_toml_means(path: str, ours: str, theirs: str, same: bool) -> None:
+    assert hosts_toml_meaning.same(path, theirs.encode(), ours.encode()) is same
