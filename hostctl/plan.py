@@ -45,11 +45,12 @@ class Planner:
         for own in self.unit.own_files(self.host, wish) + stand_ins:
             current = self._read(own.path)
             known = self.record.files.get(own.path)
-            state = self._said_already(own, current) or own.state
+            said = self._said_already(own, current)
+            state = said or own.state
             self.after[own.path] = state
-            before = known.before if known else _foreign(current)
+            before = _theirs(current, known) if said else known.before if known else _foreign(current)
             owned[own.path] = Owned(before, state.digest, rights=state.rights)
-            if known is None and state is not own.state:
+            if known is None and said:
                 self.notes.append(f"{own.path}: somebody's own file says it already; it stays as it is")
             self._note_overwritten(own.path, current, known, state)
         for shared, base in shared_files:
@@ -147,7 +148,8 @@ class Planner:
     ) -> None:
         if current is None or (coming is not None and current.content == coming.content):
             return
-        if (known is None or known.is_theirs) and _foreign(current):
+        untouched = known is None or (known.is_theirs and current.digest == known.written)
+        if untouched and _foreign(current):
             self.notes.append(f"{path}: there was a file of somebody else; it comes back when this is removed")
         elif known is None or current.digest != known.written:
             self.put_aside[path] = self._free_name(path)
@@ -171,6 +173,12 @@ class Planner:
         text, notes = self.unit.unmerge(path, current.content, known.ours)
         self.notes += notes
         return None if text is None else current.with_content(text)
+
+
+def _theirs(current: Optional[FileState], known: Optional[Owned]) -> Optional[FileState]:
+    """A file of theirs as they would have it back: with the mode that it had before us."""
+    there = known.before if known and known.is_theirs else None
+    return replace(current, mode=there.mode) if current and there else current
 
 
 def _foreign(state: Optional[FileState]) -> Optional[FileState]:

@@ -21,15 +21,18 @@ from settings.tier import Tier
 
 @dataclass(frozen=True)
 class Agreed:
-    """A file as it is, None where there is none, and as it would be; `why` where the host would refuse it."""
+    """A file as it is, None where there is none, and as it would be; `why` where the host would refuse it.
+
+    `shown`: the path by which `documents` has it. `is_whole`: whether all of it is ours.
+    """
 
     unit: str
     path: str
     there: str | None
-    coming: str
+    coming: str | None
     shown: str
-    """The path by which `documents` has it."""
     why: str = ""
+    is_whole: bool = False
 
     @property
     def says_it(self) -> bool:
@@ -62,8 +65,12 @@ def _docker(tier: Tier, runtime: Runtime, masks: Mapping[str, str], report: Mapp
     )
     if wanted.keys:
         yield _merged("docker-mirrors", daemon_json.PATH, report, lambda base: daemon_json.merge(base, wanted)[0])
-    for each in rendered.files if engine.reads_hosts_toml is not False else ():
-        yield _own("docker-mirrors", each, each.path, report)
+    for each in rendered.files:
+        if engine.reads_hosts_toml is False:  # not written then
+            there = report["files"].get(each.path)
+            yield Agreed("docker-mirrors", each.path, there, there, each.path)
+        else:
+            yield _own("docker-mirrors", each, each.path, report)
 
 
 def _containerd(tier: Tier, runtime: Runtime, masks: Mapping[str, str], report: Mapping[str, Any]) -> Iterator[Agreed]:
@@ -101,8 +108,8 @@ def _merged(unit: str, path: str, report: Mapping[str, Any], merge: Any) -> Agre
 def _own(unit: str, document: Document, path: str, report: Mapping[str, Any]) -> Agreed:
     there = report["files"].get(path)
     if there is not None and _same(document, path, report):
-        return Agreed(unit, path, there, there, document.path)
-    return Agreed(unit, path, there, masked(document.text), document.path)
+        return Agreed(unit, path, there, there, document.path, is_whole=True)
+    return Agreed(unit, path, there, masked(document.text), document.path, is_whole=True)
 
 
 def _same(document: Document, path: str, report: Mapping[str, Any]) -> bool:

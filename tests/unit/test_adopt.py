@@ -7,6 +7,7 @@ case says so.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,16 @@ import yaml
 import settings
 from adopt import rules, texts
 from hostctl import hosts_toml, hosts_toml_meaning
-from ops.adopt.agreement import agreement
+from hostctl.unit import NONE
+from ops.adopt.agreement import Agreed, agreement
 from ops.adopt.findings import Machine
+from ops.adopt.observed import with_hosts
 from ops.adopt.proposal import propose
 from ops.adopt.said import plain
 from ops.adopt.text import lines
+from ops.deployment import COMMAND
+from ops.preview_effects import SAID, effects
+from ops.preview_plan import Plan, Step
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "adopt").glob("*.yaml"))
 EMPTY: dict[str, Any] = {
@@ -74,7 +80,10 @@ def test_files_that_say_it_already(case: dict[str, Any]) -> None:
     tier, _ = settings.check(settings.Given(plain(propose(machines, case.get("base", {})).tree)))
     assert tier is not None
     agreed = [
-        f"{each.name}:{one.path}" for each in machines for one in agreement(tier, each.name, each.report) if one.says_it
+        f"{each.name}:{one.path}"
+        for each in machines
+        for one in agreement(tier, each.name, each.report)
+        if one.says_it and one.there is not None
     ]
     assert sorted(agreed) == sorted(case.get("says_it", []))
 
@@ -131,3 +140,21 @@ AT_HOSTED, AT_HUB = (f"/etc/containerd/certs.d/{each}/hosts.toml" for each in ("
 )  # fmt: skip
 def test_what_a_hosts_toml_means(path: str, ours: str, theirs: str, same: bool) -> None:
     assert hosts_toml_meaning.same(path, theirs.encode(), ours.encode()) is same
+
+
+def test_a_preview_of_a_new_host_shows_the_lines_that_change_there() -> None:
+    folder = "/etc/containerd/certs.d"
+    paths = ("/etc/containerd/config.toml", f"{folder}/docker.io/hosts.toml", f"{folder}/quay.io/hosts.toml")
+    texts = {path: f"ours {path}\n" for path in paths}
+    step = Step("create", COMMAND, "node-containerd-mirrors", host="node", unit="containerd-mirrors")
+    plan = Plan((step,), after={"node": texts}, writes={step.name: frozenset(paths)})
+    agreed = [
+        Agreed(step.unit, paths[0], "theirs", "theirs", paths[0]),
+        Agreed(step.unit, paths[1], "theirs", "theirs", paths[1], is_whole=True),
+        Agreed(step.unit, paths[2], "theirs\n", "ours\n", paths[2], is_whole=True),
+    ]
+    (effect,) = effects(with_hosts(plan, {"node": agreed}))
+    assert [each.path for each in effect.diffs] == [paths[2]]
+    assert effect.diffs[0].lines[-2:] == ("-theirs", f"+ours {paths[2]}")
+    (effect,) = effects(with_hosts(replace(plan, after={"node": dict(list(texts.items())[:2])}), {"node": agreed[:2]}))
+    assert (effect.diffs, effect.notes, effect.levels) == ((), (SAID,), (NONE,))
