@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from hostctl.files import FileState
 from hostctl.host import Host
@@ -43,6 +43,9 @@ class Planner:
         shared_files = [(each, self._base(each)) for each in self.unit.shared_files(self.host, wish)]
         stand_ins = [own for shared, base in shared_files for own in shared.stand_ins(base.content if base else None)]
         for own in self.unit.own_files(self.host, wish) + stand_ins:
+            if own.path not in self.record.files and _is_spared(own, shared_files):
+                self._read(own.path)
+                continue
             current = self._read(own.path)
             known = self.record.files.get(own.path)
             said = self._said_already(own, current)
@@ -173,6 +176,10 @@ class Planner:
         text, notes = self.unit.unmerge(path, current.content, known.ours)
         self.notes += notes
         return None if text is None else current.with_content(text)
+
+
+def _is_spared(own: OwnFile, shared: Sequence[Tuple[SharedFile, Optional[FileState]]]) -> bool:
+    return any(each.spares(base.content if base else None, own) for each, base in shared)
 
 
 def _theirs(current: Optional[FileState], known: Optional[Owned]) -> Optional[FileState]:

@@ -55,6 +55,10 @@ class SharedFile(ABC):
         """What of `base` is somebody else's: without what is ours there although no record says so."""
         return base
 
+    def spares(self, base: Optional[bytes], own: OwnFile) -> bool:
+        """Whether `base` says already what a file of ours would, so that there is to be none."""
+        return False
+
     def stand_ins(self, base: Optional[bytes]) -> List[OwnFile]:
         """Files of ours that say what `merge` takes out of `base`."""
         return []

@@ -11,7 +11,14 @@ from typing import Any
 
 from documents import containerd_mirrors, docker_mirrors
 from documents.document import Document
-from hostctl import containerd_toml, containerd_versions, daemon_json, docker_engine, hosts_toml_meaning
+from hostctl import (
+    containerd_toml,
+    containerd_versions,
+    daemon_json,
+    docker_engine,
+    docker_says_already,
+    hosts_toml_meaning,
+)
 from hostctl.errors import HostError
 from hostctl.masking import MASK, masked
 from hostctl.units.containerd_mirrors import second, wanted_by
@@ -66,7 +73,8 @@ def _docker(tier: Tier, runtime: Runtime, masks: Mapping[str, str], report: Mapp
     if wanted.keys:
         yield _merged("docker-mirrors", daemon_json.PATH, report, lambda base: daemon_json.merge(base, wanted)[0])
     for each in rendered.files:
-        if engine.reads_hosts_toml is False:  # not written then
+        spared = docker_says_already.spares(_raw(report, daemon_json.PATH), each.path, each.text.encode())
+        if engine.reads_hosts_toml is False or (engine.reads_hosts_toml and spared):  # not written then
             there = report["files"].get(each.path)
             yield Agreed("docker-mirrors", each.path, there, there, each.path)
         else:
@@ -96,10 +104,15 @@ def _containerd(tier: Tier, runtime: Runtime, masks: Mapping[str, str], report: 
         yield _own("containerd-mirrors", each, there, report)
 
 
+def _raw(report: Mapping[str, Any], path: str) -> bytes | None:
+    text = report["files"].get(path)
+    return None if text is None else str(text).encode()
+
+
 def _merged(unit: str, path: str, report: Mapping[str, Any], merge: Any) -> Agreed:
     there = report["files"].get(path)
     try:
-        coming = merge(None if there is None else there.encode()).decode()
+        coming = merge(_raw(report, path)).decode()
     except HostError as refused:
         return Agreed(unit, path, there, there or "", path, str(refused))
     return Agreed(unit, path, there, coming, path)

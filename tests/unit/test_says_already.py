@@ -151,6 +151,33 @@ def test_lists_of_docker_in_another_spelling_and_order(docker: Docker) -> None:
     assert (docker.host.path(DAEMON_JSON).read_bytes(), docker.reloads, docker.starts) == (before, [], 1)
 
 
+def test_a_docker_that_reads_hosts_toml_needs_none_for_what_daemon_json_says(docker: Docker) -> None:
+    docker.version, docker.store = "29.9.0", True
+    before = docker.host.path(DAEMON_JSON).read_bytes()
+    wanted = docker_mirrors.render(DockerSettings(fallback=True), HUB, HOSTED).wish()
+    for _ in range(2):
+        report = Transactions(docker.host).apply(DockerMirrors(), wanted)
+        assert (report["result"], report["files"], report["activation"]) == ("unchanged", [], "none")
+    assert (docker.host.path(DAEMON_JSON).read_bytes(), docker.reloads) == (before, [])
+    assert not docker.host.path("/etc/docker/certs.d").exists()
+    # Once it does not say it any more, a file of ours does.
+    put(docker.host, DAEMON_JSON, '{"insecure-registries": ["10.0.0.5:5000"]}')
+    units = drift.drift(docker.host, "", ["docker-mirrors"], lambda _: DockerMirrors())["units"]
+    assert units["docker-mirrors"]["files"][DAEMON_JSON]["keys"][0]["key"] == "registry-mirrors"
+    report = Transactions(docker.host).apply(DockerMirrors(), wanted)
+    assert "/etc/docker/certs.d/docker.io/hosts.toml" in report["files"]
+    Transactions(docker.host).remove(DockerMirrors())
+    assert docker.host.path(DAEMON_JSON).read_text() == '{"insecure-registries": ["10.0.0.5:5000"]}'
+    assert not docker.host.path("/etc/docker/certs.d").exists()
+
+
+def test_without_a_way_back_daemon_json_does_not_say_it(docker: Docker) -> None:
+    docker.version, docker.store = "29.9.0", True
+    wanted = docker_mirrors.render(DockerSettings(), HUB, HOSTED).wish()
+    report = Transactions(docker.host).apply(DockerMirrors(), wanted)
+    assert report["files"] == ["/etc/docker/certs.d/docker.io/hosts.toml"]
+
+
 def test_a_mirror_that_is_asked_second_is_moved_to_the_front(docker: Docker) -> None:
     wanted = docker_mirrors.render(DockerSettings(), {"docker.io": "http://10.0.0.7"}, ()).wish()
     assert Transactions(docker.host).apply(DockerMirrors(), wanted)["files"] == [DAEMON_JSON]
