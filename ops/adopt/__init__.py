@@ -36,6 +36,8 @@ LIMIT = 60.0
 
 def adopt(names: Sequence[str], stack: str) -> None:
     """Print the proposal for hosts: names of the stack's file, where there is one, or addresses. Raises StackError."""
+    if not names:
+        raise StackError("HOST= is missing: addresses of hosts, or names in the stack's file, blanks between them")
     base, others = _file(stack)
     with _reaching(stack, base) as (chosen, known_hosts):
         hosts = [_host(each, base) for each in names]

@@ -12,6 +12,7 @@ from typing import Any
 from documents import containerd_mirrors, docker_mirrors
 from documents.document import Document
 from hostctl import (
+    certificates,
     containerd_toml,
     containerd_versions,
     daemon_json,
@@ -24,6 +25,8 @@ from hostctl.masking import MASK, masked
 from hostctl.units.containerd_mirrors import second, wanted_by
 from settings.runtimes import Runtime
 from settings.tier import Tier
+
+Texts = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,17 @@ def agreement(tier: Tier, host: str, report: Mapping[str, Any]) -> list[Agreed]:
     if runtime is None:
         return []
     masks = {each.secret: MASK for each in runtime.logins}
-    return [*_docker(tier, runtime, masks, report), *_containerd(tier, runtime, masks, report)]
+    cas = {registry: certificates.path(each.name) for each in tier.authorities for registry in each.registries}
+    return [*_docker(tier, runtime, masks, cas, report), *_containerd(tier, runtime, masks, cas, report)]
 
 
-def _docker(tier: Tier, runtime: Runtime, masks: Mapping[str, str], report: Mapping[str, Any]) -> Iterator[Agreed]:
+def _docker(tier: Tier, runtime: Runtime, masks: Texts, cas: Texts, report: Mapping[str, Any]) -> Iterator[Agreed]:
     docker = report["docker"]
     if runtime.docker is None or docker is None:
         return
-    rendered = docker_mirrors.render(runtime.docker, tier.mirrors(), tier.hosted(), passwords=masks, peer=runtime.peer)
+    rendered = docker_mirrors.render(
+        runtime.docker, tier.mirrors(), tier.hosted(), passwords=masks, cas=cas, peer=runtime.peer
+    )
     wish = rendered.wish()
     engine = docker_engine.known(docker["version"], docker["store"])
     wanted = daemon_json.Wanted(
@@ -81,7 +87,7 @@ def _docker(tier: Tier, runtime: Runtime, masks: Mapping[str, str], report: Mapp
             yield _own("docker-mirrors", each, each.path, report)
 
 
-def _containerd(tier: Tier, runtime: Runtime, masks: Mapping[str, str], report: Mapping[str, Any]) -> Iterator[Agreed]:
+def _containerd(tier: Tier, runtime: Runtime, masks: Texts, cas: Texts, report: Mapping[str, Any]) -> Iterator[Agreed]:
     containerd = report["containerd"]
     if runtime.containerd is None or containerd is None:
         return
@@ -90,6 +96,7 @@ def _containerd(tier: Tier, runtime: Runtime, masks: Mapping[str, str], report: 
         tier.mirrors(),
         tier.hosted(),
         passwords=masks,
+        cas=cas,
         metrics=tier.containerd_metrics(runtime.host),
         peer=runtime.peer,
     )

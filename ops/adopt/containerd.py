@@ -12,7 +12,7 @@ from hostctl.errors import HostError
 from hostctl.units.containerd_mirrors import DEFAULT_CONFIG_PATH
 from ops.adopt.docker import HUB
 from ops.adopt.findings import Client, Machine, MirrorUse, Notes, login
-from ops.adopt.hosts_files import read_hosts_files
+from ops.adopt.hosts_files import read_certificates, read_hosts_files
 from ops.adopt.said import Said
 
 
@@ -50,6 +50,7 @@ def read_containerd(machine: Machine, client: Client, notes: Notes) -> None:
         said["config_path"] = Said(root, f"{where}:{path} config_path")
     for each in roots:
         read_hosts_files(machine, each, "containerd", client, said, notes)
+        read_certificates(machine, each, notes)
     for each in machine.report["logins"]:
         if each["by"] in ("header", "cri") and not each["file"].startswith("/etc/docker/"):
             _login(each, where, said, notes)

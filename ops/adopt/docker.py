@@ -11,7 +11,7 @@ from hostctl.certs_folders import DOCKER
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS
 from hostctl.docker_engine import LOOPBACK
 from ops.adopt.findings import Client, Machine, MirrorUse, Notes, ServerUse, login
-from ops.adopt.hosts_files import read_hosts_files
+from ops.adopt.hosts_files import read_certificates, read_hosts_files
 from ops.adopt.said import Said
 
 HUB = "docker.io"
@@ -62,6 +62,7 @@ def read_docker(machine: Machine, client: Client, notes: Notes) -> None:
         if mirrors:
             said["fallback"] = Said(True, f"{where}:{path} {MIRRORS}: Docker asks the real registry after it")
         read_hosts_files(machine, DOCKER, "docker", client, said, notes)
+    read_certificates(machine, DOCKER, notes)
     _logins(machine, client, notes)
     if said or client.mirrors or client.servers:
         client.docker = said

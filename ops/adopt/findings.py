@@ -106,6 +106,9 @@ class Notes:
     changes: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    """Files to copy below the project, by their paths there."""
+    authorities: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By the server that one has signed for: where its certificate was found, and its text."""
 
 
 def named(text: str, taken: set[str]) -> str:

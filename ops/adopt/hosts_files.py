@@ -34,8 +34,9 @@ def read_hosts_files(
             notes.left.append(
                 f"{where}: skip_verify for {unverified[0]}: settings always verify; name who signed it in `authorities`"
             )
-        if authorities := [each for one in asked for each in one.authorities]:
-            authority(machine, authorities[0], urlsplit(urls[0]).netloc, notes)
+        for each in asked:
+            for file in each.authorities:
+                _authority(machine, file, urlsplit(each.url).netloc, notes)
         if urls and urlsplit(urls[0]).netloc == registry:
             client.servers.append(ServerUse(urls[0], where))
             continue
@@ -60,9 +61,19 @@ def entry(registry: str, urls: list[str], source: str) -> dict[str, Any]:
     return {"serves": Said(registry, source), "endpoints": Said(urls, source)}
 
 
-def authority(machine: Machine, path: str, server: str, notes: Notes) -> None:
+def read_certificates(machine: Machine, root: str, notes: Notes) -> None:
+    """Take every *.crt in a registry's folder below a certs.d."""
+    for path in sorted(machine.report["files"]):
+        if path.startswith(f"{root}/") and path.endswith(".crt"):
+            _authority(machine, path, registry_of(path), notes)
+
+
+def _authority(machine: Machine, path: str, server: str, notes: Notes) -> None:
     """Tell that a certificate goes to the project, and where it is."""
-    notes.files.setdefault(server, f"{machine.name}:{path}")
+    if text := machine.file(path):
+        notes.authorities.setdefault(server, (f"{machine.name}:{path}", text))
+    else:
+        notes.left.append(f"{machine.name}: {path} was not there; who has signed the certificate of {server}?")
 
 
 def _is_odd(asked: Asked) -> bool:

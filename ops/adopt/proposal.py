@@ -232,6 +232,8 @@ def _tree(tier: _Tier) -> dict[str, Any]:
         *(_kept(each) for each in tier.base.get("runtimes", ()) if each.get("host") not in adopted),
         *(each for client in tier.clients if (each := _runtime(client))),
     ]
+    if "authorities" not in base and (authorities := _authorities(tier)):
+        tree["authorities"] = authorities
     if "firewall" in base:
         tree["firewall"] = _kept(base["firewall"])
     else:
@@ -340,6 +342,26 @@ def _endpoint(site: Site, tier: _Tier) -> dict[str, Any]:
         tier.notes.secrets[f"tls-key-{site.registry.name}"] = f"the key of {site.host}:{site.certificate}"
         if site.redirect_from:
             found["tls"]["redirect_from"] = Said(site.redirect_from, f"{site.source}, and the server that redirects")
+    return found
+
+
+def _authorities(tier: _Tier) -> list[dict[str, Any]]:
+    """Each certificate once, with all that it has signed."""
+    by_text: dict[str, dict[str, str]] = {}
+    for server, (source, text) in tier.notes.authorities.items():
+        by_text.setdefault(text.strip(), {})[server] = source
+    found = []
+    for servers in by_text.values():
+        name, source = named(f"ca-{next(iter(servers))}", tier.names), next(iter(servers.values()))
+        file = f"stacks/certificates/{tier.stack}/{name}.pem"
+        tier.notes.files[file] = source
+        found.append(
+            {
+                "name": Said(name),
+                "certificate": Said(file, f"a copy of {source}"),
+                "registries": Said(list(servers), ", ".join(dict.fromkeys(servers.values()))),
+            }
+        )
     return found
 
 
