@@ -74,6 +74,9 @@ reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FR
 doctor: $(VENV)/ready ## why a pull fails, and what to do about it (IMAGE=reference, HOST=name, JSON=1); docs/troubleshooting.md
 	@$(PYTHON) -m ops doctor --stack $(STACK) $(if $(IMAGE),--image '$(IMAGE)') $(if $(HOST),--host $(HOST)) $(if $(JSON),--json)
 
+adopt: $(VENV)/ready ## read hosts configured by hand, print stack settings that say the same (HOST='addresses or names'); docs/adopt.md
+	@$(PYTHON) -m ops adopt --stack $(if $(findstring file,$(origin STACK)),ours,$(STACK)) --host '$(HOST)'
+
 dashboard: $(VENV)/ready ## print the Grafana dashboard of a stack's metrics, for Grafana's "import" (docs/metrics.md)
 	@$(PYTHON) -m ops dashboard
 

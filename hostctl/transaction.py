@@ -53,7 +53,8 @@ class Transactions:
             transaction = new_transaction()
             with self.trials.around(Asked(unit, wish, record, transaction, changes=True)) as more:
                 level = self.carry_out(unit, plan, planner.missing_folders(plan.change), transaction)
-            return {**self._report(unit, plan, "changed", level), **more}
+            result = "changed" if plan.change.changed or level != NONE or record is not None else "unchanged"
+            return {**self._report(unit, plan, result, level), **more}
 
     @contextmanager
     def locked(self, unit: Unit) -> Iterator[Optional[Record]]:

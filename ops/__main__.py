@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +26,7 @@ from ops.doctor import Usage, diagnose, say_usage
 from ops.drift import refresh_drift
 from ops.forget import forget as drop
 from ops.preview import commented, show_preview
+from ops.preview_plan import Plan
 from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
 from ops.reinstalled import reinstalled as drop_reinstalled
@@ -92,10 +93,14 @@ def preview(stack: StackName = LAB, host: OneHost = "", markdown: MarkdownFile =
         selected(stack, asks_hosts=False) as chosen,
         telling_what_is_missing(chosen),
     ):
+        seen: Callable[[Plan], Plan] | None = None
         if tier_of(stack).observe:
+            from ops.adopt.observed import new_hosts
+
             with usable(chosen):
                 refresh_drift(chosen)
-        show_preview(chosen, markdown, one_host.arguments(stack, host))
+                seen = new_hosts(chosen)
+        show_preview(chosen, markdown, one_host.arguments(stack, host), seen)
 
 
 @app.command()
@@ -236,6 +241,17 @@ def restore(
 ) -> None:
     """Put a stack's backup back: files, state and images, each as far as it is missing. The backup is checked first."""
     restoring.restore(stack, source, overwrite=yes, only_check=check)
+
+
+@app.command()
+def adopt(
+    host: Annotated[str, typer.Option("--host", help="Addresses, or names in the stack's file, blanks between.")],
+    stack: StackName = "ours",
+) -> None:
+    """Read hosts that were configured by hand, and print the settings of a stack that say the same; changes nothing."""
+    from ops.adopt import adopt as adopt_hosts
+
+    adopt_hosts(host.replace(",", " ").split(), stack)
 
 
 @app.command()
