@@ -12,6 +12,7 @@ from ops.deployment import references
 from ops.stack import PROJECT, Stack, StackError
 from settings import SettingsError, Tier, parse
 from settings.known_hosts import host_keys, render
+from settings.stack_config import decoded
 from settings.upstream_stack import resolved, stacks
 
 
@@ -20,7 +21,8 @@ def plain_settings(stack: str) -> dict[str, Any]:
     text = (PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text()
     config = yaml.safe_load(text).get("config", {})
     return {
-        key.removeprefix(f"{PROJECT_NAME}:"): value
+        # Pulumi writes true as "true" where it writes the file itself.
+        key.removeprefix(f"{PROJECT_NAME}:"): decoded(value) if isinstance(value, str) else value
         for key, value in config.items()
         if key.startswith(f"{PROJECT_NAME}:") and not (isinstance(value, dict) and "secure" in value)
     }
