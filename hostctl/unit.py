@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked
@@ -212,6 +213,10 @@ class Unit(ABC):
     def report(self, host: Host, change: Change) -> Dict[str, Any]:
         """What the report says besides; `notes` is a list of sentences."""
         return {}
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """What a machine needs besides, which boots with the files of `change.after` and was never asked. Pure."""
+        return FirstBoot()
 
     def shown(self, path: str, content: bytes) -> str:
         """The content of a file that is ours alone, without secrets."""

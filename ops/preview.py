@@ -8,15 +8,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ops.preview_plan import Plan, plan
-from ops.preview_report import failure, markdown, text
 from ops.stack import PROJECT, Stack, StackError
 
+if TYPE_CHECKING:
+    from ops.preview_plan import Plan
+
+REPORT = "ops.preview_report"
+"""The module that takes as long to import as pulumi takes to start; it is, meanwhile."""
 WITHOUT_HOSTS = PROJECT / "ops" / "without_hosts"
 """A folder for the front of PATH: an `ssh` that reaches nobody."""
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -31,6 +36,8 @@ def commented(stack: str, comment: Path | None) -> Iterator[None]:
         yield
     except StackError as wrong:
         if comment and not comment.exists():
+            from ops.preview_report import failure
+
             comment.write_text(failure(stack, str(wrong)))
         raise
 
@@ -48,6 +55,7 @@ def show_preview(
     Raises StackError where it fails, behind what pulumi says about it.
     """
     began = time.monotonic()
+    Thread(target=import_module, args=(REPORT,), daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
         log = Path(folder, "events")
         status, said, errors = stack.run(
@@ -59,6 +67,9 @@ def show_preview(
             *options,
             environment=preview_environment(stack.environment),
         )
+        from ops.preview_plan import Plan, plan
+        from ops.preview_report import failure, markdown, text
+
         found = plan(_events(log)) if status == 0 else Plan()
     found = seen(found) if seen else found
     if status != 0:

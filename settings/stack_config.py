@@ -34,15 +34,15 @@ def split(config: Mapping[str, str], secret_keys: Collection[str]) -> StackConfi
         if namespace == NAMESPACE and full_name in secret_keys:
             secrets.add(key)
         elif full_name not in secret_keys:
-            given = decoded(value)
+            decoded = _decoded(value)
             if namespace != NAMESPACE:
-                others[full_name] = given
-            elif given not in ABSENT or key not in Tier.model_fields:
-                settings[key] = given
+                others[full_name] = decoded
+            elif decoded not in ABSENT or key not in Tier.model_fields:
+                settings[key] = decoded
     return StackConfig(settings, frozenset(secrets), others)
 
 
-def decoded(value: str) -> Any:
+def _decoded(value: str) -> Any:
     """Pulumi hands objects and numbers over as JSON, and strings as they are."""
     try:
         return json.loads(value)

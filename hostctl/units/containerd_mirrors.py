@@ -32,6 +32,7 @@ from hostctl.containerd_versions import PATH, Release
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked, masked_value
@@ -247,6 +248,10 @@ class ContainerdMirrors(Unit):
         for each in canary.of(change.wish):
             note = canary.prove_containerd(host, each, wanted_by(change.wish).config_path)
             self.notes += [note] if note and note not in self.notes else []
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """containerd reads config.toml at its start."""
+        return FirstBoot((f"{SERVICE}.service",))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """config.toml and every hosts.toml, credentials masked."""

@@ -23,6 +23,7 @@ from hostctl.docker_flags import CONFIG_FILE, excluded, flags
 from hostctl.docker_restart import Taking, foreseen, reload_notes, restart_note, restart_reason
 from hostctl.docker_state import ignores_downloads, info_complaint, lack, refusal, reload_complaint
 from hostctl.errors import HostError
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import listeners
@@ -247,6 +248,10 @@ class DockerMirrors(Unit):
             notes.append(f"somebody's {MIRRORS} ({masked(', '.join(theirs))}) does not count beside {HUB_FILE}")
         engine = self._engine_on(host)
         return {"notes": notes, "engine": engine.name, "store": engine.store}
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """Docker reads daemon.json at its start."""
+        return FirstBoot((f"{SERVICE}.service",) if PATH in change.after else ())
 
     def observe(self, host: Host) -> Dict[str, str]:
         """daemon.json and every hosts.toml, credentials masked."""

@@ -22,10 +22,10 @@ from ops.adopt.findings import Machine, named
 from ops.adopt.proposal import propose
 from ops.adopt.text import lines
 from ops.checkpoint import PROJECT_NAME
-from ops.configuration import plain_settings
 from ops.diagnosis import SSH_FAILED
 from ops.ssh import on_host
 from ops.stack import LAB, PROJECT, Stack, StackError
+from ops.stack_file import plain_settings
 from settings.pieces import Pieces
 from settings.tier import Host, Ssh
 from settings.values import is_ip_address
