@@ -119,7 +119,7 @@ def _keys(base: Mapping[str, Any]) -> str:
 
 
 def _machine(stack: Stack, host: Host, known_hosts: Path) -> Machine:
-    print(f"reading {host.name} ({host.ssh.host or host.address})", file=sys.stderr, flush=True)
+    print(f"# reading {host.name} ({host.ssh.host or host.address})", file=sys.stderr, flush=True)
     report = read_host(stack, host, known_hosts)
     entry: dict[str, Any] = {"name": host.name, "address": host.address}
     if host.ssh == Ssh() and (key := _known_key(host.address)):

@@ -74,7 +74,10 @@ class Run:
     port: int
     source: str
     serves: str = ""
+    serves_source: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    guessed: bool = False
+    """Whether what it serves is only told by its upstream's name: an upstream may be another's mirror."""
     public: bool = True
     inside: set[str] = field(default_factory=set)
     users: tuple[str, ...] = ()

@@ -157,6 +157,8 @@ def _meets(tier: _Tier, url: str, registry: str, source: str) -> bool:
 
 
 def _serves(tier: _Tier, run: Run, registry: str, source: str) -> bool:
+    if run.guessed and registry and registry != "*":
+        run.serves, run.guessed, run.serves_source = registry, False, source
     if registry and run.serves != registry:
         if run.serves:
             tier.notes.left.append(f"{source}: {run.name} serves {run.serves}, and is asked for {registry}")
@@ -281,7 +283,7 @@ def _registry(run: Run) -> dict[str, Any]:
         "port": Said(run.port, run.source if run.public else f"{run.source}; on 127.0.0.1, behind the proxy"),
     }
     if run.serves:
-        found["serves"] = Said(run.serves, run.source)
+        found["serves"] = Said(run.serves, run.serves_source or run.source)
     if kind.value == "cache" and "upstream" not in rest:
         rest["upstream"] = Said(UPSTREAM, "nobody has said it: the real registry")
     return found | rest

@@ -85,6 +85,7 @@ def _upstream(run: Run, keys: _Keys, where: str, notes: Notes) -> None:
     server = urlsplit(remote).netloc
     source = f"{where}, proxy.remoteurl"
     run.serves = "docker.io" if server in HUBS else server
+    run.guessed = server not in HUBS
     run.settings["upstream"] = Said(remote.rstrip("/"), source)
     if user := keys("proxy", "username"):
         run.settings["upstream_user"] = Said(str(user), f"{where}, proxy.username")
