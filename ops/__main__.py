@@ -30,6 +30,7 @@ from ops.reach import UNKNOWN, Asked, ask_reach
 from ops.recovery import recover
 from ops.reinstalled import reinstalled as drop_reinstalled
 from ops.renamed import refuse_renamed
+from ops.sdk import write_sdk
 from ops.secret import missing_secrets, set_secret, telling_what_is_missing, told
 from ops.ssh_key import renew, told_when_before_is_over, usable
 from ops.stack import LAB, PROJECT, Stack, StackError, selected
@@ -275,6 +276,12 @@ def doctor(
 def dashboard() -> None:
     """Print the Grafana dashboard of the metrics, to be imported there."""
     print(json.dumps(grafana.dashboard(), indent=2))
+
+
+@app.command()
+def sdk(language: str = "python", out: Path = Path("sdk")) -> None:
+    """Write the component package's SDK for programs in a language."""
+    write_sdk(language, out)
 
 
 @app.command()
