@@ -80,6 +80,9 @@ adopt: $(VENV)/ready ## read hosts configured by hand, print stack settings that
 dashboard: $(VENV)/ready ## print the Grafana dashboard of a stack's metrics, for Grafana's "import" (docs/metrics.md)
 	@$(PYTHON) -m ops dashboard
 
+sdk: $(VENV)/ready ## write the SDK with which programs of another language use the components (LANGUAGE=python, OUT=sdk)
+	@$(PYTHON) -m ops sdk $(if $(LANGUAGE),--language $(LANGUAGE)) $(if $(OUT),--out '$(OUT)')
+
 policy: policy/$(VENV)/ready ## make the policy pack ready to run (docs/policy.md)
 
 test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts (the lab is made anew)
