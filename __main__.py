@@ -1,12 +1,14 @@
-"""The program: declares what the stack's file wants."""
+"""The program: a stack's settings, declared."""
 
 from pathlib import Path
 
 from components.configuration import load
 from components.outputs import export
 from components.renamed_hosts import keep_renamed_hosts
+from components.short_life import live_briefly
 from components.topology import declare
 
+live_briefly()
 loaded = load(Path.cwd())
 keep_renamed_hosts(loaded.tier)
 export(declare(loaded))
