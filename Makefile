@@ -91,6 +91,9 @@ test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts
 bench: $(VENV)/ready ## measure the proxy beside what people use instead, on the lab with its stack up: docs/benchmarks.md
 	@$(PYTHON) -m bench
 
+bench-scale: $(VENV)/ready ## measure 10, 50 and 200 light hosts, beside ansible and pyinfra: docs/fleet.md
+	@$(PYTHON) -m bench.fleet
+
 lint: $(VENV)/ready ## format, lint and types
 	@ruff format --check . && ruff check . && mypy && mypy examples/app-infra
 

@@ -1,4 +1,4 @@
-"""The program: a stack's settings, declared."""
+"""The program: declares what the stack's file wants."""
 
 from pathlib import Path
 
