@@ -89,9 +89,33 @@ def preview(stack: StackName = LAB, host: OneHost = "", markdown: MarkdownFile =
 
     asks = observes(stack)
     with commented(stack, markdown), selected(stack, asks_hosts=asks) as chosen, telling_what_is_missing(chosen):
+        seen = None
         if asks:
-            _mark_drift(chosen)
-        show_preview(chosen, markdown, _of_one_host(stack, host))
+            from ops.adopt.observed import new_hosts
+            from ops.drift import refresh_drift
+            from ops.ssh_key import usable
+
+            with usable(chosen):
+                refresh_drift(chosen)
+                seen = new_hosts(chosen)
+        show_preview(chosen, markdown, _of_one_host(stack, host), seen)
+
+
+@app.command()
+def render(
+    host: HostName,
+    stack: StackName = LAB,
+    out: Annotated[Path | None, typer.Option(help="A folder; one in .work if absent.")] = None,
+    on: Annotated[str, typer.Option(help="What the machine is: docker=29.7,…; Debian 12 if absent.")] = "",
+    base: Annotated[Path | None, typer.Option(help="A folder with the files of its image.")] = None,
+) -> None:
+    """Write what `up` would write on a host: a tree, and a cloud-init document. Reaches no host."""
+    from ops.render import render_host
+    from ops.secret import telling_what_is_missing
+
+    with selected(stack, asks_hosts=False) as chosen, telling_what_is_missing(chosen):
+        for line in render_host(chosen, host, out, on, base):
+            print(line, flush=True)
 
 
 @app.command()
@@ -251,6 +275,17 @@ def restore(
 
 
 @app.command()
+def adopt(
+    host: Annotated[str, typer.Option("--host", help="Addresses, or names in the stack's file, blanks between.")],
+    stack: StackName = "ours",
+) -> None:
+    """Read hosts that were configured by hand, and print the settings of a stack that say the same; changes nothing."""
+    from ops.adopt import adopt as adopt_hosts
+
+    adopt_hosts(host.replace(",", " ").split(), stack)
+
+
+@app.command()
 def reach(
     host: HostName,
     port: Annotated[int, typer.Option(min=1, max=65535)],
@@ -311,6 +346,14 @@ def dashboard() -> None:
 
 
 @app.command()
+def sdk(language: str = "python", out: Path = Path("sdk")) -> None:
+    """Write the component package's SDK for programs in a language."""
+    from ops.sdk import write_sdk
+
+    write_sdk(language, out)
+
+
+@app.command()
 def certificates(stack: StackName = LAB, renew: Renew = False) -> None:
     """Sign the endpoints' certificates with an authority of the stack's own, as far as one is missing or near its end.
 
@@ -347,14 +390,6 @@ def ssh_key(stack: StackName = LAB) -> None:
     with selected(stack, asks_hosts=False) as chosen:
         for line in renew(chosen):
             print(line, flush=True)
-
-
-def _mark_drift(stack: Stack) -> None:
-    from ops.drift import refresh_drift
-    from ops.ssh_key import usable
-
-    with usable(stack):
-        refresh_drift(stack)
 
 
 def _of_one_host(stack: str, host: str) -> list[str]:

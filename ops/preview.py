@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -42,10 +42,15 @@ def commented(stack: str, comment: Path | None) -> Iterator[None]:
         raise
 
 
-def show_preview(stack: Stack, comment: Path | None = None, options: Sequence[str] = ()) -> Plan:
+def show_preview(
+    stack: Stack,
+    comment: Path | None = None,
+    options: Sequence[str] = (),
+    seen: Callable[[Plan], Plan] | None = None,
+) -> Plan:
     """Print what `up` would do. `comment`: a file for the same in Markdown, also where the preview fails.
 
-    `options` are pulumi's.
+    `options` are pulumi's. `seen` adds to the plan what was seen on hosts.
 
     Raises StackError where it fails, behind what pulumi says about it.
     """
@@ -66,6 +71,7 @@ def show_preview(stack: Stack, comment: Path | None = None, options: Sequence[st
         from ops.preview_report import failure, markdown, text
 
         found = plan(_events(log)) if status == 0 else Plan()
+    found = seen(found) if seen else found
     if status != 0:
         if comment:
             comment.write_text(failure(stack.name, said + errors))

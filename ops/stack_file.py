@@ -9,13 +9,16 @@ import yaml
 from ops.checkpoint import PROJECT_NAME
 from ops.stack import PROJECT
 
+AS_TEXT = {"true": True, "false": False}
+"""How pulumi writes these where it writes the file itself."""
+
 
 def plain_settings(stack: str) -> dict[str, Any]:
     """What stands there in clear."""
     text = (PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text()
     config = yaml.safe_load(text).get("config", {})
     return {
-        key.removeprefix(f"{PROJECT_NAME}:"): value
+        key.removeprefix(f"{PROJECT_NAME}:"): AS_TEXT.get(value, value) if isinstance(value, str) else value
         for key, value in config.items()
         if key.startswith(f"{PROJECT_NAME}:") and not (isinstance(value, dict) and "secure" in value)
     }
