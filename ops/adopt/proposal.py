@@ -131,7 +131,7 @@ def _meet(tier: _Tier) -> None:
     for run in tier.runs:
         if not run.public and not any(site.registry is run for site in tier.sites):
             tier.notes.left.append(
-                f"{run.source}: listens on 127.0.0.1 alone, and no nginx leads there; it will be public"
+                f"{run.source}: others do not reach it today, and no nginx leads there; it will be public"
             )
 
 
