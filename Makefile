@@ -80,6 +80,9 @@ adopt: $(VENV)/ready ## read hosts configured by hand, print stack settings that
 dashboard: $(VENV)/ready ## print the Grafana dashboard of a stack's metrics, for Grafana's "import" (docs/metrics.md)
 	@$(PYTHON) -m ops dashboard
 
+sdk: $(VENV)/ready ## write the SDK with which programs of another language use the components (LANGUAGE=python, OUT=sdk)
+	@$(PYTHON) -m ops sdk $(if $(LANGUAGE),--language $(LANGUAGE)) $(if $(OUT),--out '$(OUT)')
+
 policy: policy/$(VENV)/ready ## make the policy pack ready to run (docs/policy.md)
 
 test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts (the lab is made anew)
@@ -87,6 +90,9 @@ test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts
 
 bench: $(VENV)/ready ## measure the proxy beside what people use instead, on the lab with its stack up: docs/benchmarks.md
 	@$(PYTHON) -m bench
+
+bench-scale: $(VENV)/ready ## measure 10, 50 and 200 light hosts, beside ansible and pyinfra: docs/fleet.md
+	@$(PYTHON) -m bench.fleet
 
 lint: $(VENV)/ready ## format, lint and types
 	@ruff format --check . && ruff check . && mypy && mypy examples/app-infra

@@ -134,6 +134,10 @@ class Store:
         """The units that have a record, or a journal of an interrupted change, or one that waits for confirmation."""
         return {file.stem for kind in KINDS for file in (self.folder / kind).glob("[!.]*.json")}
 
+    def shared(self) -> bool:
+        """Whether an owner who shares the host is still there: each has a file of its own, also without any unit."""
+        return any((self.folder / "owners").glob("*"))
+
     def with_confirmation(self) -> Set[str]:
         """The units of which a change has ever waited for its confirmation."""
         return {file.stem for file in (self.folder / "confirmation").glob("[!.]*.json")}

@@ -346,6 +346,14 @@ def dashboard() -> None:
 
 
 @app.command()
+def sdk(language: str = "python", out: Path = Path("sdk")) -> None:
+    """Write the component package's SDK for programs in a language."""
+    from ops.sdk import write_sdk
+
+    write_sdk(language, out)
+
+
+@app.command()
 def certificates(stack: StackName = LAB, renew: Renew = False) -> None:
     """Sign the endpoints' certificates with an authority of the stack's own, as far as one is missing or near its end.
 

@@ -17,7 +17,7 @@ from hostctl.first_boot import FirstBoot
 from hostctl.homes import Account
 from hostctl.nginx_conf import MAIN
 from hostctl.plan import Plan, Planner
-from hostctl.store import STATE_FOLDER, Store
+from hostctl.store import STATE_FOLDER, Record, Store
 from hostctl.systemd import WANTS
 from hostctl.trust_store import DEBIAN
 from hostctl.units import unit_named
@@ -107,7 +107,7 @@ def render(
         folders.update((each, _folder(host, each)) for each in plan.record.folders)
         for path in plan.change.changed:
             host.write(path, plan.change.after[path])
-        record = replace(plan.record, owner=request["owner"], transaction=RENDERED, facts=_timeless(plan.record.facts))
+        record = _of_a_machine(host, plan.record, request["owner"])
         Store(host).keep(name, record)
         plans[name], boots[name] = replace(plan, record=record), unit.first_boot(plan.change)
         notes += [*unit.notes, *plan.notes]
@@ -174,7 +174,7 @@ def _placed(host: DescribedHost, name: str, plan: Plan) -> Iterable[Placed]:
 
 def _at(host: DescribedHost, path: str, state: FileState, unit: str) -> Placed:
     owner, group = host.owner(state)
-    numbers = None if max(state.uid, state.gid) >= FIRST_ACCOUNT else (state.uid, state.gid)
+    numbers = (state.uid, state.gid) if _has_numbers(state) else None
     return Placed(_absolute(host, path), state.content, state.mode, owner, group, numbers, unit, _is_added(path, unit))
 
 
@@ -201,6 +201,17 @@ def _folder(host: DescribedHost, name: str) -> Folder:
     account = host.account(name[1:].partition("/")[0])
     group = next((each for each, number in host.groups.items() if number == account.gid), account.name)
     return Folder(_absolute(host, name), 0o700, account.name, group)
+
+
+def _of_a_machine(host: DescribedHost, record: Record, owner: str) -> Record:
+    """The record as it is on whatever machine gets the files; where only that knows an owner's number, without it."""
+    known = {path: state for path in record.files if (state := host.read(path)) and _has_numbers(state)}
+    files = {path: owned if path in known else replace(owned, rights=None) for path, owned in record.files.items()}
+    return replace(record, files=files, owner=owner, transaction=RENDERED, facts=_timeless(record.facts))
+
+
+def _has_numbers(state: FileState) -> bool:
+    return max(state.uid, state.gid) < FIRST_ACCOUNT
 
 
 def _timeless(facts: Mapping[str, Any]) -> dict[str, Any]:

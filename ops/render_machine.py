@@ -27,7 +27,7 @@ NOBODY = 2**22 + 1
 """A process id that the kernel never gives: services run, and what their processes were started with is not known."""
 FIRST_ACCOUNT = 2**20
 """The numbers of accounts and groups that only a package or somebody's own command makes; they stay in here."""
-VERSION = re.compile(r"\d+(\.\d+)+")
+VERSION = re.compile(r"\d+(\.\d+)+(-dev)?")
 NGINX_CONF = "user www-data;\nhttp {\n    include /etc/nginx/conf.d/*.conf;\n}\n"
 """What of Debian's main file counts here, for where the image's own is not given."""
 

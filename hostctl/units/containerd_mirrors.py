@@ -24,7 +24,6 @@ from hostctl import (
     containerd_versions,
     hosts_toml,
     hosts_toml_meaning,
-    local_http,
     wishes,
 )
 from hostctl.containerd_toml import RegistryLogin, Wanted
@@ -116,6 +115,7 @@ class ContainerdMirrors(Unit):
     def __init__(self) -> None:
         super().__init__()
         self._release: Optional[Release] = None
+        self._found: Optional[Service] = None
         self._restarted: Optional[float] = None
 
     def preflight(self, host: Host, wish: Wish) -> None:
@@ -126,7 +126,7 @@ class ContainerdMirrors(Unit):
                 "or take the host out of the containerd mirrors"
             )
         self._release_on(host)
-        flags = _flags(service(host, SERVICE).arguments())
+        flags = _flags(self._service(host).arguments())
         read = flags.get("--config", flags.get("-c", PATH))
         if read != PATH:
             raise HostError(f"containerd reads {read} in place of {PATH} (--config); drop that flag")
@@ -190,7 +190,7 @@ class ContainerdMirrors(Unit):
         """`containerd config dump` reads the candidate, shows our values, and knows our keys."""
         if change.wish is None or PATH not in candidates:
             return
-        done = host.run(_program(host), "--config", str(candidates[PATH]), "config", "dump")
+        done = host.run(self._program(host), "--config", str(candidates[PATH]), "config", "dump")
         if not done.ok:
             raise HostError(f"{PATH}: containerd would refuse it: {masked(done.tail(3))}")
         complaint = containerd_says.dump_complaint(done.output, wanted_by(change.wish), self._release_on(host))
@@ -199,7 +199,7 @@ class ContainerdMirrors(Unit):
 
     def activation(self, host: Host, change: Change) -> str:
         """NONE for hosts.toml alone; RESTART for config.toml, or where the process does not know it yet."""
-        containerd = service(host, SERVICE)
+        containerd = self._service(host)
         if not containerd.wanted:
             self.notes.append("containerd is not running; it reads config.toml when it is started")
             return NONE
@@ -223,13 +223,16 @@ class ContainerdMirrors(Unit):
         """`systemctl restart`, which returns when containerd is ready."""
         if level == RESTART:
             self._restarted = time.time()
+            self._found = None
             restart(host, SERVICE)
 
     def verify(self, host: Host, change: Change, patience: float) -> None:
         """The process knows config.toml, its CRI plugins have loaded, and its log since a restart shows our keys."""
-        if not service(host, SERVICE).wanted:
+        found = service(host, SERVICE)
+        if not found.wanted:
             return
-        wait_until(lambda: _process_complaint(service(host, SERVICE), change.facts), patience)
+        if _process_complaint(found, change.facts):
+            wait_until(lambda: _process_complaint(service(host, SERVICE), change.facts), patience)
         # A containerd that is ready has loaded its plugins, or never will.
         complaint = self._plugin_complaint(host, change.facts)
         if complaint:
@@ -243,10 +246,11 @@ class ContainerdMirrors(Unit):
 
     def prove(self, host: Host, change: Change) -> None:
         """containerd pulls the canary of each mirror."""
-        if change.wish is None or not service(host, SERVICE).runs:
+        canaries = [] if change.wish is None else canary.of(change.wish)
+        if not canaries or not service(host, SERVICE).runs:
             return
-        for each in canary.of(change.wish):
-            note = canary.prove_containerd(host, each, wanted_by(change.wish).config_path)
+        for each in canaries:
+            note = canary.prove_containerd(host, each, wanted_by(change.wish or {}).config_path)
             self.notes += [note] if note and note not in self.notes else []
 
     def first_boot(self, change: Change) -> FirstBoot:
@@ -261,9 +265,20 @@ class ContainerdMirrors(Unit):
             found[f"{DEFAULT_CONFIG_PATH}/{each.relative_to(folder)}"] = each
         return {name: masked(path.read_bytes().decode(errors="replace")) for name, path in found.items()}
 
+    def _service(self, host: Host) -> Service:
+        """The service as it was found first: it is asked again only once it has been told something."""
+        if self._found is None:
+            self._found = service(host, SERVICE)
+        return self._found
+
+    def _program(self, host: Host) -> str:
+        """The containerd that the service runs: PATH may find another one."""
+        called = self._service(host).program()
+        return called if called.startswith("/") and host.has(called) else "containerd"
+
     def _release_on(self, host: Host) -> Release:
         if self._release is None:
-            number = containerd_versions.number(host.must(_program(host), "--version"))
+            number = containerd_versions.number(host.must(self._program(host), "--version"))
             self._release = containerd_versions.release(number)
             if number > containerd_versions.NEWEST:
                 newest = ".".join(map(str, containerd_versions.NEWEST))
@@ -322,12 +337,6 @@ def wanted_by(wish: Wish) -> Wanted:
     )
 
 
-def _program(host: Host) -> str:
-    """The containerd that the service runs: PATH may find another one."""
-    called = service(host, SERVICE).program()
-    return called if called.startswith("/") and host.has(called) else "containerd"
-
-
 def _flags(arguments: List[str]) -> Dict[str, str]:
     """The flags of a command line, each with what is behind it."""
     flags = {}
@@ -339,6 +348,8 @@ def _flags(arguments: List[str]) -> Dict[str, str]:
 
 def _metrics_complaint(address: str) -> Optional[str]:
     """Why nobody tells figures there; None if somebody does."""
+    from hostctl import local_http  # an HTTP client, which most have no use for
+
     port = int(address.rpartition(":")[2])
     status, said = local_http.get(port, METRICS_PATH, METRICS_PATIENCE, 0)
     if not status:

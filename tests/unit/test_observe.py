@@ -43,6 +43,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     monkeypatch.setattr("ops.renamed.refuse_renamed", lambda *_: None)
     monkeypatch.setattr("ops.recovery.recover", lambda _: stack.done.append("recover"))
     monkeypatch.setattr("ops.drift.refresh_drift", refresh_drift)
+    monkeypatch.setattr("ops.adopt.observed.new_hosts", lambda _: None)
     monkeypatch.setattr("ops.preview.show_preview", lambda *_: stack.done.append("preview"))
     return stack
 
