@@ -14,8 +14,8 @@ from adopt.containers import mounts_of, on_host, ports_of
 from hostctl import docker_api
 from hostctl.host import Host
 
-_PASSWORDS = re.compile(r"^\s*auth_basic_user_file\s+([^;\s]+)\s*;", re.M)
-_CERTIFICATES = re.compile(r"^\s*ssl_certificate\s+([^;\s]+)\s*;", re.M)
+_PASSWORDS = re.compile(r"^[^#\n]*\bauth_basic_user_file\s+([^;\s]+)\s*;", re.M)
+_CERTIFICATES = re.compile(r"^[^#\n]*\bssl_certificate\s+([^;\s]+)\s*;", re.M)
 FOLDER = "/etc/nginx"
 LIMIT = 20.0
 
