@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ import yaml
 
 from component_package import inputs
 from component_package.names import camel, in_program, settings_of
-from component_package.provider import COMPONENTS, VERSION, package_schema
+from component_package.provider import VERSION, schema_text
 from tests.checkout import REAL
 
-SCHEMA = package_schema(VERSION, {each.inputs: each.outputs for each in COMPONENTS.values()})
+SCHEMA: dict[str, Any] = json.loads(schema_text())
 PROPERTIES = [
     (f"{token}.{name}", spec)
     for kind, parts in (("resources", ("inputProperties", "properties")), ("types", ("properties",)))
