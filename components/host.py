@@ -22,7 +22,11 @@ FOLDER = "/var/lib/http-registry"
 OWNERS = f"{FOLDER}/owners"
 """Who shares it, a file for each (hostctl.store)."""
 
-PYTHON_PROBE = "import sys, fcntl, json, zipfile, zlib; sys.exit(sys.version_info < (3, 9))"
+PYTHON_PROBE = (
+    "import sys, fcntl, zlib; "
+    'sys.exit(sys.version_info < (3, 9) or not all(map(sys.meta_path[-1].find_spec, ("json", "zipfile"))))'
+)
+"""Looks for modules that python3-minimal lacks, and loads none: that would take three times as long."""
 NEEDS_PYTHON = (
     "this host needs Python 3.9 or newer with its whole standard library: install the package python3 "
     "(python3-minimal is not enough) and run 'pulumi up' again; nothing was changed"
@@ -31,6 +35,8 @@ NEEDS_PYTHON = (
 
 DIALS, DIAL_TIMEOUT = 4, 10
 """How often a host is dialled in vain before that is an error, and the seconds that each time takes at most."""
+OWN_DIALS = 11
+"""More than the provider's own number: then our offline plugin shares the connection with no other resource."""
 REFUSED_DIALS, REFUSED_WAIT, PENALTY = 10, 5, 60
 """A dial that is refused takes no time: so many, of growing waits, until the wait between two is `REFUSED_WAIT`
 seconds; and the seconds for which sshd may drop who was refused (PerSourcePenalties)."""
@@ -81,7 +87,7 @@ class Host(pulumi.ComponentResource):
         self._probe = remote.Command(
             f"{name}-python",
             connection=self.connection,
-            create=f"python3 -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}"
+            create=f"python3 -IS -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}"
             + (f" && mkdir -p -m 700 {FOLDER} {OWNERS} && touch {self._mark}" if args.shared else ""),
             # The last thing that happens to the host, since every unit depends on this resource. It takes back also
             # what an interrupted 'up' has left, which no state knows.
@@ -220,7 +226,7 @@ class Host(pulumi.ComponentResource):
         trial = applied.stdout.apply(lambda report: str(json.loads(report).get("trial", "")))
         return self._command(
             f"{self.name}-{unit}-confirmed",
-            connection=self._connection(dials or DIALS + seconds // DIAL_TIMEOUT),
+            connection=self._connection(max(OWN_DIALS, dials or DIALS + seconds // DIAL_TIMEOUT)),
             create=f"python3 {self._program} confirm",
             stdin=self._request(unit, wish, trial=trial),
             opts=pulumi.ResourceOptions(

@@ -42,6 +42,11 @@ class Owned:
     ours: Optional[Dict[str, Any]] = None
     rights: Optional[List[str]] = None
 
+    @property
+    def is_theirs(self) -> bool:
+        """Whether a file that could be ours alone is still somebody else's, who says in it what we would."""
+        return self.ours is None and self.before is not None and self.before.digest == self.written
+
     def to_json(self) -> Dict[str, Any]:
         """A form that `from_json` reads back."""
         return {

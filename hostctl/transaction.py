@@ -53,7 +53,9 @@ class Transactions:
             transaction = new_transaction()
             with self.trials.around(Asked(unit, wish, record, transaction, changes=True)) as more:
                 level = self.carry_out(unit, plan, planner.missing_folders(plan.change), transaction)
-            return {**self._report(unit, plan, "changed", level), **more}
+            taken_over = record is None and plan.change.after and not plan.change.changed and level == NONE
+            result = "unchanged" if taken_over else "changed"
+            return {**self._report(unit, plan, result, level), **more}
 
     @contextmanager
     def locked(self, unit: Unit) -> Iterator[Optional[Record]]:
