@@ -116,6 +116,7 @@ resources:
       endpoints:
         - {registry: ours, port: 80, serverName: registry.test}
         - {registry: hub, port: 5080, serverName: registry.test}
+      allow: [192.168.77.0/24]
       users: [{name: ci, role: push}]
       secrets: {password-ci: "${password}"}
     options: {dependsOn: ["${store}"]}
@@ -156,6 +157,7 @@ resources:
       host: {address: 192.168.77.1, sshPort: 70000, ssh: {hostKey: none}}
       registries: [{kind: hosted, name: ours, replicaPorts: [5001]}]
       endpoints: [{registry: other, port: 80, serverName: registry.test, tls: {certificate: none.pem}}]
+      allow: []
       users: [{name: ci, role: push}]
       bcryptCost: 40
 """,
@@ -169,6 +171,7 @@ resources:
         "host.sshPort = 70000: must be less",
         "host.ssh.hostKey = 'none': must be a type and a key",
         "bcryptCost = 40: must be less",
+        "allow: must have at least one entry",
         "name = 'Proxy': must be",
         "endpoints.0.registry = 'other': must be a name from registries",
         "registries.0.replicaPorts: each replica would have images of its own",
