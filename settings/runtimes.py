@@ -144,11 +144,9 @@ class BuildKit(Settings):
     """The systemd service that is restarted for a change, if it runs."""
 
 
-class Runtime(Settings):
-    """The runtimes of one host that use this tier's registries."""
+class Runtimes(Settings):
+    """The runtimes of one host."""
 
-    host: Name
-    """Whose runtimes they are, by its name in `hosts`."""
     docker: Docker | None = None
     """Docker, `{}` with all defaults; left alone if absent."""
     cli: Annotated[tuple[CommandLine, ...], AfterValidator(distinct("user"))] = ()
@@ -159,15 +157,22 @@ class Runtime(Settings):
     """A BuildKit daemon of its own, `{}` with all defaults; left alone if absent."""
     peer: Peer | None = None
     """Who is asked before the mirrors, for what other hosts have already."""
-    prove: bool = True
-    """Whether Docker and containerd pull an image that nobody but the proxy has, after each change of their
-    configuration; where they get it from elsewhere or not at all, the change is taken back."""
 
     @property
     def logins(self) -> tuple[Login, ...]:
         """Every login of the host."""
         runtimes = [each.logins for each in (self.docker, self.containerd, *self.cli) if each]
         return tuple(login for logins in runtimes for login in logins)
+
+
+class Runtime(Runtimes):
+    """The runtimes of one host that use this tier's registries."""
+
+    host: Name
+    """Whose runtimes they are, by its name in `hosts`."""
+    prove: bool = True
+    """Whether Docker and containerd pull an image that nobody but the proxy has, after each change of their
+    configuration; where they get it from elsewhere or not at all, the change is taken back."""
 
 
 class Authority(Settings):
