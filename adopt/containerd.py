@@ -6,7 +6,6 @@ from typing import Any, Dict, List, Mapping
 
 from adopt import texts
 from hostctl import containerd_says, containerd_versions, toml_text
-from hostctl.containerd_versions import PATH
 from hostctl.host import Host
 from hostctl.systemd import service
 
@@ -20,7 +19,7 @@ def read(host: Host, report: Dict[str, Any]) -> None:
     if not host.has(program):
         return
     release = containerd_versions.release(containerd_versions.number(host.must(program, "--version")))
-    file = _file(state.arguments())
+    file = containerd_versions.config_file(state.arguments())
     text = texts.take(host, report, file)
     dump: Mapping[str, Any] = {}
     if text:
@@ -45,14 +44,6 @@ def read(host: Host, report: Dict[str, Any]) -> None:
         if (table or {}).get("auth"):
             user = str(table["auth"].get("username") or "")
             report["logins"].append({"file": file, "server": server, "user": user, "by": "cri"})
-
-
-def _file(arguments: List[str]) -> str:
-    for argument, following in zip(arguments, [*arguments[1:], ""]):
-        name, equals, value = argument.partition("=")
-        if name in ("-c", "--config", "-config"):
-            return value if equals else following
-    return PATH
 
 
 def _named(host: Host, pattern: str) -> List[str]:

@@ -79,7 +79,7 @@ def show_preview(
         raise StackError(f"the preview failed; its output above says why (exit status {status})")
     for line in text(found, stack.name):
         typer.secho(line, fg=COLOURS.get(line[:1]))
-    typer.echo(f"in {time.monotonic() - began:.1f} s; no host was asked")
+    typer.echo(f"in {time.monotonic() - began:.1f} s{'' if seen else '; no host was asked'}")
     if comment:
         comment.write_text(markdown(found, stack.name))
     return found
