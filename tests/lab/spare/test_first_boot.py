@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.checkout import on_the_lab
 from tests.lab.hosts import must, without_records
 from tests.lab.spare.site import PAIR, REGISTRY, RUNTIME
-from tests.lab.spare.two_hosts import TwoHosts, begun, ended, on_the_lab, planned, pulls, push, settings
+from tests.lab.spare.two_hosts import TwoHosts, begun, ended, planned, pulls, push, settings
 from tests.programs import cloud_init
 
 pytestmark = pytest.mark.lab
