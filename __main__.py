@@ -5,8 +5,10 @@ from pathlib import Path
 from components.configuration import load
 from components.outputs import export
 from components.renamed_hosts import keep_renamed_hosts
+from components.short_life import live_briefly
 from components.topology import declare
 
+live_briefly()
 loaded = load(Path.cwd())
 keep_renamed_hosts(loaded.tier)
 export(declare(loaded))

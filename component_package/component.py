@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from settings.values import Name, Settings
 
 WORK = Path(".http-registry")
 """A folder beside the program that uses the component, for what is made on the way."""
+MISSING_SECRET = re.compile(r"(\S+): is required; set it with 'pulumi config set --secret \1'")
 NOBODY = ("127.0.0.1/32",)
 
 Raw = Mapping[str, Any]
@@ -44,7 +45,7 @@ class Checked:
 
     def host(self) -> Host:
         """The one host of a component of one machine. Its records there are this component's: others stay."""
-        return Host(self.name, self.loaded.host_args(self.loaded.tier.hosts[0]), self.opts)
+        return Host(self.name, replace(self.loaded.host_args(self.loaded.tier.hosts[0]), shared=True), self.opts)
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ class Component:
 
     def check(self, name: str, given: Given) -> tuple[Any, Loaded]:
         """The inputs, typed, and as a tier. Raises InputPropertiesError that lists everything that is wrong."""
+        if given.errors:
+            raise _refused(given.errors)  # alone: other errors show values
         raw = settings_of(self.inputs, given.settings)
-        errors = list(given.errors)
+        errors: list[str] = []
         inputs = None
         try:
             inputs = self.inputs.model_validate_json(json.dumps(raw))
@@ -76,6 +79,7 @@ class Component:
             errors += [line for _, line in by_path(wrong)]
         if not _is_name(name):
             errors.append(f"name = {name!r}: must be 1 to 31 lower-case letters, digits and dashes, a letter first")
+            name = "component"
         loaded = None
         try:
             loaded = checked(_source(self.tier(name, raw), name, given))
@@ -128,6 +132,8 @@ def _source(data: dict[str, Any], name: str, given: Given) -> Source:
 
 
 def _of_input(line: str, paths: Mapping[str, str]) -> str:
+    if missing := MISSING_SECRET.fullmatch(line):
+        return f"secrets: {missing[1]} is required; add it"
     for path, known in paths.items():
         if re.match(rf"{re.escape(path)}\b", line):
             return (known + line[len(path) :]).removeprefix(".")

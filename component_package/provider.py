@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pulumi
 import pulumi.provider
@@ -20,6 +21,13 @@ COMPONENTS: Mapping[str, Component] = {
     for each in (runtime_mirror_config, firewall_policy, http_registry, nginx_auth_proxy, site)
 }
 VERSION = "0.1.0"
+PLUGIN = Path(__file__).with_name("pulumi-resource-http-registry")
+"""What the engine starts, in a checkout."""
+
+
+def schema_text() -> str:
+    """What `pulumi package get-schema` prints."""
+    return json.dumps(package_schema(VERSION, {each.inputs: each.outputs for each in COMPONENTS.values()}))
 
 
 class Package(pulumi.provider.Provider):
@@ -30,8 +38,8 @@ class Package(pulumi.provider.Provider):
 
     @property
     def schema(self) -> str:
-        """What `pulumi package get-schema` prints; made only when it is asked for."""
-        return json.dumps(package_schema(VERSION, {each.inputs: each.outputs for each in COMPONENTS.values()}))
+        """Made only when it is asked for."""
+        return schema_text()
 
     @schema.setter
     def schema(self, _: str | None) -> None:

@@ -120,7 +120,8 @@ class _Types:
             spec = self.specs[token(model)] = {"type": "object"}
             spec["description"] = descriptions.of_class(self._models[model])
             spec["properties"] = self.properties(model)
-            spec["required"] = self.required(model)
+            if required := self.required(model):
+                spec["required"] = required
         return ref
 
     def _enum(self, values: Iterable[str], model: str, name: str) -> str:

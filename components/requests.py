@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pulumi
 from pulumi.runtime import mocks, rpc
@@ -25,10 +25,8 @@ COMMAND, CONTAINER = "command:remote:Command", "docker:index/container:Container
 REFERENCE = "pulumi:pulumi:StackReference"
 
 
-class Program(Protocol):
-    """What declares the stack's resources."""
-
-    def __call__(self) -> object: ...
+Program = Callable[[], object]
+"""What declares the stack's resources."""
 
 
 class _Recorder(mocks.Mocks):

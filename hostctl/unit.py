@@ -56,6 +56,10 @@ class SharedFile(ABC):
         """What of `base` is somebody else's: without what is ours there although no record says so."""
         return base
 
+    def spares(self, base: Optional[bytes], own: OwnFile) -> bool:
+        """Whether `base` says already what a file of ours would, so that there is to be none."""
+        return False
+
     def stand_ins(self, base: Optional[bytes]) -> List[OwnFile]:
         """Files of ours that say what `merge` takes out of `base`."""
         return []
@@ -128,6 +132,10 @@ class Unit(ABC):
     @abstractmethod
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The wanted files that are ours alone."""
+
+    def says(self, path: str, found: bytes, wanted: bytes) -> bool:
+        """Whether a file of somebody else says already what ours would: then it stays as it is. Pure."""
+        return False
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """The files to merge the wish into."""

@@ -105,6 +105,7 @@ class Source(SyncLogin):
     """Where the images of a registry come from; https at its own name, without a login, where there is no entry."""
 
     registry: RegistryName
+    """Whose images, as image references name it."""
     url: BaseUrl | None = None
     """Another place that has them, such as a mirror."""
     through: Name | None = None
@@ -121,6 +122,7 @@ class Target(SyncLogin):
     """Which registry of this tier takes a bundle's images of a registry."""
 
     registry: RegistryName
+    """Whose images, as image references name it; the bundle has them under this name."""
     to: Name
     """A hosted registry. It must let the user push."""
 

@@ -98,7 +98,9 @@ class Proxy(Settings):
     bcrypt_cost: int = Field(default=10, ge=4, le=14)
     """Work factor of the password hashes: each step doubles it."""
     cache: Cache = Cache()
+    """What is kept of the registries' answers, and for how long."""
     limits: Limits = Limits()
+    """What one client may ask for."""
     standby: Standby | None = None
     """A second proxy, for when this one's host or nginx fails; none if absent."""
 

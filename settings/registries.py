@@ -159,11 +159,13 @@ class HostedRegistry(Settings):
     """Whether its uploads may go on at containers of another host, as behind a standby proxy: then they need the secret
     `http-secret-<name>` even without replicas."""
     storage: Storage = Storage()
+    """Where its images are kept."""
     keep_data: bool = True
     """Whether the volume with the images outlives `pulumi destroy`; a bucket always does."""
     token: Token | None = None
     """Who may do what is up to a token server; without it, it is up to the proxy."""
     tls: BackendTls | None = None
+    """HTTPS between proxy and registry; HTTP on 127.0.0.1 if absent."""
     garbage_collection: GarbageCollection | None = None
     """Off if absent. It needs the proxy before the registry."""
     sparse_indexes: bool = False

@@ -148,9 +148,13 @@ class Runtimes(Settings):
     """The runtimes of one host."""
 
     docker: Docker | None = None
+    """Docker, `{}` with all defaults; left alone if absent."""
     cli: Annotated[tuple[CommandLine, ...], AfterValidator(distinct("user"))] = ()
+    """The command line's configuration of accounts of the host."""
     containerd: Containerd | None = None
+    """containerd, `{}` with all defaults; left alone if absent."""
     buildkit: BuildKit | None = None
+    """A BuildKit daemon of its own, `{}` with all defaults; left alone if absent."""
     peer: Peer | None = None
     """Who is asked before the mirrors, for what other hosts have already."""
 

@@ -43,6 +43,7 @@ class Host(Settings):
     address: Address
     """Where other hosts reach its services."""
     ssh: Ssh = Ssh()
+    """How the controller reaches it."""
     ssh_port: Port = 22
     """The port of sshd on the host itself, where `ssh.port` is another because something forwards it."""
 
