@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.fleet.hosts import LARGEST
 from bench.fleet.measure import TOOLS, Measured, Texts, measured
-from bench.fleet.page import PAGE, table, written
+from bench.fleet.page import PAGE, summary, table, written
 from lab.process import LabError
 
 SIZES = (10, 50, LARGEST)
