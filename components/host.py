@@ -18,6 +18,8 @@ from hostctl.commit_confirmed import APPLIED_AGAIN
 from settings.tier import bracketed
 
 FOLDER = "/var/lib/http-registry"
+OWNERS = f"{FOLDER}/owners"
+"""Who shares it, a file for each (hostctl.store)."""
 
 PYTHON_PROBE = (
     "import sys, fcntl, zlib; "
@@ -46,7 +48,8 @@ class HostArgs:
     `host_key`: its public key, `type base64`. `hostctl`: the zipapp on the controller. `digest`: its SHA-256, which
     names the file on the host, so that a changed hostctl is another file. `known_hosts`: a file with the host's key,
     for the ssh program that carries Docker's connection. `labels`: put on every Docker object. `access`: the line that
-    lets the stack's own SSH key in; None where it has none.
+    lets the stack's own SSH key in; None where it has none. `shared`: whether other components, each with a Host of its
+    own, change the same machine: hostctl's folder there goes with the last of them.
     """
 
     host: settings.tier.Host
@@ -56,6 +59,7 @@ class HostArgs:
     known_hosts: Path
     labels: Mapping[str, str]
     access: SshAccess | None = None
+    shared: bool = False
 
 
 class Host(pulumi.ComponentResource):
@@ -75,14 +79,19 @@ class Host(pulumi.ComponentResource):
         self.connection = self._connection(DIALS)
         self._owner = f"{pulumi.get_project()}/{pulumi.get_stack()}/{self.name}"
         self._program = f"{FOLDER}/hostctl-{args.digest[:16]}.pyz"
+        mark = f"{OWNERS}/{self._owner.replace('/', '.')}"
+        moves_in = f" && mkdir -p -m 700 {FOLDER} {OWNERS} && touch {mark}" if args.shared else ""
+        moves_out = f"rm -f {mark}; rmdir {OWNERS} 2>/dev/null; " if args.shared else ""
+        alone = f"elif [ ! -d {OWNERS} ]; then" if args.shared else "else"
         self._probe = remote.Command(
             f"{name}-python",
             connection=self.connection,
-            create=f"python3 -IS -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}",
+            create=f"python3 -IS -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}"
+            f"{moves_in}",
             # The last thing that happens to the host, since every unit depends on this resource. It takes back also
             # what an interrupted 'up' has left, which no state knows.
-            delete=f"if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ] || [ -d {FOLDER}/confirmation ];"
-            f" then python3 {self._program} remove-all; else rm -rf {FOLDER}; fi",
+            delete=f"{moves_out}if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ] || [ -d {FOLDER}/confirmation ];"
+            f" then python3 {self._program} remove-all; {alone} rm -rf {FOLDER}; fi",
             stdin=json.dumps({"owner": self._owner}),
             logging=remote.Logging.STDERR,
             add_previous_output_in_env=False,

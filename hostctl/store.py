@@ -37,6 +37,11 @@ class Owned:
     ours: Optional[Dict[str, Any]] = None
     rights: Optional[List[str]] = None
 
+    @property
+    def is_theirs(self) -> bool:
+        """Whether a file that could be ours alone is still somebody else's, who says in it what we would."""
+        return self.ours is None and self.before is not None and self.before.digest == self.written
+
     def to_json(self) -> Dict[str, Any]:
         """A form that `from_json` reads back."""
         return {
@@ -128,6 +133,10 @@ class Store:
     def units(self) -> Set[str]:
         """The units that have a record, or a journal of an interrupted change, or one that waits for confirmation."""
         return {file.stem for kind in KINDS for file in (self.folder / kind).glob("[!.]*.json")}
+
+    def shared(self) -> bool:
+        """Whether an owner who shares the host is still there: each has a file of its own, also without any unit."""
+        return any((self.folder / "owners").glob("*"))
 
     def with_confirmation(self) -> Set[str]:
         """The units of which a change has ever waited for its confirmation."""

@@ -6,17 +6,22 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ops.preview_plan import Plan, plan
-from ops.preview_report import failure, markdown, text
 from ops.stack import PROJECT, Stack, StackError
 
+if TYPE_CHECKING:
+    from ops.preview_plan import Plan
+
+REPORT = "ops.preview_report"
+"""The module that takes as long to import as pulumi takes to start; it is, meanwhile."""
 WITHOUT_HOSTS = PROJECT / "ops" / "without_hosts"
 """A folder for the front of PATH: an `ssh` that reaches nobody."""
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -31,18 +36,26 @@ def commented(stack: str, comment: Path | None) -> Iterator[None]:
         yield
     except StackError as wrong:
         if comment and not comment.exists():
+            from ops.preview_report import failure
+
             comment.write_text(failure(stack, str(wrong)))
         raise
 
 
-def show_preview(stack: Stack, comment: Path | None = None, options: Sequence[str] = ()) -> Plan:
+def show_preview(
+    stack: Stack,
+    comment: Path | None = None,
+    options: Sequence[str] = (),
+    seen: Callable[[Plan], Plan] | None = None,
+) -> Plan:
     """Print what `up` would do. `comment`: a file for the same in Markdown, also where the preview fails.
 
-    `options` are pulumi's.
+    `options` are pulumi's. `seen` adds to the plan what was seen on hosts.
 
     Raises StackError where it fails, behind what pulumi says about it.
     """
     began = time.monotonic()
+    Thread(target=import_module, args=(REPORT,), daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
         log = Path(folder, "events")
         status, said, errors = stack.run(
@@ -54,7 +67,11 @@ def show_preview(stack: Stack, comment: Path | None = None, options: Sequence[st
             *options,
             environment=preview_environment(stack.environment),
         )
+        from ops.preview_plan import Plan, plan
+        from ops.preview_report import failure, markdown, text
+
         found = plan(_events(log)) if status == 0 else Plan()
+    found = seen(found) if seen else found
     if status != 0:
         if comment:
             comment.write_text(failure(stack.name, said + errors))

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import lab
 from lab.paths import work_dir
 from ops import ssh_agent
-from ops.checkpoint import PROJECT_NAME, mend
+from ops.checkpoint import PROJECT_NAME, exists, mend
 from toolchain.engine import engine_environment, ensure_engine
 
 PROJECT = Path(__file__).absolute().parent.parent
@@ -106,6 +106,8 @@ class Stack:
         Raises StackError where the backend can't be reached.
         """
         mend(self.backend, self.name)
+        if exists(self.backend, self.name):
+            return
         status, listed, errors = self._run("stack", "ls", "--json", quiet=True)
         if status != 0:
             raise StackError(f"pulumi can't reach its backend; set PULUMI_BACKEND_URL or 'pulumi login':\n{errors}")
@@ -168,8 +170,9 @@ def selected(name: str, *, asks_hosts: bool = True) -> Iterator[Stack]:
     environment["PULUMI_BACKEND_URL"] = f"file://{LAB_STATE}"
     environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(LAB_PASSPHRASE)
     environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
-    with ssh_agent.holding(work_dir() / "id_ed25519") as socket:
-        environment["SSH_AUTH_SOCK"] = socket
+    with ExitStack() as until_done:
+        if asks_hosts:
+            environment["SSH_AUTH_SOCK"] = until_done.enter_context(ssh_agent.holding(work_dir() / "id_ed25519"))
         stack = Stack(name, environment)
         stack.make()
         yield stack

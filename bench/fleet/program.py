@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components import Host, RuntimeMirrorConfig
 from components.configuration import load
-from components.outputs import Documents, export
+from components.outputs import Documents, export, outputs_of
 from components.runtime_mirror_config import RuntimeMirrorConfigArgs
 
 
@@ -25,7 +25,7 @@ def declare() -> None:
         documents.add(each.host, RuntimeMirrorConfig(f"{each.host}-runtimes", args).documents)
         hosts.append(host)
     documents.wait_for(hosts)
-    export(loaded, documents)
+    export(outputs_of(loaded, documents))
 
 
 declare()

@@ -9,6 +9,7 @@ with which the CRI plugin then does not load; so the proof is a process younger 
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 import time
 from dataclasses import replace
@@ -22,6 +23,7 @@ from hostctl import (
     containerd_toml,
     containerd_versions,
     hosts_toml,
+    hosts_toml_meaning,
     wishes,
 )
 from hostctl.containerd_toml import RegistryLogin, Wanted
@@ -29,6 +31,7 @@ from hostctl.containerd_versions import PATH, Release
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked, masked_value
@@ -127,28 +130,41 @@ class ContainerdMirrors(Unit):
         read = flags.get("--config", flags.get("-c", PATH))
         if read != PATH:
             raise HostError(f"containerd reads {read} in place of {PATH} (--config); drop that flag")
-        if _wanted(wish).debug and {"--log-level", "-l"} & set(flags):
+        if wanted_by(wish).debug and {"--log-level", "-l"} & set(flags):
             raise HostError(f"containerd was started with --log-level, which outdoes {PATH}; drop that flag")
         for own in self.own_files(host, wish):
-            other = re.sub(r"_(\d+)_(?=/hosts\.toml$)", r":\1", own.path)
+            other = second(own.path)
             if other != own.path and host.path(other).exists():
                 self.notes.append(f"{other}: is passed over, since containerd looks for {own.path} first")
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The hosts.toml files as the controller rendered them."""
-        folder = _wanted(wish).config_path
+        folder = wanted_by(wish).config_path
         own = []
         for each in wish.get("files") or []:
             file = wishes.own_file(each)
             if not wishes.is_below(file.path, folder):
                 raise HostError(f"wish, files: {file.path} is not below config_path {folder}")
-            own.append(file)
+            own.append(self._where_it_stands(host, file))
         return own
+
+    def _where_it_stands(self, host: Host, file: OwnFile) -> OwnFile:
+        """The same in the folder `host:port`, where somebody's file there says it and none stands before that."""
+        other = second(file.path)
+        there = (
+            host.read(other) if other != file.path and not host.path(posixpath.dirname(file.path)).exists() else None
+        )
+        says = there is not None and self.says(other, there.content, file.state.content)
+        return replace(file, path=other) if says else file
+
+    def says(self, path: str, found: bytes, wanted: bytes) -> bool:
+        """A hosts.toml that means the same."""
+        return hosts_toml_meaning.same(path, found, wanted)
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """config.toml."""
         own = [each.path for each in self.own_files(host, wish)]
-        return [_ConfigToml(_wanted(wish), self._release_on(host), own, self.notes)]
+        return [_ConfigToml(wanted_by(wish), self._release_on(host), own, self.notes)]
 
     def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
         """Our keys out of config.toml."""
@@ -160,7 +176,7 @@ class ContainerdMirrors(Unit):
 
     def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
         """Since when config.toml has said what we want: a containerd that is older does not know it."""
-        wanted = _wanted(wish)
+        wanted = wanted_by(wish)
         values = [wanted.config_path, wanted.downloads, wanted.debug]
         values += [_digest(wanted.logins)] if wanted.logins else []
         values += [wanted.metrics] if wanted.metrics else []
@@ -177,7 +193,7 @@ class ContainerdMirrors(Unit):
         done = host.run(self._program(host), "--config", str(candidates[PATH]), "config", "dump")
         if not done.ok:
             raise HostError(f"{PATH}: containerd would refuse it: {masked(done.tail(3))}")
-        complaint = containerd_says.dump_complaint(done.output, _wanted(change.wish), self._release_on(host))
+        complaint = containerd_says.dump_complaint(done.output, wanted_by(change.wish), self._release_on(host))
         if complaint:
             raise HostError(f"{PATH}: {complaint}")
 
@@ -221,11 +237,11 @@ class ContainerdMirrors(Unit):
         complaint = self._plugin_complaint(host, change.facts)
         if complaint:
             raise HostError(complaint)
-        metrics = _wanted(change.wish).metrics if change.wish is not None else ""
+        metrics = wanted_by(change.wish).metrics if change.wish is not None else ""
         if metrics:
             wait_until(lambda: _metrics_complaint(metrics), patience)
         if self._restarted is not None and change.wish is not None:
-            wanted, since = _wanted(change.wish), self._restarted
+            wanted, since = wanted_by(change.wish), self._restarted
             wait_until(lambda: self._log_complaint(host, wanted, since), patience)
 
     def prove(self, host: Host, change: Change) -> None:
@@ -234,8 +250,12 @@ class ContainerdMirrors(Unit):
         if not canaries or not service(host, SERVICE).runs:
             return
         for each in canaries:
-            note = canary.prove_containerd(host, each, _wanted(change.wish or {}).config_path)
+            note = canary.prove_containerd(host, each, wanted_by(change.wish or {}).config_path)
             self.notes += [note] if note and note not in self.notes else []
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """containerd reads config.toml at its start."""
+        return FirstBoot((f"{SERVICE}.service",))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """config.toml and every hosts.toml, credentials masked."""
@@ -287,6 +307,11 @@ class ContainerdMirrors(Unit):
         return unknown or (containerd_says.debug_complaint(lines) if wanted.debug else None)
 
 
+def second(path: str) -> str:
+    """Where containerd looks after `host_port_/hosts.toml`; the same path where it looks in one place."""
+    return re.sub(r"_(\d+)_(?=/hosts\.toml$)", r":\1", path)
+
+
 def _read_at_start(change: Change) -> bool:
     """Whether the change is in config.toml: hosts.toml is read at each pull."""
     return PATH in change.changed
@@ -296,7 +321,8 @@ def _digest(*values: Any) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
-def _wanted(wish: Wish) -> Wanted:
+def wanted_by(wish: Wish) -> Wanted:
+    """What a wish wants in config.toml."""
     folder = wishes.text(wish, "config_path", DEFAULT_CONFIG_PATH)
     return Wanted(
         folder.rstrip("/"),

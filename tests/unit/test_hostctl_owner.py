@@ -38,6 +38,18 @@ def test_a_renamed_host_is_taken_over_and_its_old_name_removes_nothing(host: Hos
     assert tree(host) == before
 
 
+def test_hostctl_s_folder_stays_for_an_owner_who_shares_the_host_and_has_no_unit_there(host: Host) -> None:
+    owned_by(host, ONE).apply(App(), OLD)
+    mark = host.root / "var/lib/http-registry/owners/project.lab.two"
+    mark.parent.mkdir()
+    mark.touch()
+    owned_by(host, ONE).remove_all([App()])
+    assert mark.exists()
+    mark.unlink()
+    owned_by(host, ONE).remove_all([App()])
+    assert not (host.root / "var/lib/http-registry").exists()
+
+
 def test_remove_all_takes_everything_of_its_owner_and_hostctl_s_folder(host: Host) -> None:
     before = tree(host)
     owned_by(host, ONE).apply(App(), OLD)

@@ -38,12 +38,13 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
         return Seen({}, {"a": "no answer within 10 s"})
 
     monkeypatch.setattr(ops, "selected", selected)
-    monkeypatch.setattr(ops, "usable", lambda _: nullcontext())
-    monkeypatch.setattr(ops, "told_when_before_is_over", lambda _: "")
-    monkeypatch.setattr(ops, "refuse_renamed", lambda *_: None)
-    monkeypatch.setattr(ops, "recover", lambda _: stack.done.append("recover"))
-    monkeypatch.setattr(ops, "refresh_drift", refresh_drift)
-    monkeypatch.setattr(ops, "show_preview", lambda *_: stack.done.append("preview"))
+    monkeypatch.setattr("ops.ssh_key.usable", lambda _: nullcontext())
+    monkeypatch.setattr("ops.ssh_key.told_when_before_is_over", lambda _: "")
+    monkeypatch.setattr("ops.renamed.refuse_renamed", lambda *_: None)
+    monkeypatch.setattr("ops.recovery.recover", lambda _: stack.done.append("recover"))
+    monkeypatch.setattr("ops.drift.refresh_drift", refresh_drift)
+    monkeypatch.setattr("ops.adopt.observed.new_hosts", lambda _: None)
+    monkeypatch.setattr("ops.preview.show_preview", lambda *_: stack.done.append("preview"))
     return stack
 
 
@@ -51,7 +52,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
 def test_preview_and_up_ask_first_where_the_tier_observes(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch, observe: bool
 ) -> None:
-    monkeypatch.setattr(ops, "tier_of", lambda _: type("Tier", (), {"observe": observe, "proxy": None}))
+    monkeypatch.setattr("ops.configuration.tier_of", lambda _: type("Tier", (), {"observe": observe, "proxy": None}))
+    monkeypatch.setattr("ops.stack_file.plain_settings", lambda _: {"observe": observe})
     asks = ["drift"] if observe else []
     ops.preview("other")
     ops.up("other")
