@@ -82,6 +82,9 @@ test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts
 bench: $(VENV)/ready ## measure the proxy beside what people use instead, on the lab with its stack up: docs/benchmarks.md
 	@$(PYTHON) -m bench
 
+fuzz: $(VENV)/ready ## feed every parser with what nobody would write (TARGET=name, SECONDS=600 for each); docs/reliability.md
+	@$(PYTHON) -m fuzz --seconds $(or $(SECONDS),600) $(if $(TARGET),--target $(TARGET))
+
 lint: $(VENV)/ready ## format, lint and types
 	@ruff format --check . && ruff check . && mypy && mypy examples/app-infra
 
