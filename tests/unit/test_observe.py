@@ -34,6 +34,10 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     def selected(name: str, **_: object) -> Iterator[FakeStack]:
         yield stack
 
+    def recover(_: object) -> dict[str, Any]:
+        stack.done.append("recover")
+        return {}
+
     def refresh_drift(_: object) -> Seen:
         stack.done.append("drift")
         return Seen({}, {"a": "no answer within 10 s"})
@@ -42,7 +46,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     monkeypatch.setattr("ops.ssh_key.usable", lambda _: nullcontext())
     monkeypatch.setattr("ops.ssh_key.told_when_before_is_over", lambda _: "")
     monkeypatch.setattr("ops.renamed.refuse_renamed", lambda *_: None)
-    monkeypatch.setattr("ops.recovery.recover", lambda _: stack.done.append("recover") or {})
+    monkeypatch.setattr("ops.recovery.recover", recover)
     monkeypatch.setattr("ops.adopt.observed.new_hosts", lambda _: None)
     monkeypatch.setattr("ops.drift.refresh_drift", refresh_drift)
     monkeypatch.setattr("ops.adopt.observed.new_hosts", lambda _: None)
