@@ -1,7 +1,7 @@
 """One answer of one host: a request on stdin, a report on stdout, both JSON.
 
 Request: `{}`. Report: `{"files": {path: text}, "docker": {...}, "containerd": {...}, "containers": [...], "nginx":
-text, "users": {path: [name]}, "logins": [...], "ports": [...], "addresses": [...], "silent": [...]}`, see the modules
+[...], "users": {path: [name]}, "logins": [...], "ports": [...], "addresses": [...], "silent": [...]}`, see the modules
 beside this one; what is not there is null or empty. No secret is in it: passwords and keys are stars.
 """
 
@@ -29,7 +29,7 @@ def answer(host: Host) -> Dict[str, Any]:
     """The report. A part that can't be read is told, and the others are read all the same."""
     silent: List[str] = []
     report: Dict[str, Any] = {
-        "files": {}, "docker": None, "containerd": None, "containers": [], "nginx": None, "users": {}, "logins": [],
+        "files": {}, "docker": None, "containerd": None, "containers": [], "nginx": [], "users": {}, "logins": [],
         "ports": [], "addresses": [], "silent": silent,
     }  # fmt: skip
     for name, read in PARTS.items():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Mapping
 
 from adopt import texts
-from hostctl import containerd_says, containerd_versions, toml_text
-from hostctl.containerd_versions import PATH
+from hostctl import containerd_imports, containerd_says, containerd_versions, toml_text
 from hostctl.host import Host
 from hostctl.systemd import service
 
@@ -20,14 +19,16 @@ def read(host: Host, report: Dict[str, Any]) -> None:
     if not host.has(program):
         return
     release = containerd_versions.release(containerd_versions.number(host.must(program, "--version")))
-    file = _file(state.arguments())
+    file = containerd_versions.config_file(state.arguments())
     text = texts.take(host, report, file)
     dump: Mapping[str, Any] = {}
     if text:
         dumped = host.must(program, "--config", file, "config", "dump")
         lines = (line for line in dumped.splitlines() if not line.startswith(containerd_says.LOG_LINE))
         dump = toml_text.parsed("\n".join(lines), "containerd config dump").unwrap()
-    imports = [path for pattern in dump.get("imports") or [] for path in _named(host, str(pattern)) if path != file]
+    imports = [
+        path for pattern in dump.get("imports") or [] for path in containerd_imports.matching(host, str(pattern))
+    ]
     for path in imports:
         texts.take(host, report, path)
     registry = toml_text.find(dump, release.own.registry) or {}
@@ -45,18 +46,3 @@ def read(host: Host, report: Dict[str, Any]) -> None:
         if (table or {}).get("auth"):
             user = str(table["auth"].get("username") or "")
             report["logins"].append({"file": file, "server": server, "user": user, "by": "cri"})
-
-
-def _file(arguments: List[str]) -> str:
-    for argument, following in zip(arguments, [*arguments[1:], ""]):
-        name, equals, value = argument.partition("=")
-        if name in ("-c", "--config", "-config"):
-            return value if equals else following
-    return PATH
-
-
-def _named(host: Host, pattern: str) -> List[str]:
-    """The files that an import names."""
-    path = host.path(pattern)
-    folder = pattern.rpartition("/")[0]
-    return [f"{folder}/{each.name}" for each in sorted(path.parent.glob(path.name))]

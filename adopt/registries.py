@@ -1,12 +1,16 @@
-"""The registries that run as containers: each `{"name", "image", "ports", "mounts", "env", "config", "addresses"}`."""
+"""The registries that run as containers: each `{"name", "image", "ports", "mounts", "env", "config", "called", ...}`.
+
+`passwords`: its htpasswd on the host, empty where it has none there.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List
+from typing import Any, Dict
 from urllib.parse import quote
 
 from adopt import texts
+from adopt.containers import mounts_of, names_of, on_host, ports_of
 from hostctl import docker_api
 from hostctl.host import Host
 from hostctl.masking import MASK, masked
@@ -33,55 +37,26 @@ def _is_registry(told: Dict[str, Any]) -> bool:
 
 
 def _document(host: Host, report: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, Any]:
-    mounts = [
-        {
-            "from": each.get("Name") or each.get("Source") or "",
-            "to": each.get("Destination") or "",
-            "kind": each["Type"],
-        }
-        for each in told.get("Mounts") or []
-    ]
+    mounts = mounts_of(told)
     config = next((each["from"] for each in mounts if each["to"] in CONFIGS), "")
     if config:
         texts.take(host, report, config)
-    passwords = _on_host(_variables(told).get("REGISTRY_AUTH_HTPASSWD_PATH", ""), mounts)
+    variables = dict(each.split("=", 1) for each in told["Config"].get("Env") or [] if "=" in each)
+    passwords = on_host(variables.get("REGISTRY_AUTH_HTPASSWD_PATH", ""), mounts)
     if passwords:
         report["users"][passwords] = texts.users(host, passwords)
-    networks = (told["NetworkSettings"].get("Networks") or {}).values()
     return {
         "name": told["Name"].lstrip("/"),
         "image": told["Config"]["Image"],
         "host_network": told["HostConfig"].get("NetworkMode") == "host",
-        "ports": _ports(told),
+        "ports": ports_of(told),
         "mounts": mounts,
-        "passwords": passwords,
-        "env": dict(_hidden(each) for each in told["Config"].get("Env") or [] if each.startswith("REGISTRY_")),
+        "env": {name: _hidden(name, value) for name, value in variables.items() if name.startswith("REGISTRY_")},
         "config": config,
-        "addresses": [each["IPAddress"] for each in networks if each.get("IPAddress")],
+        "passwords": passwords,
+        "called": names_of(told),
     }
 
 
-def _variables(told: Dict[str, Any]) -> Dict[str, str]:
-    return dict(each.split("=", 1) for each in told["Config"].get("Env") or [] if "=" in each)
-
-
-def _on_host(path: str, mounts: List[Dict[str, str]]) -> str:
-    """Where a file of the container is on the host; empty where it is not mounted."""
-    for each in mounts:
-        if each["kind"] == "bind" and (path == each["to"] or path.startswith(f"{each['to']}/")):
-            return each["from"] + path[len(each["to"]) :]
-    return ""
-
-
-def _ports(told: Dict[str, Any]) -> List[Dict[str, Any]]:
-    found = told["NetworkSettings"].get("Ports") or {}
-    return [
-        {"inside": int(inside.partition("/")[0]), "port": int(each["HostPort"]), "address": each.get("HostIp") or ""}
-        for inside, some in found.items()
-        for each in some or []
-    ]
-
-
-def _hidden(assignment: str) -> List[str]:
-    name, _, value = assignment.partition("=")
-    return [name, MASK if _NAMES_SECRET.search(name) else masked(value)]
+def _hidden(name: str, value: str) -> str:
+    return MASK if _NAMES_SECRET.search(name) else masked(value)

@@ -37,8 +37,11 @@ def read(host: Host, report: Dict[str, Any]) -> None:
     """Take the addresses, and who reaches the ports that nginx and the registries have."""
     report["addresses"] = _addresses(host)
     ports = {each["port"] for container in report["containers"] for each in container["ports"]}
-    if "proxy_pass" in (report["nginx"] or ""):
-        ports |= {int(each) for each in _LISTEN.findall(report["nginx"])}
+    for each in report["nginx"]:
+        if "proxy_pass" in each["dump"]:
+            inside = {int(port) for port in _LISTEN.findall(each["dump"])}
+            published = {one["port"] for one in each["ports"]}
+            ports |= published if each["container"] else inside
     routes = Routes(host)
     for version in (4, 6):
         own = [ipaddress.ip_interface(each) for each in report["addresses"]]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import posixpath
 import re
 from typing import Any, Dict, List, Mapping
 
-from hostctl import files, toml_text
+from hostctl import docker_cli_config, files, toml_text
 from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.masking import masked
@@ -81,8 +79,5 @@ def _authorities(path: str, text: str) -> List[str]:
 def user_of(authorization: str) -> str:
     """The user of a Basic login; empty where it is none."""
     scheme, _, rest = authorization.partition(" ")
-    try:
-        plain = base64.b64decode(rest, validate=True).decode() if scheme.lower() == "basic" else ""
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-    return plain.partition(":")[0]
+    login = docker_cli_config.decoded(rest) if scheme.lower() == "basic" else None
+    return login.user if login else ""

@@ -110,14 +110,19 @@ def drift(path: str, current: bytes, ours: Mapping[str, Any]) -> List[Difference
 
 
 def answer(path: str, text: bytes, server: str) -> Union[Login, str, None]:
-    """What the command line goes by for a server: a login, a helper's name, or nothing. Raises HostError."""
-    values = JsonText(path, text).values
+    """What the command line goes by for a server: a login, a helper's name, or nothing.
+
+    Raises HostError where no login of the file counts.
+    """
+    document = JsonText(path, text)
+    _refuse_unreadable(document, [])
+    values = document.values
     helpers, key = values.get(HELPERS) or {}, key_of(server)
     helper = helpers[key] if key in helpers else values.get(STORE)
     if helper:
         return str(helper)
     entry = (values.get(AUTHS) or {}).get(key)
-    return _decoded(entry["auth"]) if entry and entry.get("auth") else None
+    return decoded(entry["auth"]) if entry and entry.get("auth") else None
 
 
 def shown(path: str, text: bytes) -> str:
@@ -205,10 +210,11 @@ def _is_readable(entry: Any) -> bool:
     if not isinstance(entry, dict):
         return False
     auth = entry.get("auth")
-    return not auth or (isinstance(auth, str) and _decoded(auth) is not None)
+    return not auth or (isinstance(auth, str) and decoded(auth) is not None)
 
 
-def _decoded(auth: str) -> Optional[Login]:
+def decoded(auth: str) -> Optional[Login]:
+    """The login that `auth` is the base64 of, as in a Basic header; None where it is none."""
     try:
         text = base64.b64decode(auth.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):

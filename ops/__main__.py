@@ -47,6 +47,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     from ops.configuration import tier_of
     from ops.diagnosis import explained
     from ops.drift import refresh_drift
+    from ops.many_hosts import writing
     from ops.recovery import recover
     from ops.renamed import refuse_renamed
     from ops.secret import telling_what_is_missing
@@ -55,9 +56,11 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     if stack == LAB:
         _run_lab("up")
     with reached(stack) as chosen, telling_what_is_missing(chosen):
-        refuse_renamed(chosen, recover(chosen))
+        deployment = recover(chosen)
+        refuse_renamed(chosen, deployment)
         if tier_of(stack).observe:
             refresh_drift(chosen)
+        chosen.environment.update(writing(len(tier_of(stack).hosts), deployment))
         # Without the outputs: `documents` has every file of every host.
         options = ("--yes", "--skip-preview", "--suppress-outputs")
         with explained(chosen):

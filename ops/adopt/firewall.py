@@ -54,11 +54,17 @@ def _allowed(machine: Machine, port: int, notes: Notes) -> tuple[tuple[str, ...]
     asked = [each for each in machine.report["ports"] if each["port"] == port]
     if not asked:
         return (), ""
-    in_ = [each for each in asked if each["verdict"] == REACHES and each["who"] not in WORLD]
     world = [each for each in asked if each["verdict"] == REACHES and each["who"] in WORLD]
+    open_to_all = {_version(each["who"]) for each in world}
+    in_ = [each for each in asked if each["verdict"] == REACHES and _version(each["who"]) not in open_to_all]
     out = [each for each in asked if each["verdict"] in REFUSED and each["who"] not in WORLD]
     where = f"{machine.name}: port {port}"
-    if world:
+    if world and in_:
+        notes.changes.append(
+            f"{where}: over IPv{_version(world[0]['who'])} no rule keeps anybody out today ({world[0]['why']}); "
+            "the list closes it there"
+        )
+    elif world:
         networks = own_networks(machine)
         notes.changes.append(
             f"{where}: no rule keeps anybody out today ({world[0]['why']}); proposed is the host's own network alone"
@@ -70,12 +76,15 @@ def _allowed(machine: Machine, port: int, notes: Notes) -> tuple[tuple[str, ...]
             notes.left.append(
                 f"{where}: {each['who']} is refused within a network that gets in; a list has no exceptions"
             )
+    shut = [each for each in asked if each["verdict"] in REFUSED and each["who"] in WORLD]
+    # By a rule about him, or by one that stops all others.
+    why = next((each["why"] for each in (*in_, *shut) if "chain" in each["why"]), "")
     if networks:
         notes.changes.append(
-            f"{where}: the rules that say so now ({in_[0]['why']}) may go once the first up is through; "
+            f"{where}: the rules that say so now ({why}) may go once the first up is through; "
             "http-registry's come before them, and both count until then"
         )
-    return tuple(networks), f"{where}: {in_[0]['why']}" if in_ else where
+    return tuple(networks), f"{where}: {why}" if why else where
 
 
 def own_networks(machine: Machine) -> list[str]:
@@ -89,6 +98,10 @@ def _widest(networks: Sequence[str]) -> list[str]:
     return [
         each for each in dict.fromkeys(networks) if not any(_within(each, other) for other in networks if other != each)
     ]
+
+
+def _version(network: str) -> int:
+    return ipaddress.ip_network(network).version
 
 
 def _within(one: str, other: str) -> bool:

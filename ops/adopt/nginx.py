@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import crossplane
 
+from adopt.containers import on_host
 from ops.adopt.findings import Machine, Notes, Run, Site
 
 MAIN = "/etc/nginx/nginx.conf"
@@ -48,74 +49,102 @@ class Directive:
 
 
 def read_sites(machine: Machine, runs: Sequence[Run], notes: Notes) -> list[Site]:
-    """Each server of a host's nginx that leads to one of its registries."""
-    http = [each for each in directives(machine.report["nginx"] or "") if each.name == "http"]
-    groups = [each for top in http for each in top.all("upstream")]
-    upstreams = {each.words[0]: [one.words[0] for one in each.all("server")] for each in groups}
-    servers = [each for top in http for each in top.all("server") if each.file != OURS]
-    sites: list[Site] = []
-    for server in servers:
-        for location in server.all("location"):
-            run = _behind(location, upstreams, runs)
-            if run and not any(each.source.endswith(server.where) for each in sites):
-                sites += _sites(machine, server, location, run, notes)
-    for server in servers:
-        _redirect(machine, server, sites, notes)
-    return sites
+    """Each server of a host's nginx, or of one in a container there, that leads to one of its registries."""
+    return [site for each in machine.report["nginx"] for site in _Nginx(machine, each, notes).sites(runs)]
 
 
-def _sites(machine: Machine, server: Directive, location: Directive, run: Run, notes: Notes) -> Iterator[Site]:
-    where = f"{machine.name}:{server.where}"
-    name = next((each for each in _words(server, "server_name") if each not in ("_", "localhost", "")), machine.address)
-    file = _setting(server, location, "auth_basic_user_file")
-    file = file if not file or file.startswith("/") else f"/etc/nginx/{file}"
-    limited = [each for each in location.all("limit_except") if {"GET"} & set(each.words)]
-    anonymous = False
-    if not file and limited and limited[0].first("auth_basic_user_file"):
-        file, anonymous = limited[0].first("auth_basic_user_file"), True
-    if _setting(server, location, "auth_basic") == "off":
-        file = ""
-    certificate = server.first("ssl_certificate")
-    for port, tls in sorted({_listen(each) for each in server.all("listen")} or {(80, False)}):
-        yield Site(
-            machine.name,
-            port,
-            name,
-            run,
-            where,
-            (certificate if certificate.startswith("/") else f"/etc/nginx/{certificate}") if tls else "",
-            tuple(machine.report["users"].get(file, ())),
-            file,
-            anonymous,
-        )
-    notes.changes.append(_goes(machine, server))
-    networks = [each.words[0] for block in (server, location) for each in block.all("allow") if each.words]
-    if networks:
-        notes.changes.append(f"{where}: allow {', '.join(networks)}: the firewall's list counts for nginx too")
-    others = [each for each in server.all("location") if each is not location and not _is_v2(each)]
-    if others:
-        notes.left.append(
-            f"{where}: also serves {', '.join(' '.join(each.words) for each in others)}; keep that in another server"
-        )
+class _Nginx:
+    """One nginx of a host."""
 
+    def __init__(self, machine: Machine, about: Mapping[str, Any], notes: Notes) -> None:
+        self._machine = machine
+        self._container = about["container"]
+        self._ports = {each["inside"]: each["port"] for each in about["ports"]}
+        self._mounts = about["mounts"]
+        self._notes = notes
+        http = [each for each in directives(about["dump"]) if each.name == "http"]
+        groups = [each for top in http for each in top.all("upstream")]
+        self._upstreams = {each.words[0]: [one.words[0] for one in each.all("server")] for each in groups}
+        self._servers = [each for top in http for each in top.all("server") if each.file != OURS]
 
-def _goes(machine: Machine, server: Directive) -> str:
-    return (
-        f"{machine.name}: nginx: http-registry's site ({OURS}) takes the place of the server block at {server.where}, "
-        "which would answer beside it: take that block out before the first up"
-    )
+    def sites(self, runs: Sequence[Run]) -> list[Site]:
+        """The servers that lead to one of these registries."""
+        sites: list[Site] = []
+        for server in self._servers:
+            for location in server.all("location"):
+                run = _behind(location, self._upstreams, runs)
+                if run and not any(each.source == self._where(server) for each in sites):
+                    sites += self._sites(server, location, run)
+        for server in self._servers:
+            self._redirect(server, sites)
+        return sites
 
+    def _sites(self, server: Directive, location: Directive, run: Run) -> Iterator[Site]:
+        where, machine = self._where(server), self._machine
+        names = [each for each in _words(server, "server_name") if each not in ("_", "localhost", "")]
+        file = _setting(server, location, "auth_basic_user_file")
+        limited = [each for each in location.all("limit_except") if "GET" in each.words]
+        anonymous = not file and bool(limited and limited[0].first("auth_basic_user_file"))
+        file = limited[0].first("auth_basic_user_file") if anonymous else file
+        file = self._file(file) if file and _setting(server, location, "auth_basic") != "off" else ""
+        certificate = self._file(server.first("ssl_certificate"))
+        for port, tls in sorted({_listen(each) for each in server.all("listen")} or {(80, False)}):
+            if self._container and port not in self._ports:
+                continue
+            yield Site(
+                machine.name,
+                self._ports.get(port, port),
+                names[0] if names else machine.address,
+                run,
+                where,
+                certificate if tls else "",
+                tuple(machine.report["users"].get(file, ())),
+                file,
+                anonymous,
+            )
+        self._goes(server)
+        networks = [each.words[0] for block in (server, location) for each in block.all("allow") if each.words]
+        if networks:
+            self._notes.changes.append(
+                f"{where}: allow {', '.join(networks)}: the firewall's list counts for nginx too"
+            )
+        others = [" ".join(each.words) for each in server.all("location") if each is not location and not _is_v2(each)]
+        if others:
+            self._notes.left.append(f"{where}: also serves {', '.join(others)}; keep that in another server")
 
-def _redirect(machine: Machine, server: Directive, sites: Sequence[Site], notes: Notes) -> None:
-    """A server that only sends to HTTPS."""
-    returned = next((each.words for each in server.all("return")), ())
-    if not any(each.startswith("https://") for each in returned):
-        return
-    names = set(_words(server, "server_name"))
-    for site in sites:
-        if site.certificate and (site.server_name in names or not names):
-            site.redirect_from = next((_listen(each)[0] for each in server.all("listen")), 80)
-            notes.changes.append(_goes(machine, server))
+    def _redirect(self, server: Directive, sites: Sequence[Site]) -> None:
+        """A server that only sends to HTTPS."""
+        returned = next((each.words for each in server.all("return")), ())
+        if not any(each.startswith("https://") for each in returned):
+            return
+        names = set(_words(server, "server_name"))
+        for site in sites:
+            if site.certificate and (site.server_name in names or not names):
+                port = next((_listen(each)[0] for each in server.all("listen")), 80)
+                site.redirect_from = self._ports.get(port, port)
+                self._goes(server)
+
+    def _goes(self, server: Directive) -> None:
+        """Tell what has to be taken out, so that ours can take its place."""
+        if self._container:
+            self._notes.changes.append(
+                f"{self._machine.name}: container {self._container}: an nginx on the host itself takes its place; "
+                f"install that, and before the first up: ssh root@{self._machine.address} docker rm --force "
+                f"{self._container}"
+            )
+        else:
+            self._notes.changes.append(
+                f"{self._machine.name}: nginx: http-registry's site ({OURS}) takes the place of the server block at "
+                f"{server.where}, which would answer beside it: take that block out before the first up"
+            )
+
+    def _where(self, server: Directive) -> str:
+        return f"{self._machine.name}:{f'{self._container}:' if self._container else ''}{server.where}"
+
+    def _file(self, name: str) -> str:
+        """Where a file is on the host, as `adopt` there calls it."""
+        path = name if name.startswith("/") else f"/etc/nginx/{name}"
+        return on_host(path, self._mounts) or f"{self._container}:{path}" if self._container else path
 
 
 def _behind(location: Directive, upstreams: dict[str, list[str]], runs: Sequence[Run]) -> Run | None:

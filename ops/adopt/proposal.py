@@ -131,7 +131,7 @@ def _meet(tier: _Tier) -> None:
     for run in tier.runs:
         if not run.public and not any(site.registry is run for site in tier.sites):
             tier.notes.left.append(
-                f"{run.source}: listens on 127.0.0.1 alone, and no nginx leads there; it will be public"
+                f"{run.source}: others do not reach it today, and no nginx leads there; it will be public"
             )
 
 
@@ -229,11 +229,7 @@ def _tree(tier: _Tier) -> dict[str, Any]:
     tree["registries"] = [*map(_kept, tier.base.get("registries", ())), *(_registry(each) for each in tier.runs)]
     if proxy := _proxy(tier):
         tree["proxy"] = proxy
-    adopted = {each.host for each in tier.clients}
-    tree["runtimes"] = [
-        *(_kept(each) for each in tier.base.get("runtimes", ()) if each.get("host") not in adopted),
-        *(each for client in tier.clients if (each := _runtime(client))),
-    ]
+    tree["runtimes"] = _runtimes(tier)
     if "authorities" not in base and (authorities := _authorities(tier)):
         tree["authorities"] = authorities
     if "firewall" in base:
@@ -371,11 +367,19 @@ def _listed(sites: Sequence[Site]) -> str:
     return ", ".join(f"{each.registry.name} at port {each.port} ({each.source})" for each in sites)
 
 
-def _runtime(client: Client) -> dict[str, Any] | None:
-    parts = {"docker": client.docker, "containerd": client.containerd}
-    found: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
-    found |= {"cli": client.cli} if client.cli else {}
-    return {"host": Said(client.host), **found} if found else None
+def _runtimes(tier: _Tier) -> list[dict[str, Any]]:
+    """Those of the stack, and over what it says of a host what was found there."""
+    found: dict[str, dict[str, Any]] = {str(each.get("host")): _kept(each) for each in tier.base.get("runtimes", ())}
+    for client in tier.clients:
+        known = found.get(client.host, {})
+        parts = {"docker": client.docker, "containerd": client.containerd}
+        new: dict[str, Any] = {
+            name: {**known.get(name, {}), **part} for name, part in parts.items() if part is not None
+        }
+        new |= {"cli": client.cli} if client.cli else {}
+        if new:
+            found[client.host] = {"host": Said(client.host), **known, **new}
+    return list(found.values())
 
 
 def _open_ports(tier: _Tier) -> dict[str, set[int]]:

@@ -6,12 +6,13 @@ Source: distribution.github.io/distribution/about/configuration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
+from adopt.containers import on_host
 from ops.adopt.findings import Machine, Notes, Run, named
 from ops.adopt.said import Said
 
@@ -22,22 +23,14 @@ INSIDE = 5000
 
 def read_registries(machine: Machine, names: set[str], notes: Notes) -> list[Run]:
     """Each registry of a host."""
-    found = []
-    for container in machine.report["containers"]:
-        run = _run(machine, container, names, notes)
-        if run:
-            found.append(run)
-    return found
+    return [_run(machine, each, names, notes) for each in machine.report["containers"]]
 
 
-def _run(machine: Machine, container: Mapping[str, Any], names: set[str], notes: Notes) -> Run | None:
+def _run(machine: Machine, container: Mapping[str, Any], names: set[str], notes: Notes) -> Run:
     where = f"{machine.name}: container {container['name']}"
     keys = _Keys(container, machine.file(container["config"]))
     inside = int(str(keys("http", "addr") or f":{INSIDE}").rpartition(":")[2])
     published = [each for each in container["ports"] if each["inside"] == inside]
-    if not published and not container["host_network"]:
-        notes.left.append(f"{where}: publishes no port for its {inside}")
-        return None
     port = published[0]["port"] if published else inside
     bound = published[0]["address"] if published else str(keys("http", "addr") or "").rpartition(":")[0]
     run = Run(
@@ -45,9 +38,11 @@ def _run(machine: Machine, container: Mapping[str, Any], names: set[str], notes:
         machine.name,
         port,
         where,
-        public=not bound.startswith("127.") and bound not in ("localhost", "::1"),
-        inside={f"127.0.0.1:{port}", f"localhost:{port}", f"{machine.address}:{port}", f"{container['name']}:{inside}"}
-        | {f"{each}:{inside}" for each in container["addresses"]},
+        public=(bool(published) or container["host_network"])
+        and not bound.startswith("127.")
+        and bound not in ("localhost", "::1"),
+        inside={f"127.0.0.1:{port}", f"localhost:{port}", f"{machine.address}:{port}"}
+        | {f"{each}:{inside}" for each in container["called"]},
     )
     _upstream(run, keys, where, notes)
     _storage(run, keys, container, where, notes)
@@ -62,20 +57,13 @@ def _run(machine: Machine, container: Mapping[str, Any], names: set[str], notes:
         notes.left.append(
             f"{where}: auth.token.rootcertbundle is a file in it; copy it below the project, as token.certificate"
         )
-    run.certificate = _on_host(str(keys("http", "tls", "certificate") or ""), container["mounts"])
+    inside_it = str(keys("http", "tls", "certificate") or "")
+    run.certificate = on_host(inside_it, container["mounts"]) or inside_it
     notes.changes.append(
         f"{where}: http-registry runs one of its own in its place, so it goes before the first up: "
         f"ssh root@{machine.address} docker rm --force {container['name']}"
     )
     return run
-
-
-def _on_host(path: str, mounts: Sequence[Mapping[str, str]]) -> str:
-    """Where a file of the container is on the host; its name there, where it is not mounted."""
-    for each in mounts:
-        if each["kind"] == "bind" and (path == each["to"] or path.startswith(f"{each['to']}/")):
-            return each["from"] + path.removeprefix(each["to"])
-    return path
 
 
 def _upstream(run: Run, keys: _Keys, where: str, notes: Notes) -> None:

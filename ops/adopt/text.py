@@ -26,7 +26,9 @@ def lines(proposal: Proposal, project: str, stack: str, others: Mapping[str, Any
     if rest:
         yield from yaml.safe_dump(rest, sort_keys=False).splitlines()
     notes = proposal.notes
-    secrets = [f"make secret STACK={stack} KEY={key}    # {where}" for key, where in sorted(notes.secrets.items())]
+    there = {key.partition(":")[2] for key in others.get("config", ())}
+    missing = sorted((key, where) for key, where in notes.secrets.items() if key not in there)
+    secrets = [f"make secret STACK={stack} KEY={key}    # {where}" for key, where in missing]
     files = [f"{path}: a copy of {where}" for path, where in sorted(notes.files.items())]
     yield from _part("Secrets to set, by name; their values were not taken", secrets)
     yield from _part("Certificates to copy below the project", files)

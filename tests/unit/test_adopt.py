@@ -6,6 +6,8 @@ case says so.
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +17,10 @@ import pytest
 import yaml
 
 import settings
-from adopt import rules, texts
-from hostctl import hosts_toml, hosts_toml_meaning
+from adopt import registries, rules, texts
+from hostctl import docker_api, hosts_toml, hosts_toml_meaning
+from hostctl.docker_api import Answer
+from hostctl.host import Host
 from hostctl.unit import NONE
 from ops.adopt.agreement import Agreed, agreement
 from ops.adopt.findings import Machine
@@ -30,21 +34,23 @@ from ops.preview_plan import Plan, Step
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "adopt").glob("*.yaml"))
 EMPTY: dict[str, Any] = {
-    "files": {}, "docker": None, "containerd": None, "containers": [], "nginx": None, "users": {}, "logins": [],
+    "files": {}, "docker": None, "containerd": None, "containers": [], "nginx": [], "users": {}, "logins": [],
     "ports": [], "addresses": [], "silent": [],
 }  # fmt: skip
 DOCKER = {"version": "20.10.24", "store": False, "file": "/etc/docker/daemon.json", "flags": {}, "runs": True}
 CONTAINERD = {"version": "1.6", "file": "/etc/containerd/config.toml", "imports": [], "roots": [], "runs": True}
 CONTAINER = {
     "image": "registry:2", "host_network": False, "ports": [], "mounts": [], "env": {}, "config": "", "passwords": "",
-    "addresses": [],
+    "called": [],
 }  # fmt: skip
+NGINX: dict[str, Any] = {"container": "", "ports": [], "mounts": []}
 
 
 def machine(name: str, given: dict[str, Any]) -> Machine:
     report = {**EMPTY, **given.get("report", {})}
     for key, default in (("docker", DOCKER), ("containerd", CONTAINERD)):
         report[key] = {**default, **report[key]} if report[key] is not None else None
+    report["nginx"] = [{**NGINX, **each} for each in report["nginx"]]
     report["containers"] = [{**CONTAINER, **each} for each in report["containers"]]
     return Machine(name, given["address"], {"name": name, "address": given["address"]}, report)
 
@@ -101,6 +107,50 @@ def test_no_secret_leaves_a_host() -> None:
     header = '[host."http://10.0.0.5"]\nheader = { Authorization = "Basic dTpzM2NyZXQ=" }\n'
     logins = texts.header_logins("/etc/containerd/certs.d/10.0.0.5/hosts.toml", header)
     assert [(each["server"], each["user"]) for each in logins] == [("http://10.0.0.5", "u")]
+
+
+def test_a_container_of_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {
+        "Name": "/mirror",
+        "Path": "/entrypoint.sh",
+        "Args": ["/etc/docker/registry/config.yml"],
+        "Config": {
+            "Image": "registry:2",
+            "Env": [
+                "REGISTRY_PROXY_PASSWORD=s3cret",
+                "REGISTRY_PROXY_USERNAME=u",
+                "REGISTRY_STORAGE_S3_SECRETKEY=s3cret",
+                "REGISTRY_AUTH_HTPASSWD_PATH=/auth/htpasswd",
+                "OTHER=s3cret",
+            ],
+            "Labels": {},
+        },
+        "HostConfig": {"NetworkMode": "default"},
+        "Mounts": [{"Type": "bind", "Source": "/srv/auth", "Destination": "/auth"}],
+        "NetworkSettings": {
+            "Ports": {"5000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "5001"}], "5001/tcp": None},
+            "Networks": {"bridge": {"IPAddress": "172.17.0.2", "Aliases": None}},
+        },
+    }
+    other = {**told, "Path": "nginx", "Args": [], "Config": {"Image": "nginx", "Env": [], "Labels": {}}}
+    ours = {**told, "Config": {**told["Config"], "Labels": {"http-registry.stack": "a/b"}}}  # type: ignore[dict-item]
+    answers = {"1": told, "2": other, "3": ours}
+
+    def call(_host: Host, _method: str, path: str) -> Answer:
+        found = [{"Id": each} for each in answers] if path == "/containers/json" else answers[path.split("/")[2]]
+        return Answer(200, json.dumps(found).encode())
+
+    monkeypatch.setattr(docker_api, "call", call)
+    (tmp_path / "srv/auth").mkdir(parents=True)
+    (tmp_path / "srv/auth/htpasswd").write_text("alice:$2y$05$s3cret\n# no\n")
+    report: dict[str, Any] = copy.deepcopy({**EMPTY, "docker": {"runs": True}})
+    registries.read(Host(tmp_path), report)
+    (container,) = report["containers"]
+    assert container["ports"] == [{"inside": 5000, "port": 5001, "address": "0.0.0.0"}]
+    assert container["called"] == ["mirror", "172.17.0.2"]
+    assert container["env"]["REGISTRY_PROXY_USERNAME"] == "u"
+    assert report["users"] == {"/srv/auth/htpasswd": ["alice"]}
+    assert "s3cret" not in json.dumps(report)
 
 
 def test_networks_that_rules_name() -> None:
