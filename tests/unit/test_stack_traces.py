@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pulumi.runtime import resource
 
@@ -11,7 +13,7 @@ from components.stack_traces import leave_out_stack_traces
 def test_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     class Resource:
         def __init__(self, inner: int) -> None:
-            self.sent = Resource(inner - 1).sent if inner else resource._get_stack_trace()
+            self.sent: Any = Resource(inner - 1).sent if inner else resource._get_stack_trace()
 
     monkeypatch.setattr(resource, "_get_stack_trace", resource._get_stack_trace)
     assert Resource(3).sent.frames
