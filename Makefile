@@ -16,8 +16,8 @@ up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (
 preview: $(VENV)/ready ## show what up would change, line by line; asks no host, but see observe (HOST=name: of one; MARKDOWN=file: too)
 	@$(PYTHON) -m ops preview --stack $(STACK) $(if $(HOST),--host $(HOST)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
-render: $(VENV)/ready ## what up would write on a host, as a tree and as cloud-init (HOST=name; OUT=, BASE= folders, ON=docker=29.7,…): docs/render.md
-	@$(PYTHON) -m ops render --stack $(STACK) --host $(HOST) $(if $(OUT),--out $(OUT)) $(if $(ON),--on $(ON)) $(if $(BASE),--base $(BASE))
+render: $(VENV)/ready ## what up would write on hosts, as trees and as cloud-init (HOST=name; OUT=, BASE= folders, ON=docker=29.7,…): docs/render.md
+	@$(PYTHON) -m ops render --stack $(STACK) $(if $(HOST),--host $(HOST)) $(if $(OUT),--out $(OUT)) $(if $(ON),--on $(ON)) $(if $(BASE),--base $(BASE))
 
 refresh: $(VENV)/ready ## read what is there into the state
 	@$(PYTHON) -m ops refresh --stack $(STACK)

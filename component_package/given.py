@@ -57,9 +57,13 @@ def _of(whole: pulumi.Output[Any], name: str) -> pulumi.Output[str]:
 def _peeked(value: Any) -> Any:
     """What is known of a value by now; all that the engine hands over is settled when it does."""
     if isinstance(value, pulumi.Output):
-        value = _sync_await(value.future(with_unknowns=True))
+        inner = _sync_await(value.future(with_unknowns=True))
+        # One that holds others is unknown as soon as one of them is.
+        value = UNKNOWN if inner is None and not _sync_await(value.is_known()) else inner
     if isinstance(value, Unknown):
         return UNKNOWN
+    if isinstance(value, pulumi.Output):
+        return _peeked(value)
     if isinstance(value, list):
         return [_peeked(each) for each in value]
     if isinstance(value, Mapping):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from settings.firewall import Guard, Rule
+from settings.firewall import Guard, Networks, Rule
 from settings.offline_sync import Digest
 from settings.proxy import Cache, Endpoint, Limits, User
 from settings.registries import CacheRegistry, HostedRegistry, Image
@@ -147,9 +147,12 @@ class Served(Written):
 class NginxAuthProxy(Registries):
     """Nginx before the registries of a machine, which authenticates, terminates TLS, filters and caches.
 
-    Its ports are open on every address: to whom, says a FirewallPolicy, on which this one depends. One of these for a
-    machine.
+    Its ports are open on every address, and nginx denies whoever is not in `allow`; a FirewallPolicy, on which this one
+    depends, has them dropped before. One of these for a machine.
     """
+
+    allow: Networks
+    """The networks whose requests are answered."""
 
     endpoints: tuple[Endpoint, ...] = Field(min_length=1)
     """A name and a port each, and which of the registries is behind it."""

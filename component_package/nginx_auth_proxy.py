@@ -23,6 +23,7 @@ def _tier(name: str, raw: Raw) -> dict[str, Any]:
         raw,
         registries=registries_of(name, raw),
         proxy={"host": name, **proxy},
+        firewall={key: raw[key] for key in ("allow",) if key in raw},
         authorities=raw.get("authorities"),
     )
 
@@ -49,4 +50,4 @@ def _declare(checked: Checked) -> Mapping[str, pulumi.Input[Any]]:
     }
 
 
-COMPONENT = Component(inputs.NginxAuthProxy, inputs.Proxied, _tier, _declare, {**OF_HOST, "proxy": ""})
+COMPONENT = Component(inputs.NginxAuthProxy, inputs.Proxied, _tier, _declare, {**OF_HOST, "proxy": "", "firewall": ""})

@@ -15,6 +15,7 @@ from pulumi_command import remote
 import settings
 from documents.ssh_access import SshAccess
 from hostctl.commit_confirmed import APPLIED_AGAIN
+from hostctl.store import mark
 from settings.tier import bracketed
 
 FOLDER = "/var/lib/http-registry"
@@ -79,19 +80,18 @@ class Host(pulumi.ComponentResource):
         self.connection = self._connection(DIALS)
         self._owner = f"{pulumi.get_project()}/{pulumi.get_stack()}/{self.name}"
         self._program = f"{FOLDER}/hostctl-{args.digest[:16]}.pyz"
-        mark = f"{OWNERS}/{self._owner.replace('/', '.')}"
-        moves_in = f" && mkdir -p -m 700 {FOLDER} {OWNERS} && touch {mark}" if args.shared else ""
-        moves_out = f"rm -f {mark}; rmdir {OWNERS} 2>/dev/null; " if args.shared else ""
-        alone = f"elif [ ! -d {OWNERS} ]; then" if args.shared else "else"
+        left = (
+            f"if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ] || [ -d {FOLDER}/confirmation ];"
+            f" then python3 {self._program} remove-all; else rm -rf {FOLDER}; fi"
+        )
         self._probe = remote.Command(
             f"{name}-python",
             connection=self.connection,
             create=f"python3 -IS -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}"
-            f"{moves_in}",
+            + (f" && mkdir -p -m 700 {FOLDER} {OWNERS} && touch {self._mark}" if args.shared else ""),
             # The last thing that happens to the host, since every unit depends on this resource. It takes back also
             # what an interrupted 'up' has left, which no state knows.
-            delete=f"{moves_out}if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ] || [ -d {FOLDER}/confirmation ];"
-            f" then python3 {self._program} remove-all; {alone} rm -rf {FOLDER}; fi",
+            delete=self._moved_out() if args.shared else left,
             stdin=json.dumps({"owner": self._owner}),
             logging=remote.Logging.STDERR,
             add_previous_output_in_env=False,
@@ -184,6 +184,16 @@ class Host(pulumi.ComponentResource):
         )
         self.done.append(made.stdout)
         return made
+
+    @property
+    def _mark(self) -> str:
+        return f"{OWNERS}/{mark(self._owner)}"
+
+    def _moved_out(self) -> str:
+        """The last delete of one who shares the host: hostctl takes the mark away under its lock, so that of two who
+        leave at once neither takes the program from the other."""
+        bare = f"rm -f {self._mark}; rmdir {OWNERS} {FOLDER} 2>/dev/null || true"
+        return f"if [ -e {self._program} ]; then python3 {self._program} remove-all; else {bare}; fi"
 
     def _with_hostctl(self, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *self._access, *depends_on])

@@ -22,6 +22,11 @@ STATE_FOLDER = "/var/lib/http-registry"
 KINDS = ("units", "journal", "confirmation")
 
 
+def mark(owner: str) -> str:
+    """The file below `owners` of one who shares the host with others of his stack, who may have no unit there."""
+    return owner.replace("/", ".")
+
+
 @dataclass(frozen=True)
 class Owned:
     """What we know of one file that we write.
@@ -134,9 +139,12 @@ class Store:
         """The units that have a record, or a journal of an interrupted change, or one that waits for confirmation."""
         return {file.stem for kind in KINDS for file in (self.folder / kind).glob("[!.]*.json")}
 
-    def shared(self) -> bool:
-        """Whether an owner who shares the host is still there: each has a file of its own, also without any unit."""
-        return any((self.folder / "owners").glob("*"))
+    def move_out(self, owner: str) -> bool:
+        """Forget that this owner shares the host; returns whether nobody else does."""
+        folder = self.folder / "owners"
+        if owner and (folder / mark(owner)).exists():
+            (folder / mark(owner)).unlink()
+        return not any(folder.glob("*"))
 
     def with_confirmation(self) -> Set[str]:
         """The units of which a change has ever waited for its confirmation."""

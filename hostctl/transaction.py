@@ -95,7 +95,7 @@ class Transactions:
         there = self.store.units()
         reports = [self.remove(unit, whole=True) for unit in units if unit.name in there]
         with self.store.lock():
-            if not self.store.units() and not self.store.shared():
+            if self.store.move_out(self.owner) and not self.store.units():
                 self.store.vanish()
         return {
             "result": "removed",

@@ -64,7 +64,17 @@ def test_a_yaml_program_and_one_in_python_plan_the_same(tmp_path: Path) -> None:
     planned = steps(example(tmp_path / "yaml", "one-host-yaml", CONFIG))
     assert any(each.endswith("command:remote:Command::guard-firewall") for each in planned)
     assert any(each.endswith("command:remote:Command::mirrors-docker-mirrors") for each in planned)
-    assert steps(example(tmp_path / "python", "one-host-python", CONFIG)) == planned
+    python = example(tmp_path / "python", "one-host-python", CONFIG)
+    assert steps(python) == planned
+
+    # What a preview can't know yet is a warning there, and no error.
+    file = python.folder / "__main__.py"
+    made_here = 'local.Command("machine", create="echo 192.168.77.9").stdout'
+    text = file.read_text().replace('config.require("address")', made_here)
+    file.write_text(f"from pulumi_command import local\n{text}")
+    shown = python.pulumi("preview", "--stack", STACK)
+    assert "guard: nothing of it is shown until host.address is known" in shown
+    assert "guard-firewall" not in shown
 
 
 def test_a_site_plans_what_the_program_itself_plans_for_such_a_stack(tmp_path: Path) -> None:
@@ -116,6 +126,7 @@ resources:
       endpoints:
         - {registry: ours, port: 80, serverName: registry.test}
         - {registry: hub, port: 5080, serverName: registry.test}
+      allow: [192.168.77.0/24]
       users: [{name: ci, role: push}]
       secrets: {password-ci: "${password}"}
     options: {dependsOn: ["${store}"]}
@@ -156,6 +167,7 @@ resources:
       host: {address: 192.168.77.1, sshPort: 70000, ssh: {hostKey: none}}
       registries: [{kind: hosted, name: ours, replicaPorts: [5001]}]
       endpoints: [{registry: other, port: 80, serverName: registry.test, tls: {certificate: none.pem}}]
+      allow: []
       users: [{name: ci, role: push}]
       bcryptCost: 40
 """,
@@ -169,6 +181,7 @@ resources:
         "host.sshPort = 70000: must be less",
         "host.ssh.hostKey = 'none': must be a type and a key",
         "bcryptCost = 40: must be less",
+        "allow = a list: must have at least one entry",
         "name = 'Proxy': must be",
         "endpoints.0.registry = 'other': must be a name from registries",
         "registries.0.replicaPorts: each replica would have images of its own",

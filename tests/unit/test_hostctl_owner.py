@@ -6,6 +6,7 @@ import pytest
 
 from hostctl.errors import HostError
 from hostctl.host import Host
+from hostctl.store import mark
 from hostctl.transaction import Transactions
 from tests.unit.hostctl_app import NEW, OLD, App, at, die, host, in_child, tree
 
@@ -38,16 +39,16 @@ def test_a_renamed_host_is_taken_over_and_its_old_name_removes_nothing(host: Hos
     assert tree(host) == before
 
 
-def test_hostctl_s_folder_stays_for_an_owner_who_shares_the_host_and_has_no_unit_there(host: Host) -> None:
+def test_hostctl_s_folder_goes_with_the_last_of_those_who_share_the_host(host: Host) -> None:
     owned_by(host, ONE).apply(App(), OLD)
-    mark = host.root / "var/lib/http-registry/owners/project.lab.two"
-    mark.parent.mkdir()
-    mark.touch()
+    folder = host.root / "var/lib/http-registry"
+    (folder / "owners").mkdir()
+    for owner in (ONE, RENAMED):
+        (folder / "owners" / mark(owner)).touch()
     owned_by(host, ONE).remove_all([App()])
-    assert mark.exists()
-    mark.unlink()
-    owned_by(host, ONE).remove_all([App()])
-    assert not (host.root / "var/lib/http-registry").exists()
+    assert [each.name for each in (folder / "owners").iterdir()] == [mark(RENAMED)]
+    owned_by(host, RENAMED).remove_all([App()])
+    assert not folder.exists()
 
 
 def test_remove_all_takes_everything_of_its_owner_and_hostctl_s_folder(host: Host) -> None:
