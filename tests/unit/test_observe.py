@@ -16,6 +16,7 @@ class FakeStack:
     """Notes what is done with it."""
 
     def __init__(self) -> None:
+        self.environment: dict[str, str] = {}
         self.done: list[str] = []
 
     def pulumi(self, command: str, *_: str) -> None:
@@ -52,7 +53,9 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
 def test_preview_and_up_ask_first_where_the_tier_observes(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch, observe: bool
 ) -> None:
-    monkeypatch.setattr("ops.configuration.tier_of", lambda _: type("Tier", (), {"observe": observe, "proxy": None}))
+    monkeypatch.setattr(
+        "ops.configuration.tier_of", lambda _: type("Tier", (), {"observe": observe, "proxy": None, "hosts": ()})
+    )
     monkeypatch.setattr("ops.stack_file.plain_settings", lambda _: {"observe": observe})
     asks = ["drift"] if observe else []
     ops.preview("other")
