@@ -94,6 +94,12 @@ bench: $(VENV)/ready ## measure the proxy beside what people use instead, on the
 bench-scale: $(VENV)/ready ## measure 10, 50 and 200 light hosts, beside ansible and pyinfra: docs/fleet.md
 	@$(PYTHON) -m bench.fleet
 
+fuzz: $(VENV)/ready ## feed every parser with what nobody would write (TARGET=name, SECONDS=600 for each); docs/reliability.md
+	@$(PYTHON) -m fuzz --seconds $(or $(SECONDS),600) $(if $(TARGET),--target $(TARGET))
+
+soak: $(VENV)/ready ## pulls, pushes, changes and clean-ups on the lab, memory and lost requests watched (MINUTES=60)
+	@$(PYTHON) -m bench.soak --minutes $(or $(MINUTES),60)
+
 lint: $(VENV)/ready ## format, lint and types
 	@ruff format --check . && ruff check . && mypy && mypy examples/app-infra
 

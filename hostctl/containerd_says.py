@@ -83,5 +83,5 @@ def _ignored(line: str) -> Tuple[str, ...]:
     """The key that a log line (text or JSON) complains of: the plugin if it is one's, and the names below it."""
     plugin = re.search(r'\bplugin"?[=:]"?([\w.-]+)', line)
     key = re.search(r'\bkey"?[=:](?:"([^"]*)"|(\S+))', line)
-    words = (key.group(1) or key.group(2)).split() if key else []
+    words = (key.group(1) or key.group(2) or "").split() if key else []
     return (*([plugin.group(1)] if plugin else []), *words)

@@ -119,7 +119,10 @@ def registry_of(base: Optional[bytes], release: Release) -> Mapping[str, Any]:
 
 def _dialect(document: Mapping[str, Any], release: Release) -> Dialect:
     """The dialect of a document. Raises HostError where we can't write it, or where nothing would read it."""
-    disabled = [each for each in document.get("disabled_plugins") or [] if each in ("cri", CRI, IMAGES, RUNTIME)]
+    listed = toml_text.plain(document.get("disabled_plugins", []))
+    if not isinstance(listed, list):
+        raise HostError(f"{PATH}: disabled_plugins must be a list of strings; correct it and try again")
+    disabled = [each for each in listed if each in ("cri", CRI, IMAGES, RUNTIME)]
     if disabled:
         raise HostError(
             f"{PATH}: disabled_plugins holds {disabled[0]!r}, so this containerd serves no Kubernetes and reads no "
@@ -140,10 +143,11 @@ def _moved(document: Mapping[str, Any], wanted: Wanted, dialect: Dialect) -> Lis
     """The deprecated tables that become hosts.toml files. Raises HostError where there are some and they may not."""
     registry = toml_text.find(document, dialect.registry) or {}
     if wanted.migrate_deprecated:
+        deprecated.hosts_files(registry)  # refuses what a hosts.toml can't say
         paths = [[*dialect.registry, *each] for each in deprecated.movable(registry)]
         return [{"path": path, "value": toml_text.find(document, path)} for path in paths]
     for key in deprecated.KEYS:
-        if registry.get(key):
+        if deprecated.tables(registry, key):
             raise HostError(
                 f"{PATH}: registry.{key} is set ({', '.join(registry[key])}), which is deprecated, and mirrors and TLS "
                 "can't stand beside config_path; set containerd.migrate_deprecated of this host's runtimes, and they "

@@ -41,6 +41,12 @@ def parsed(text: str, file: str) -> TOMLDocument:
         raise _unreadable(f"{file}, line {broken.line}, column {broken.col}", broken) from broken
     except TOMLKitError as broken:
         raise _unreadable(file, broken) from broken
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as broken:  # tomlkit's own faults
+        raise _unreadable(file, broken) from broken
+    except RecursionError as deep:
+        raise HostError(
+            f"{file}: is nested too deeply to be a configuration; put a working file in its place"
+        ) from deep
 
 
 def values(text: str, file: str) -> Dict[str, Any]:

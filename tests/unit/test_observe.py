@@ -18,6 +18,7 @@ class FakeStack:
     def __init__(self) -> None:
         self.environment: dict[str, str] = {}
         self.done: list[str] = []
+        self.environment: dict[str, str] = {}
 
     def pulumi(self, command: str, *_: str) -> None:
         self.done.append(command)
@@ -34,6 +35,10 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     def selected(name: str, **_: object) -> Iterator[FakeStack]:
         yield stack
 
+    def recover(_: object) -> dict[str, Any]:
+        stack.done.append("recover")
+        return {}
+
     def refresh_drift(_: object) -> Seen:
         stack.done.append("drift")
         return Seen({}, {"a": "no answer within 10 s"})
@@ -42,7 +47,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     monkeypatch.setattr("ops.ssh_key.usable", lambda _: nullcontext())
     monkeypatch.setattr("ops.ssh_key.told_when_before_is_over", lambda _: "")
     monkeypatch.setattr("ops.renamed.refuse_renamed", lambda *_: None)
-    monkeypatch.setattr("ops.recovery.recover", lambda _: stack.done.append("recover"))
+    monkeypatch.setattr("ops.recovery.recover", recover)
+    monkeypatch.setattr("ops.adopt.observed.new_hosts", lambda _: None)
     monkeypatch.setattr("ops.drift.refresh_drift", refresh_drift)
     monkeypatch.setattr("ops.adopt.observed.new_hosts", lambda _: None)
     monkeypatch.setattr("ops.preview.show_preview", lambda *_: stack.done.append("preview"))
