@@ -16,7 +16,6 @@ class FakeStack:
     """Notes what is done with it."""
 
     def __init__(self) -> None:
-        self.environment: dict[str, str] = {}
         self.done: list[str] = []
         self.environment: dict[str, str] = {}
 
