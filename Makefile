@@ -16,6 +16,9 @@ up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (
 preview: $(VENV)/ready ## show what up would change, line by line; asks no host, but see observe (HOST=name: of one; MARKDOWN=file: too)
 	@$(PYTHON) -m ops preview --stack $(STACK) $(if $(HOST),--host $(HOST)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
+render: $(VENV)/ready ## what up would write on hosts, as trees and as cloud-init (HOST=name; OUT=, BASE= folders, ON=docker=29.7,…): docs/render.md
+	@$(PYTHON) -m ops render --stack $(STACK) $(if $(HOST),--host $(HOST)) $(if $(OUT),--out $(OUT)) $(if $(ON),--on $(ON)) $(if $(BASE),--base $(BASE))
+
 refresh: $(VENV)/ready ## read what is there into the state
 	@$(PYTHON) -m ops refresh --stack $(STACK)
 
@@ -71,8 +74,14 @@ reach: $(VENV)/ready ## who reaches a port, and which rule decides (HOST=name FR
 doctor: $(VENV)/ready ## why a pull fails, and what to do about it (IMAGE=reference, HOST=name, JSON=1); docs/troubleshooting.md
 	@$(PYTHON) -m ops doctor --stack $(STACK) $(if $(IMAGE),--image '$(IMAGE)') $(if $(HOST),--host $(HOST)) $(if $(JSON),--json)
 
+adopt: $(VENV)/ready ## read hosts configured by hand, print stack settings that say the same (HOST='addresses or names'); docs/adopt.md
+	@$(PYTHON) -m ops adopt --stack $(if $(findstring file,$(origin STACK)),ours,$(STACK)) --host '$(HOST)'
+
 dashboard: $(VENV)/ready ## print the Grafana dashboard of a stack's metrics, for Grafana's "import" (docs/metrics.md)
 	@$(PYTHON) -m ops dashboard
+
+sdk: $(VENV)/ready ## write the SDK with which programs of another language use the components (LANGUAGE=python, OUT=sdk)
+	@$(PYTHON) -m ops sdk $(if $(LANGUAGE),--language $(LANGUAGE)) $(if $(OUT),--out '$(OUT)')
 
 policy: policy/$(VENV)/ready ## make the policy pack ready to run (docs/policy.md)
 
@@ -81,6 +90,9 @@ test: $(VENV)/ready ## all checks: lint, types, fast tests, previews, real hosts
 
 bench: $(VENV)/ready ## measure the proxy beside what people use instead, on the lab with its stack up: docs/benchmarks.md
 	@$(PYTHON) -m bench
+
+bench-scale: $(VENV)/ready ## measure 10, 50 and 200 light hosts, beside ansible and pyinfra: docs/fleet.md
+	@$(PYTHON) -m bench.fleet
 
 fuzz: $(VENV)/ready ## feed every parser with what nobody would write (TARGET=name, SECONDS=600 for each); docs/reliability.md
 	@$(PYTHON) -m fuzz --seconds $(or $(SECONDS),600) $(if $(TARGET),--target $(TARGET))

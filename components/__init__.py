@@ -1,4 +1,4 @@
-"""The components: one a file, and the only code that imports pulumi."""
+"""The components: one a file. They alone import pulumi, and component_package, which hosts them for other programs."""
 
 from components.firewall_policy import FirewallPolicy
 from components.floating_address import FloatingAddress

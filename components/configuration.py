@@ -1,9 +1,9 @@
-"""From the stack's configuration to settings: the one place that reads Pulumi config."""
+"""From the stack's configuration, or another program's, to settings: the one place that reads Pulumi config."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +28,26 @@ from settings.registries import CacheRegistry, Image, Registry
 from settings.registry_files import RegistryFiles, registry_files
 from settings.runtimes import Runtime
 from settings.server_certificates import ServerCertificate
-from settings.stack_config import NAMESPACE, split
+from settings.stack_config import NAMESPACE, StackConfig, split
 from settings.tier import Tier
 from settings.upstream_stack import Resolved, resolved, stacks
 
 WORK = Path(".work")
 """What the program makes for itself, below the project folder; paths in the state stay relative to it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where settings come from. `project`: the folder below which the files are that they name. `work`: a folder in it
+    for what the program makes for itself. `name`: of its known_hosts there. `text`: a secret's value, for a check
+    before anything is touched, None where it is not there or not known yet; what goes to a host is its `output`."""
+
+    config: StackConfig
+    project: Path
+    work: Path
+    name: str
+    text: Callable[[str], str | None]
+    output: Callable[[str], pulumi.Output[str]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,8 @@ class Loaded:
     """The passwords of logins that other stacks' outputs say, by the names of their secrets."""
     ssh_key: str | None
     """The public half of the stack's own SSH key; the private one is for ops alone."""
+    secret: Callable[[str], pulumi.Output[str]]
+    """Any secret, by its name."""
 
     def host_args(self, host: settings.tier.Host) -> HostArgs:
         """The arguments of the component for one host."""
@@ -67,20 +83,17 @@ class Loaded:
 
     def passwords(self) -> dict[str, pulumi.Output[str]]:
         """Each proxy user's password."""
-        config = pulumi.Config(NAMESPACE)
         users = self.tier.proxy.users if self.tier.proxy else []
-        return {user.name: config.require_secret(f"password-{user.name}") for user in users}
+        return {user.name: self.secret(f"password-{user.name}") for user in users}
 
     def login_passwords(self, runtime: Runtime) -> dict[str, pulumi.Output[str]]:
         """The passwords of a runtime's logins, by the names of their secrets."""
-        config = pulumi.Config(NAMESPACE)
-        return {each.secret: config.require_secret(each.secret) for each in runtime.logins}
+        return {each.secret: self.secret(each.secret) for each in runtime.logins}
 
     def tls_secrets(self) -> dict[str, pulumi.Output[str]]:
         """Each private key of the proxy's endpoints, or the PIN of the token that holds it, by the key's name."""
-        config = pulumi.Config(NAMESPACE)
         return {
-            each.tls.key_name(each.registry): config.require_secret(each.tls.secret(each.registry))
+            each.tls.key_name(each.registry): self.secret(each.tls.secret(each.registry))
             for each in (self.tier.proxy.endpoints if self.tier.proxy else ())
             if each.tls
         }
@@ -92,22 +105,28 @@ class Loaded:
 
     def offline_passwords(self) -> dict[str, pulumi.Output[str]]:
         """The passwords of the logins with which bundles are made and loaded, by the names of their secrets."""
-        config = pulumi.Config(NAMESPACE)
         sync = self.tier.offline_sync
-        return {
-            each.secret: config.require_secret(each.secret) for each in (sync.logins if sync else ()) if each.secret
-        }
+        return {each.secret: self.secret(each.secret) for each in (sync.logins if sync else ()) if each.secret}
 
     def registry_secrets(self, registry: Registry) -> dict[str, pulumi.Output[str]]:
         """The secrets that go with a registry, by their names."""
-        config = pulumi.Config(NAMESPACE)
         told = self.upstream_logins
-        return {name: told[name] if name in told else config.require_secret(name) for name in registry.secrets}
+        return {name: told[name] if name in told else self.secret(name) for name in registry.secrets}
 
 
 def load(project: Path) -> Loaded:
     """Read and check the stack's configuration. Raises pulumi.RunError that lists everything that is wrong."""
     config = split(get_config_env(), set(get_config_secret_keys_env()))
+    output = pulumi.Config(NAMESPACE).require_secret
+    try:
+        return checked(Source(config, project, WORK, pulumi.get_stack(), _secret, output))
+    except settings.SettingsError as wrong:
+        raise pulumi.RunError(str(wrong)) from None
+
+
+def checked(source: Source) -> Loaded:
+    """Check what is there. Raises SettingsError that lists everything that is wrong."""
+    config, project = source.config, source.project
     missing: list[str] = []
     known = None
     with _listed(missing):
@@ -122,7 +141,7 @@ def load(project: Path) -> Loaded:
     offline: dict[str, str] = {}
     public_key = None
     with _listed(errors):
-        public_key = ssh_key.public_key(_secret)
+        public_key = ssh_key.public_key(source.text)
     if tier is not None:
         upstreams = Resolved(tier, {}, {})
         with _listed(errors):
@@ -137,20 +156,19 @@ def load(project: Path) -> Loaded:
         with _listed(errors):
             certificates = authorities(tier, read)
         with _listed(errors):
-            servers = server_certificates.server_certificates(tier, read, _secret)
+            servers = server_certificates.server_certificates(tier, read, source.text)
         with _listed(errors):
             texts = registry_files(tier, read)
         with _listed(errors):
             offline = offline_authorities(tier, read)
     if tier is None or errors:
-        raise pulumi.RunError(str(settings.SettingsError(errors)))
+        raise settings.SettingsError(errors)
     for notice in [*notices(certificates), *server_certificates.notices(servers.values())]:
         pulumi.warn(notice)
-    work = project / WORK
-    work.mkdir(exist_ok=True)
-    program = WORK / "hostctl.pyz"
+    (project / source.work).mkdir(exist_ok=True)
+    program = source.work / "hostctl.pyz"
     keys = host_keys(tier, known or "")
-    known_hosts = WORK / f"known_hosts.{pulumi.get_stack()}"
+    known_hosts = source.work / f"known_hosts.{source.name}"
     (project / known_hosts).write_text(render(tier, keys))
     return Loaded(
         tier,
@@ -164,6 +182,7 @@ def load(project: Path) -> Loaded:
         offline,
         {name: pulumi.Output.secret(password) for name, password in upstreams.passwords.items()},
         public_key,
+        source.output,
     )
 
 

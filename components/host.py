@@ -15,11 +15,18 @@ from pulumi_command import remote
 import settings
 from documents.ssh_access import SshAccess
 from hostctl.commit_confirmed import APPLIED_AGAIN
+from hostctl.store import mark
 from settings.tier import bracketed
 
 FOLDER = "/var/lib/http-registry"
+OWNERS = f"{FOLDER}/owners"
+"""Who shares it, a file for each (hostctl.store)."""
 
-PYTHON_PROBE = "import sys, fcntl, json, zipfile, zlib; sys.exit(sys.version_info < (3, 9))"
+PYTHON_PROBE = (
+    "import sys, fcntl, zlib; "
+    'sys.exit(sys.version_info < (3, 9) or not all(map(sys.meta_path[-1].find_spec, ("json", "zipfile"))))'
+)
+"""Looks for modules that python3-minimal lacks, and loads none: that would take three times as long."""
 NEEDS_PYTHON = (
     "this host needs Python 3.9 or newer with its whole standard library: install the package python3 "
     "(python3-minimal is not enough) and run 'pulumi up' again; nothing was changed"
@@ -28,6 +35,8 @@ NEEDS_PYTHON = (
 
 DIALS, DIAL_TIMEOUT = 4, 10
 """How often a host is dialled in vain before that is an error, and the seconds that each time takes at most."""
+OWN_DIALS = 11
+"""More than the provider's own number: then our offline plugin shares the connection with no other resource."""
 REFUSED_DIALS, REFUSED_WAIT, PENALTY = 10, 5, 60
 """A dial that is refused takes no time: so many, of growing waits, until the wait between two is `REFUSED_WAIT`
 seconds; and the seconds for which sshd may drop who was refused (PerSourcePenalties)."""
@@ -40,7 +49,8 @@ class HostArgs:
     `host_key`: its public key, `type base64`. `hostctl`: the zipapp on the controller. `digest`: its SHA-256, which
     names the file on the host, so that a changed hostctl is another file. `known_hosts`: a file with the host's key,
     for the ssh program that carries Docker's connection. `labels`: put on every Docker object. `access`: the line that
-    lets the stack's own SSH key in; None where it has none.
+    lets the stack's own SSH key in; None where it has none. `shared`: whether other components, each with a Host of its
+    own, change the same machine: hostctl's folder there goes with the last of them.
     """
 
     host: settings.tier.Host
@@ -50,6 +60,7 @@ class HostArgs:
     known_hosts: Path
     labels: Mapping[str, str]
     access: SshAccess | None = None
+    shared: bool = False
 
 
 class Host(pulumi.ComponentResource):
@@ -69,14 +80,18 @@ class Host(pulumi.ComponentResource):
         self.connection = self._connection(DIALS)
         self._owner = f"{pulumi.get_project()}/{pulumi.get_stack()}/{self.name}"
         self._program = f"{FOLDER}/hostctl-{args.digest[:16]}.pyz"
+        left = (
+            f"if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ] || [ -d {FOLDER}/confirmation ];"
+            f" then python3 {self._program} remove-all; else rm -rf {FOLDER}; fi"
+        )
         self._probe = remote.Command(
             f"{name}-python",
             connection=self.connection,
-            create=f"python3 -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}",
+            create=f"python3 -IS -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}"
+            + (f" && mkdir -p -m 700 {FOLDER} {OWNERS} && touch {self._mark}" if args.shared else ""),
             # The last thing that happens to the host, since every unit depends on this resource. It takes back also
             # what an interrupted 'up' has left, which no state knows.
-            delete=f"if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ] || [ -d {FOLDER}/confirmation ];"
-            f" then python3 {self._program} remove-all; else rm -rf {FOLDER}; fi",
+            delete=self._moved_out() if args.shared else left,
             stdin=json.dumps({"owner": self._owner}),
             logging=remote.Logging.STDERR,
             add_previous_output_in_env=False,
@@ -170,6 +185,16 @@ class Host(pulumi.ComponentResource):
         self.done.append(made.stdout)
         return made
 
+    @property
+    def _mark(self) -> str:
+        return f"{OWNERS}/{mark(self._owner)}"
+
+    def _moved_out(self) -> str:
+        """The last delete of one who shares the host: hostctl takes the mark away under its lock, so that of two who
+        leave at once neither takes the program from the other."""
+        bare = f"rm -f {self._mark}; rmdir {OWNERS} {FOLDER} 2>/dev/null || true"
+        return f"if [ -e {self._program} ]; then python3 {self._program} remove-all; else {bare}; fi"
+
     def _with_hostctl(self, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *self._access, *depends_on])
 
@@ -201,7 +226,7 @@ class Host(pulumi.ComponentResource):
         trial = applied.stdout.apply(lambda report: str(json.loads(report).get("trial", "")))
         return self._command(
             f"{self.name}-{unit}-confirmed",
-            connection=self._connection(dials or DIALS + seconds // DIAL_TIMEOUT),
+            connection=self._connection(max(OWN_DIALS, dials or DIALS + seconds // DIAL_TIMEOUT)),
             create=f"python3 {self._program} confirm",
             stdin=self._request(unit, wish, trial=trial),
             opts=pulumi.ResourceOptions(

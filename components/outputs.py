@@ -38,15 +38,20 @@ class Documents:
         return pulumi.Output.all(*(each for host in self._hosts for each in host.done)).apply(lambda _: self._by_host)
 
 
-def export(loaded: Loaded, documents: Documents) -> None:
-    """Export what the contract says, and `documents`, which is no part of it."""
+def outputs_of(loaded: Loaded, documents: Documents) -> dict[str, pulumi.Input[Any]]:
+    """What the contract says, and `documents`, which is no part of it."""
     passwords = loaded.passwords()
 
     def rendered(known: Mapping[str, str]) -> Mapping[str, Any]:
         return outputs.render(loaded.tier, loaded.authorities, known)
 
     secrets: pulumi.Output[Any] = pulumi.Output.secret(pulumi.Output.all(**passwords).apply(rendered))
-    pulumi.export(OUTPUTS_VERSION, VERSION)
-    for name, value in rendered(dict.fromkeys(passwords, MASK)).items():
-        pulumi.export(name, secrets[name] if name in SECRET and value is not None else value)
-    pulumi.export("documents", documents.as_output())
+    told = rendered(dict.fromkeys(passwords, MASK)).items()
+    named = {name: secrets[name] if name in SECRET and value is not None else value for name, value in told}
+    return {OUTPUTS_VERSION: VERSION, **named, "documents": documents.as_output()}
+
+
+def export(told: Mapping[str, pulumi.Input[Any]]) -> None:
+    """Make them the stack's outputs."""
+    for name, value in told.items():
+        pulumi.export(name, value)

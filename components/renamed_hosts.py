@@ -10,6 +10,12 @@ from settings.tier import Tier
 
 def keep_renamed_hosts(tier: Tier) -> None:
     """Give each resource of a renamed host its old name as an alias. To be called before any resource is declared."""
+    for each in aliases(tier):
+        pulumi.runtime.register_stack_transformation(each)
+
+
+def aliases(tier: Tier) -> list[pulumi.ResourceTransformation]:
+    """What does it, for a component whose children the hosts are; nothing where no host is renamed."""
     renamed = {each.name: each.was for each in tier.hosts if each.was}
 
     def with_alias(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
@@ -19,5 +25,4 @@ def keep_renamed_hosts(tier: Tier) -> None:
                 return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, aliases))
         return None
 
-    if renamed:
-        pulumi.runtime.register_stack_transformation(with_alias)
+    return [with_alias] if renamed else []

@@ -39,8 +39,11 @@ class RuntimeMirrorConfigArgs:
 class Rendered(Protocol):
     """What a renderer makes: a wish for hostctl, and texts for people."""
 
-    def wish(self) -> dict[str, Any]: ...
-    def shown(self) -> dict[str, str]: ...
+    def wish(self) -> dict[str, Any]:
+        """The wish for hostctl."""
+
+    def shown(self) -> dict[str, str]:
+        """Path to text, for people."""
 
 
 Renderer = Callable[[Mapping[str, str]], Rendered]

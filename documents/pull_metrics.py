@@ -15,7 +15,8 @@ from typing import Any
 import pull_metrics
 from documents import prometheus
 from documents.document import HEADER_LINE, Document
-from documents.nginx_site import ACCESS_LOG, CACHES
+from documents.nginx_log import ACCESS_LOG
+from documents.nginx_site import CACHES
 from documents.sandbox import SANDBOX
 from hostctl.unit import HEADER
 from hostctl.units.pull_metrics import (

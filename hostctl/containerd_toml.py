@@ -37,6 +37,8 @@ class Wanted(NamedTuple):
     logins: Tuple[RegistryLogin, ...] = ()
     metrics: str = ""
     """Where it tells its own figures: `address:port`, or `:port` for all addresses; empty: not our affair."""
+    said: Tuple[int, ...] = ()
+    """Which of the settings, by their places, a file says that config.toml imports."""
 
     def settings(self, dialect: Dialect) -> List[Setting]:
         """The wanted keys by their full path."""
@@ -52,7 +54,7 @@ class Wanted(NamedTuple):
             wanted.insert(0, ((*dialect.metrics, "address"), self.metrics))
         if self.debug:
             wanted.insert(0, (DEBUG_LEVEL, "debug"))
-        return wanted
+        return [each for index, each in enumerate(wanted) if index not in self.said]
 
 
 def merge(base: Optional[bytes], wanted: Wanted, release: Release) -> Tuple[bytes, Dict[str, Any]]:
@@ -97,6 +99,16 @@ def holds(raw: Optional[bytes], wanted: Wanted, release: Release) -> bool:
     """Whether a config.toml has all that is wanted."""
     document = toml_text.parsed(toml_text.decoded(raw, PATH), PATH).unwrap()
     return toml_keys.holds(document, wanted.settings(_dialect(document, release)))
+
+
+def said_by(raw: bytes, wanted: Wanted, release: Release) -> List[int]:
+    """Which of the settings, by their places, an imported file says; none of one that can't be read."""
+    try:
+        document = toml_text.parsed(toml_text.decoded(raw, PATH), PATH).unwrap()
+        settings = wanted.settings(_dialect(document, release))
+    except HostError:
+        return []
+    return [index for index, each in enumerate(settings) if toml_keys.holds(document, [each])]
 
 
 def registry_of(base: Optional[bytes], release: Release) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ is read by nobody).
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 from hostctl.errors import HostError
 
@@ -96,3 +96,12 @@ def release(version: Tuple[int, int]) -> Release:
             return each
     oldest = ".".join(map(str, RELEASES[0].since))
     raise HostError(f"containerd {version[0]}.{version[1]} is not supported; upgrade it to {oldest} or newer")
+
+
+def config_file(arguments: Sequence[str]) -> str:
+    """The config.toml that a containerd started with these arguments reads."""
+    for argument, following in zip(arguments, [*arguments[1:], ""]):
+        name, equals, value = argument.partition("=")
+        if name in ("-c", "--config", "-config"):
+            return value if equals else following
+    return PATH

@@ -52,7 +52,10 @@ def same_item(item: str) -> str:
 
 
 def merge(base: Optional[bytes], wanted: Wanted) -> Tuple[bytes, Dict[str, Any]]:
-    """The base with our items first and our values set, and what of it is ours. Raises HostError for a bad base."""
+    """The base with our items first and our values set, and what of it is ours. Raises HostError for a bad base.
+
+    A list that says so already keeps its bytes.
+    """
     document = JsonText(PATH, base)
     ours: Dict[str, Any] = {**document.origin, "lists": {}, "values": {}}
     there = {key: _checked(document, key) for key in (MIRRORS, INSECURE, DOWNLOADS, DEBUG)}
@@ -68,7 +71,8 @@ def merge(base: Optional[bytes], wanted: Wanted) -> Tuple[bytes, Dict[str, Any]]
             "before": before,
             "source": document.source(key),
         }
-        document.set(key, items + [each for each in before or [] if same_item(each) not in taken])
+        if not _says(key, before, items):
+            document.set(key, items + [each for each in before or [] if same_item(each) not in taken])
     for key, value in wanted.values.items():
         ours["values"][key] = {"set": value, "before": there[key], "source": document.source(key)}
         document.set(key, value)
@@ -133,6 +137,12 @@ def with_values(text: Optional[bytes], values: Mapping[str, Any]) -> bytes:
     for key, value in values.items():
         document.set(key, value)
     return document.encoded()
+
+
+def _says(key: str, before: Optional[List[str]], items: List[str]) -> bool:
+    """Whether a list says already what ours would: mirrors are asked in order, the rest has none."""
+    there, wanted = ([same_item(each) for each in some or []] for some in (before, items))
+    return there[: len(wanted)] == wanted if key == MIRRORS else set(wanted) <= set(there)
 
 
 def _put_list_back(document: JsonText, key: str, rest: List[str], mine: Dict[str, Any]) -> None:

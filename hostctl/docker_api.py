@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.masking import masked
-from hostctl.unix_http import UnixConnection
 
 SOCKET = "/var/run/docker.sock"
 
@@ -44,7 +43,7 @@ def call(
     timeout: float = 30,
 ) -> Answer:
     """One request; a failing status is the caller's affair. Raises HostError where no engine answers on the socket."""
-    connection = UnixConnection(str(host.path(SOCKET)), timeout)
+    connection = host.connect(SOCKET, timeout)
     headers = {"Content-Type": "application/x-tar"} if body else {}
     try:
         connection.request(method, path + ("?" + urlencode(query) if query else ""), body, headers)

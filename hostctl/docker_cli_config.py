@@ -122,7 +122,7 @@ def answer(path: str, text: bytes, server: str) -> Union[Login, str, None]:
     if helper:
         return str(helper)
     entry = (values.get(AUTHS) or {}).get(key)
-    return _decoded(entry["auth"]) if entry and entry.get("auth") else None
+    return decoded(entry["auth"]) if entry and entry.get("auth") else None
 
 
 def shown(path: str, text: bytes) -> str:
@@ -210,10 +210,11 @@ def _is_readable(entry: Any) -> bool:
     if not isinstance(entry, dict):
         return False
     auth = entry.get("auth")
-    return not auth or (isinstance(auth, str) and _decoded(auth) is not None)
+    return not auth or (isinstance(auth, str) and decoded(auth) is not None)
 
 
-def _decoded(auth: str) -> Optional[Login]:
+def decoded(auth: str) -> Optional[Login]:
+    """The login that `auth` is the base64 of, as in a Basic header; None where it is none."""
     try:
         text = base64.b64decode(auth.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):

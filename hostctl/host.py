@@ -4,6 +4,7 @@ A file's name is its absolute path, or `~account/…` for one in the home of an 
 
 from __future__ import annotations
 
+import grp
 import os
 import shutil
 import signal
@@ -11,11 +12,15 @@ import subprocess
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence
 
 from hostctl import files, homes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.homes import Account
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Host:
         """The real place of the file that the host knows as `name`, symbolic links followed."""
         if name.startswith("~"):
             account, _, rest = name[1:].partition("/")
-            name = f"{homes.account(account).home}/{rest}"
+            name = f"{self.account(account).home}/{rest}"
         return Path(os.path.realpath(self.root / name.lstrip("/")))
 
     def folders(self, name: str) -> List[str]:
@@ -60,10 +65,34 @@ class Host:
     def rights(self, name: str) -> Iterator[None]:
         """Have the rights to read and write a file: root's, or those of the account in whose home it is."""
         if name.startswith("~"):
-            with homes.acting_as(homes.account(name[1:].partition("/")[0])):
+            with homes.acting_as(self.account(name[1:].partition("/")[0])):
                 yield
         else:
             yield
+
+    def account(self, name: str) -> Account:
+        """An account by name. Raises HostError where the host has none of that name."""
+        return homes.account(name)
+
+    def group(self, name: str) -> Optional[int]:
+        """The number of a group, or None where the host has none of that name."""
+        try:
+            return grp.getgrnam(name).gr_gid
+        except KeyError:
+            return None
+
+    def offers(self, what: str, ask: Callable[[], bool]) -> bool:  # noqa: ARG002
+        """Whether the machine offers something that no program tells, by asking its kernel.
+
+        `what`: its name, for a machine that is only described.
+        """
+        return ask()
+
+    def connect(self, socket: str, timeout: float) -> HTTPConnection:
+        """A connection to an HTTP server on a Unix socket, not yet dialled."""
+        from hostctl.unix_http import UnixConnection  # an HTTP client, for which most calls have no use
+
+        return UnixConnection(str(self.path(socket)), timeout)
 
     def is_gone(self, name: str) -> bool:
         """Whether the file was in the home of an account that the host has no longer: nothing is ours to do there."""

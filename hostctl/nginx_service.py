@@ -36,11 +36,15 @@ def drop_in(group: int, lines: Sequence[str]) -> OwnFile:
     return OwnFile(DROP_IN, FileState(text.encode()))
 
 
-def may_open_many(main: str) -> bool:
+def may_open_many(host: Host, main: str) -> bool:
     """Whether workers may have OPEN_FILES open: the main file's text does not say less, and root may allow it here."""
     limit = first(main, "worker_rlimit_nofile")
     if limit and not (limit[0].isdigit() and int(limit[0]) >= OPEN_FILES):
         return False
+    return host.offers("open_files", _root_may_open_many)
+
+
+def _root_may_open_many() -> bool:
     try:
         allow_open_files(os.getpid())
     except PermissionError:  # a machine that is itself a container may have a lower limit for all

@@ -4,14 +4,14 @@ take connections.
 
 from __future__ import annotations
 
-import grp
-import pwd
 import re
 from pathlib import Path
 from typing import Callable, Optional, Sequence, Set
 
 from hostctl import nginx_conf
 from hostctl.errors import HostError
+from hostctl.homes import Account
+from hostctl.host import Host
 from hostctl.waiting import wait_until
 
 PATIENCE = 5.0
@@ -19,29 +19,18 @@ TITLE, ENDING = b"nginx: worker process", b"is shutting down"
 """How nginx calls a worker, and one that takes no connection any more (ngx_process_cycle.c)."""
 
 
-def worker_user(main: str, build: str) -> str:
+def worker_user(host: Host, main: str, build: str) -> str:
     """The account, given the main file's text and what `nginx -V` prints. Raises HostError where there is none."""
     user = _named(main, build)[0]
-    try:
-        return pwd.getpwnam(user).pw_name
-    except KeyError as unknown:
-        raise _missing(user) from unknown
+    return _account(host, user).name
 
 
-def worker_group(main: str, build: str) -> int:
+def worker_group(host: Host, main: str, build: str) -> int:
     """The number of their group. Raises HostError where there is none."""
     named = _named(main, build)
-    try:
-        if len(named) > 1 and named[1]:
-            return grp.getgrnam(named[1]).gr_gid
-        # nginx takes the group of the user's name.
-        return grp.getgrnam(named[0]).gr_gid
-    except KeyError:
-        pass
-    try:
-        return pwd.getpwnam(named[0]).pw_gid
-    except KeyError as unknown:
-        raise _missing(named[0]) from unknown
+    # Without a group nginx takes the one of the user's name.
+    number = host.group(named[1] if len(named) > 1 and named[1] else named[0])
+    return _account(host, named[0]).gid if number is None else number
 
 
 def reload(main: int, signal: Callable[[], object]) -> None:
@@ -78,8 +67,11 @@ def _named(main: str, build: str) -> Sequence[str]:
     return nginx_conf.first(main, "user") or (_built_in(build, "user") or "nobody", _built_in(build, "group"))
 
 
-def _missing(user: str) -> HostError:
-    return HostError(f"nginx's workers run as {user}, a user that this host does not have")
+def _account(host: Host, user: str) -> Account:
+    try:
+        return host.account(user)
+    except HostError as unknown:
+        raise HostError(f"nginx's workers run as {user}, a user that this host does not have") from unknown
 
 
 def _built_in(build: str, name: str) -> str:

@@ -15,7 +15,18 @@ from typing import Dict, Mapping, Optional
 import tomlkit
 
 HERE = Path(__file__).resolve().parent
-MAIN = b"import sys\n\nfrom hostctl.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
+MAIN = b"""import sys
+
+from hostctl import compiled
+
+kept = compiled.installed(sys.path[0])
+
+from hostctl.__main__ import main
+
+status = main(sys.argv[1:])
+kept.keep()
+sys.exit(status)
+"""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from hostctl.files import FileState
 from hostctl.host import Host
 from hostctl.store import Owned, Record
-from hostctl.unit import HEADER, Change, Files, SharedFile, Unit, Wish
+from hostctl.unit import HEADER, Change, Files, OwnFile, SharedFile, Unit, Wish
 
 KEPT_SUFFIX = ".http-registry-kept"
 """Where the hand-made changes to a file of ours are put aside."""
@@ -43,12 +43,19 @@ class Planner:
         shared_files = [(each, self._base(each)) for each in self.unit.shared_files(self.host, wish)]
         stand_ins = [own for shared, base in shared_files for own in shared.stand_ins(base.content if base else None)]
         for own in self.unit.own_files(self.host, wish) + stand_ins:
+            if own.path not in self.record.files and _is_spared(own, shared_files):
+                self._read(own.path)
+                continue
             current = self._read(own.path)
             known = self.record.files.get(own.path)
-            self.after[own.path] = own.state
-            before = known.before if known else _foreign(current)
-            owned[own.path] = Owned(before, own.state.digest, rights=own.state.rights)
-            self._note_overwritten(own.path, current, known, own.state)
+            said = self._said_already(own, current)
+            state = said or own.state
+            self.after[own.path] = state
+            before = _theirs(current, known) if said else known.before if known else _foreign(current)
+            owned[own.path] = Owned(before, state.digest, rights=state.rights)
+            if known is None and said:
+                self.notes.append(f"{own.path}: somebody's own file says it already; it stays as it is")
+            self._note_overwritten(own.path, current, known, state)
         for shared, base in shared_files:
             text, ours = self._merged_before(shared) or shared.merge(base.content if base else None)
             state = shared.state(base or self._made_over(shared.path)).with_content(text)
@@ -96,6 +103,14 @@ class Planner:
         needed = {each for path, state in change.after.items() if state for each in self.host.folders(path)}
         return sorted(each for each in needed if not self.host.path(each).exists())
 
+    def _said_already(self, own: OwnFile, current: Optional[FileState]) -> Optional[FileState]:
+        """The file of somebody else that is there, where it says what ours would; read by no more people than ours."""
+        if _foreign(current) is None or current is None:
+            return None
+        if not self.unit.says(own.path, current.content, own.state.content):
+            return None
+        return replace(current, mode=current.mode & own.state.mode)
+
     def _merged_before(self, shared: SharedFile) -> Optional[Tuple[bytes, Dict[str, Any]]]:
         """The text and what of it is ours, where the file is as an earlier merge for the same has left it."""
         current, known = self.before[shared.path], self.record.files.get(shared.path)
@@ -136,7 +151,8 @@ class Planner:
     ) -> None:
         if current is None or (coming is not None and current.content == coming.content):
             return
-        if known is None and _foreign(current):
+        untouched = known is None or (known.is_theirs and current.digest == known.written)
+        if untouched and _foreign(current):
             self.notes.append(f"{path}: there was a file of somebody else; it comes back when this is removed")
         elif known is None or current.digest != known.written:
             self.put_aside[path] = self._free_name(path)
@@ -160,6 +176,16 @@ class Planner:
         text, notes = self.unit.unmerge(path, current.content, known.ours)
         self.notes += notes
         return None if text is None else current.with_content(text)
+
+
+def _is_spared(own: OwnFile, shared: Sequence[Tuple[SharedFile, Optional[FileState]]]) -> bool:
+    return any(each.spares(base.content if base else None, own) for each, base in shared)
+
+
+def _theirs(current: Optional[FileState], known: Optional[Owned]) -> Optional[FileState]:
+    """A file of theirs as they would have it back: with the mode that it had before us."""
+    there = known.before if known and known.is_theirs else None
+    return replace(current, mode=there.mode) if current and there else current
 
 
 def _foreign(state: Optional[FileState]) -> Optional[FileState]:

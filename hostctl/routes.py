@@ -30,6 +30,7 @@ class Routes(Surroundings):
         self._asked: Dict[Tuple[str, ...], str] = {}
 
     def route(self, packet: Packet) -> Route:
+        """Where the kernel sends a packet."""
         words = ["get", str(packet.destination), "from", str(packet.source)]
         words += ["iif", packet.in_interface] if packet.in_interface not in ("", LOOPBACK) else []
         words += ["mark", str(packet.mark)] if packet.mark else []
@@ -41,6 +42,7 @@ class Routes(Surroundings):
         return route
 
     def address_type(self, address: Address) -> str:
+        """What the local table makes of an address, as iptables' addrtype calls it."""
         if address.version not in self._types:
             told = self._ask("ip", f"-{address.version}", "route", "show", "table", "local")
             self._types[address.version] = read_types(told)
@@ -48,9 +50,11 @@ class Routes(Surroundings):
         return max(fitting)[1] if fitting else "MULTICAST" if address.is_multicast else "UNICAST"
 
     def comes_in_by_its_route(self, packet: Packet) -> Optional[bool]:
+        """Whether answers would leave by the interface that it came in by; None where another table might say so."""
         return True if self.way_to(packet.source)[0] == packet.in_interface else None
 
     def first_address(self, interface: str, version: int) -> Optional[Address]:
+        """The first address of an interface in one family; None where it has none."""
         told = self._ask("ip", "-o", f"-{version}", "address", "show", "dev", interface)
         found = re.search(r"\binet6? (\S+?)/\d+", told)
         return ipaddress.ip_address(found[1]) if found else None

@@ -23,6 +23,11 @@ KINDS = ("units", "journal", "confirmation")
 Kept = TypeVar("Kept")
 
 
+def mark(owner: str) -> str:
+    """The file below `owners` of one who shares the host with others of his stack, who may have no unit there."""
+    return owner.replace("/", ".")
+
+
 @dataclass(frozen=True)
 class Owned:
     """What we know of one file that we write.
@@ -37,6 +42,11 @@ class Owned:
     written: str
     ours: Optional[Dict[str, Any]] = None
     rights: Optional[List[str]] = None
+
+    @property
+    def is_theirs(self) -> bool:
+        """Whether a file that could be ours alone is still somebody else's, who says in it what we would."""
+        return self.ours is None and self.before is not None and self.before.digest == self.written
 
     def to_json(self) -> Dict[str, Any]:
         """A form that `from_json` reads back."""
@@ -128,6 +138,13 @@ class Store:
     def units(self) -> Set[str]:
         """The units that have a record, or a journal of an interrupted change, or one that waits for confirmation."""
         return {file.stem for kind in KINDS for file in (self.folder / kind).glob("[!.]*.json")}
+
+    def move_out(self, owner: str) -> bool:
+        """Forget that this owner shares the host; returns whether nobody else does."""
+        folder = self.folder / "owners"
+        if owner and (folder / mark(owner)).exists():
+            (folder / mark(owner)).unlink()
+        return not any(folder.glob("*"))
 
     def with_confirmation(self) -> Set[str]:
         """The units of which a change has ever waited for its confirmation."""

@@ -53,7 +53,9 @@ class Transactions:
             transaction = new_transaction()
             with self.trials.around(Asked(unit, wish, record, transaction, changes=True)) as more:
                 level = self.carry_out(unit, plan, planner.missing_folders(plan.change), transaction)
-            return {**self._report(unit, plan, "changed", level), **more}
+            taken_over = record is None and plan.change.after and not plan.change.changed and level == NONE
+            result = "unchanged" if taken_over else "changed"
+            return {**self._report(unit, plan, result, level), **more}
 
     @contextmanager
     def locked(self, unit: Unit) -> Iterator[Optional[Record]]:
@@ -87,12 +89,13 @@ class Transactions:
     def remove_all(self, units: Iterable[Unit]) -> Dict[str, Any]:
         """Remove every unit of the owner that is there, also one whose change was interrupted, then hostctl's folder.
 
-        What belongs to another owner stays, and with it the folder. `units` are all that there are, in their order.
+        What belongs to another owner stays, and with it the folder; that also as long as one who shares the host is
+        there. `units` are all that there are, in their order.
         """
         there = self.store.units()
         reports = [self.remove(unit, whole=True) for unit in units if unit.name in there]
         with self.store.lock():
-            if not self.store.units():
+            if self.store.move_out(self.owner) and not self.store.units():
                 self.store.vanish()
         return {
             "result": "removed",

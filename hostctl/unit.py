@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked
@@ -54,6 +55,10 @@ class SharedFile(ABC):
     def foreign(self, base: FileState) -> FileState:
         """What of `base` is somebody else's: without what is ours there although no record says so."""
         return base
+
+    def spares(self, base: Optional[bytes], own: OwnFile) -> bool:
+        """Whether `base` says already what a file of ours would, so that there is to be none."""
+        return False
 
     def stand_ins(self, base: Optional[bytes]) -> List[OwnFile]:
         """Files of ours that say what `merge` takes out of `base`."""
@@ -127,6 +132,10 @@ class Unit(ABC):
     @abstractmethod
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The wanted files that are ours alone."""
+
+    def says(self, path: str, found: bytes, wanted: bytes) -> bool:
+        """Whether a file of somebody else says already what ours would: then it stays as it is. Pure."""
+        return False
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """The files to merge the wish into."""
@@ -204,6 +213,10 @@ class Unit(ABC):
     def report(self, host: Host, change: Change) -> Dict[str, Any]:
         """What the report says besides; `notes` is a list of sentences."""
         return {}
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """What a machine needs besides, which boots with the files of `change.after` and was never asked. Pure."""
+        return FirstBoot()
 
     def shown(self, path: str, content: bytes) -> str:
         """The content of a file that is ours alone, without secrets."""

@@ -17,16 +17,13 @@ from ops import backup_folder
 from ops.backup_folder import lacking, locked, some, write
 from ops.backup_snapshot import Snapshot
 from ops.certificates import folder_of
-from ops.configuration import plain_settings, tier_of
+from ops.configuration import tier_of
 from ops.progress import Counted, Progress
 from ops.registry_data import Place, data_of, say
 from ops.stack import PROJECT, Stack, StackError
+from ops.stack_file import plain_settings
 from ops.volume_files import receive
 from settings.registries import HostedRegistry
-
-DEFAULT = PROJECT / "backups"
-"""Where backups go if nobody says where."""
-
 
 ROUNDS = 3
 """How often a registry is looked at where something lacks."""

@@ -15,7 +15,8 @@ from pathlib import Path
 PROJECT = Path(__file__).absolute().parent.parent
 LAB = "lab"
 INERT = (
-    ".ci/", ".github/", ".gitignore", "bench/", "docs/", "examples/", "lab/", "tests/", "README.md",
+    ".ci/", ".github/", ".gitignore", "bench/", "component_package/", "docs/", "examples/", "lab/", "tests/",
+    "README.md",
 )  # fmt: skip
 """What no stack is made of, files and folders; everything else may be, so that something new is never passed over."""
 STACKS = "stacks/"

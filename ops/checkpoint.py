@@ -38,6 +38,12 @@ def mend(backend: str, stack: str) -> None:
             checkpoint.unlink()
 
 
+def exists(backend: str, stack: str) -> bool:
+    """Whether the stack is seen to be in a backend that is a folder of this machine; others must be asked."""
+    folder = local_folder(backend)
+    return folder is not None and (folder / "stacks" / PROJECT_NAME / f"{stack}.json").exists()
+
+
 def local_folder(backend: str) -> Path | None:
     """The folder of pulumi's files in a backend that is a folder of this machine, or None."""
     url = urlsplit(backend)

@@ -1,29 +1,15 @@
-"""A stack's settings without the engine: read from its file."""
+"""A stack's settings without the engine: read from its file, and checked."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from ops.checkpoint import PROJECT_NAME
 from ops.deployment import references
 from ops.stack import PROJECT, Stack, StackError
+from ops.stack_file import plain_settings
 from settings import SettingsError, Tier, parse
 from settings.known_hosts import host_keys, render
 from settings.upstream_stack import resolved, stacks
-
-
-def plain_settings(stack: str) -> dict[str, Any]:
-    """What stands in a stack's file in clear, unchecked."""
-    text = (PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text()
-    config = yaml.safe_load(text).get("config", {})
-    return {
-        key.removeprefix(f"{PROJECT_NAME}:"): value
-        for key, value in config.items()
-        if key.startswith(f"{PROJECT_NAME}:") and not (isinstance(value, dict) and "secure" in value)
-    }
 
 
 def tier_of(stack: str) -> Tier:

@@ -76,6 +76,8 @@ def with_drift(deployment: Mapping[str, Any], found: Found, owner: str) -> dict[
     stack = stack_of(deployment)
     if changed and "documents" in stack.get("outputs", {}):
         changed[stack["urn"]] = {**stack, "outputs": {**stack["outputs"], "documents": documents}}
+    if not changed:  # a stack that has never been up has no resources at all
+        return dict(deployment)
     return {**deployment, "resources": [changed.get(each["urn"], each) for each in deployment["resources"]]}
 
 

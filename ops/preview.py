@@ -6,16 +6,19 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ops.preview_plan import Plan, plan
-from ops.preview_report import failure, markdown, text
 from ops.stack import PROJECT, Stack, StackError
+
+if TYPE_CHECKING:
+    from ops.preview_plan import Plan
 
 WITHOUT_HOSTS = PROJECT / "ops" / "without_hosts"
 """A folder for the front of PATH: an `ssh` that reaches nobody."""
@@ -31,19 +34,27 @@ def commented(stack: str, comment: Path | None) -> Iterator[None]:
         yield
     except StackError as wrong:
         if comment and not comment.exists():
+            from ops.preview_report import failure
+
             comment.write_text(failure(stack, str(wrong)))
         raise
 
 
-def show_preview(stack: Stack, comment: Path | None = None, options: Sequence[str] = ()) -> Plan:
+def show_preview(
+    stack: Stack,
+    comment: Path | None = None,
+    options: Sequence[str] = (),
+    seen: Callable[[Plan], Plan] | None = None,
+) -> Plan:
     """Print what `up` would do. `comment`: a file for the same in Markdown, also where the preview fails.
 
-    `options` are pulumi's.
+    `options` are pulumi's. `seen` adds to the plan what was seen on hosts.
 
     Raises StackError where it fails, behind what pulumi says about it.
     """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="preview-") as folder:
+    with tempfile.TemporaryDirectory(prefix="preview-") as folder, ThreadPoolExecutor(1) as meanwhile:
+        checked = meanwhile.submit(_check, stack.name)
         log = Path(folder, "events")
         status, said, errors = stack.run(
             "preview",
@@ -54,18 +65,32 @@ def show_preview(stack: Stack, comment: Path | None = None, options: Sequence[st
             *options,
             environment=preview_environment(stack.environment),
         )
+        from ops.preview_plan import Plan, plan
+        from ops.preview_report import failure, markdown, text
+
         found = plan(_events(log)) if status == 0 else Plan()
+    found = seen(found) if seen else found
     if status != 0:
+        if wrong := checked.exception():  # shorter than what pulumi says of the same
+            raise wrong
         if comment:
             comment.write_text(failure(stack.name, said + errors))
         print(said + errors, end="", flush=True)
         raise StackError(f"the preview failed; its output above says why (exit status {status})")
     for line in text(found, stack.name):
         typer.secho(line, fg=COLOURS.get(line[:1]))
-    typer.echo(f"in {time.monotonic() - began:.1f} s; no host was asked")
+    typer.echo(f"in {time.monotonic() - began:.1f} s{'' if seen else '; no host was asked'}")
     if comment:
         comment.write_text(markdown(found, stack.name))
     return found
+
+
+def _check(stack: str) -> None:
+    """What takes as long as pulumi takes to start: import what reports, and check the settings."""
+    import_module("ops.preview_report")
+    from ops.configuration import tier_of
+
+    tier_of(stack)
 
 
 def preview_environment(environment: dict[str, str]) -> dict[str, str]:

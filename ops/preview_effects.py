@@ -19,6 +19,7 @@ CONTAINER, IMAGE = "docker:index/container:Container", "docker:index/remoteImage
 VOLUME, NETWORK = "docker:index/volume:Volume", "docker:index/network:Network"
 HIDDEN = "the wish changes in what is not shown (a secret), or it is applied again"
 DRIFTED = "somebody has changed it on the host; it becomes again what the stack wants"
+SAID = "the host's own files say it already, and stay as they are"
 REPAIRED = Foresight((NONE, RELOAD, RESTART), "the program is reloaded or restarted, so that it shows its files again")
 AGAIN = Foresight(
     (NONE,),
@@ -121,7 +122,10 @@ def _ends(plan: Plan, step: Step) -> tuple[Texts, Texts]:
     carrier = "stdin" if step.unit else "uploads"
     if step.change in ("update", "replace") and step.why and carrier not in step.why:
         return after, after
-    return {} if step.change == "create" else before, {} if step.change == "delete" else after
+    if step.change == "create":
+        said = plan.there.get(step.host, {})
+        before = {path: text for path, text in said.items() if path in paths}
+    return before, {} if step.change == "delete" else after
 
 
 def _file(path: str, unit: str) -> str:
@@ -150,6 +154,8 @@ def _foreseen(plan: Plan, step: Step, before: Texts, after: Texts) -> tuple[Fore
     except HostError:  # a text that nobody can read, such as one in which pulumi has masked a password
         seen = Unit.foresee(unit, change, known)
     notes = []
+    if step.change == "create" and before == after and before:
+        notes.append(SAID)
     if step.drift:
         notes.append(DRIFTED)
     elif not change.changed and step.change == "update":

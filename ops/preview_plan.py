@@ -68,6 +68,7 @@ class Plan:
 
     `counts`: how many resources the engine says change in which way, and `same` for the rest.
     `outputs`: the stack's other outputs that differ, before and after. `notices`: warnings of the program.
+    `there`: what hosts that were read say already, by host, as `documents` would.
     """
 
     steps: tuple[Step, ...] = ()
@@ -78,6 +79,7 @@ class Plan:
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     outputs: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    there: Mapping[str, Texts] = field(default_factory=dict)
 
 
 def plan(events: Iterable[Mapping[str, Any]]) -> Plan:

@@ -12,10 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ops.checkpoint import PROJECT_NAME
-from ops.configuration import plain_settings
 from ops.stack import Stack, StackError
-from settings.contradictions import needed_secrets
-from settings.secret_names import SECRET
+from ops.stack_file import plain_settings
 
 CERTIFIED = "tls-key-"
 """Keys that `make certificates` can set."""
@@ -26,6 +24,8 @@ def set_secret(stack: Stack, key: str) -> None:
 
     Raises StackError where no setting could need a secret of this name, or nothing is given.
     """
+    from settings.secret_names import SECRET
+
     if not SECRET.match(key):
         raise StackError(f"KEY={key}: is no secret's name; this stack needs {', '.join(_needed(stack)) or 'none'}")
     value = getpass.getpass(f"{key}: ") if sys.stdin.isatty() else sys.stdin.read()
@@ -63,4 +63,6 @@ def told(stack: str, missing: Sequence[str]) -> list[str]:
 
 
 def _needed(stack: Stack) -> list[str]:
+    from settings.contradictions import needed_secrets
+
     return list(dict.fromkeys(needed_secrets(plain_settings(stack.name))))

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import lab
 from lab.paths import work_dir
 from ops import ssh_agent
-from ops.checkpoint import PROJECT_NAME, mend
+from ops.checkpoint import PROJECT_NAME, exists, mend
+from ops.many_hosts import ONCE
 from toolchain.engine import engine_environment, ensure_engine
 
 PROJECT = Path(__file__).absolute().parent.parent
@@ -106,6 +107,8 @@ class Stack:
         Raises StackError where the backend can't be reached.
         """
         mend(self.backend, self.name)
+        if exists(self.backend, self.name):
+            return
         status, listed, errors = self._run("stack", "ls", "--json", quiet=True)
         if status != 0:
             raise StackError(f"pulumi can't reach its backend; set PULUMI_BACKEND_URL or 'pulumi login':\n{errors}")
@@ -120,10 +123,12 @@ class Stack:
         Ctrl-C reaches pulumi as well, which then ends in order; so we wait for it.
         """
         pipe = subprocess.PIPE if quiet else None
+        # A preview would make the text of the whole state for each resource, and write none of them.
+        once = ONCE if arguments[0] == "preview" else NOTHING
         process = subprocess.Popen(
             ["pulumi", *arguments],
             cwd=PROJECT,
-            env={**self.environment, **environment},
+            env={**self.environment, **once, **environment},
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=pipe,
             stderr=pipe,
@@ -168,8 +173,9 @@ def selected(name: str, *, asks_hosts: bool = True) -> Iterator[Stack]:
     environment["PULUMI_BACKEND_URL"] = f"file://{LAB_STATE}"
     environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(LAB_PASSPHRASE)
     environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
-    with ssh_agent.holding(work_dir() / "id_ed25519") as socket:
-        environment["SSH_AUTH_SOCK"] = socket
+    with ExitStack() as until_done:
+        if asks_hosts:
+            environment["SSH_AUTH_SOCK"] = until_done.enter_context(ssh_agent.holding(work_dir() / "id_ed25519"))
         stack = Stack(name, environment)
         stack.make()
         yield stack

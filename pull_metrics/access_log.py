@@ -1,4 +1,4 @@
-"""A line of the proxy's access log as a request (its fields: documents/nginx_site.py, LOG_FIELDS)."""
+"""A line of the proxy's access log as a request (its fields: documents/nginx_log.py, LOG_FIELDS)."""
 
 from __future__ import annotations
 

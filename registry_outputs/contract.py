@@ -28,7 +28,9 @@ class PullCredentials(TypedDict):
     server: str
     """The registry as image references and logins name it; the same as `pull_prefix`."""
     username: str
+    """As the settings have it."""
     password: str
+    """Its password."""
 
 
 class Outputs(TypedDict):

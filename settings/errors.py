@@ -50,9 +50,9 @@ def check(given: Given, secrets: Collection[str] | None = None) -> tuple[Tier | 
     try:
         tier = Tier.model_validate_json(json.dumps(data))
     except ValidationError as found:
-        told = [error for error in found.errors() if not _follows(error) and not SECRET.match(_path(error))]
-        errors = [_line(error) for error in told]
-        refused = {_path(error) for error in told}
+        told = by_path(found)
+        errors = [line for _, line in told]
+        refused = {path for path, _ in told}
     # A value that is refused by itself has its line already.
     errors += [f"{path}{rest}" for path, rest in broken(given) if path not in refused]
     errors += contradictions(data)
@@ -62,6 +62,12 @@ def check(given: Given, secrets: Collection[str] | None = None) -> tuple[Tier | 
         if secrets is not None and key not in secrets and key not in data
     ]
     return tier, errors
+
+
+def by_path(found: ValidationError) -> list[tuple[str, str]]:
+    """Each error of a model: its key path, and its line."""
+    told = [error for error in found.errors() if not _follows(error) and not SECRET.match(_path(error))]
+    return [(_path(error), _line(error)) for error in told]
 
 
 def _follows(error: Any) -> bool:

@@ -32,6 +32,7 @@ class Rule(Settings):
     """
 
     ports: Annotated[Ports, Field(min_length=1)]
+    """TCP ports of the host."""
     allow: Networks
     """Networks of both families; one that has none here gets nobody in."""
     interface: Interface | None = None
@@ -39,7 +40,19 @@ class Rule(Settings):
     absent."""
 
 
-class Firewall(Settings):
+class Guard(Settings):
+    """How a policy is put in place."""
+
+    containers: bool = False
+    """Whether containers of a registry host may ask its guarded ports, whatever their addresses are; else they are
+    judged like anybody."""
+    confirm_seconds: Annotated[int, Field(ge=10, le=600)] = 30
+    """Seconds after which a changed policy, or SSH key, is taken back unless a new SSH connection has confirmed it."""
+    force: bool = False
+    """Whether a policy that shuts out the address which applies it is applied all the same, until it is taken back."""
+
+
+class Firewall(Guard):
     """Who reaches the ports that this tier opens. Loopback and the host's own addresses always do."""
 
     allow: Networks
@@ -48,10 +61,3 @@ class Firewall(Settings):
     """More ports of the registry hosts to guard in the same way, such as one that an application publishes."""
     rules: tuple[Rule, ...] = ()
     """More rules for the registry hosts, about these or other ports."""
-    containers: bool = False
-    """Whether containers of a registry host may ask its guarded ports, whatever their addresses are; else they are
-    judged like anybody."""
-    confirm_seconds: Annotated[int, Field(ge=10, le=600)] = 30
-    """Seconds after which a changed policy, or SSH key, is taken back unless a new SSH connection has confirmed it."""
-    force: bool = False
-    """Whether a policy that shuts out the address which applies it is applied all the same, until it is taken back."""

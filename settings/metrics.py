@@ -34,6 +34,7 @@ class Metrics(Settings):
     """
 
     port: Port = 9180
+    """Where figures are told on the proxy's host."""
     prometheus: Prometheus | None = None
     """Without it a Prometheus of somebody else's scrapes: `scrapers`."""
     scrapers: Scrapers = ()

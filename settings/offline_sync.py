@@ -49,6 +49,7 @@ class WantedImages(Settings):
     registry: RegistryName
     """As image references name it, such as docker.io."""
     repository: Repository
+    """As it stands in an image reference, without registry, tag and digest."""
     tags: tuple[Selector, ...] = ()
     """Tags by name, by pattern (`1.*`), by range of versions (`>=1.2 <2`: whole versions only). One that finds nothing
     is an error."""
@@ -80,6 +81,7 @@ class SyncLogin(Settings):
     """Who asks at a registry."""
 
     user: LoginName | None = None
+    """As whom to log in; nobody if absent."""
     password: UserName | None = None
     """Whose password it is: the secret `password-<password>`; `password-<user>` if absent."""
     authority: str | None = None
@@ -103,6 +105,7 @@ class Source(SyncLogin):
     """Where the images of a registry come from; https at its own name, without a login, where there is no entry."""
 
     registry: RegistryName
+    """Whose images, as image references name it."""
     url: BaseUrl | None = None
     """Another place that has them, such as a mirror."""
     through: Name | None = None
@@ -119,6 +122,7 @@ class Target(SyncLogin):
     """Which registry of this tier takes a bundle's images of a registry."""
 
     registry: RegistryName
+    """Whose images, as image references name it; the bundle has them under this name."""
     to: Name
     """A hosted registry. It must let the user push."""
 
@@ -135,8 +139,11 @@ class OfflineSync(Settings):
     schedule: Calendar | None = None
     """When a bundle is made by itself, as a systemd OnCalendar expression in the host's time zone."""
     images: tuple[WantedImages, ...] = ()
+    """What goes into the bundle."""
     sources: Annotated[tuple[Source, ...], AfterValidator(distinct("registry"))] = ()
+    """Where images come from, for registries that are reached elsewhere than at their own names."""
     into: Annotated[tuple[Target, ...], AfterValidator(distinct("registry"))] = ()
+    """Which registries of this tier take a bundle's images."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:

@@ -15,6 +15,7 @@ class User(Settings):
     """A user of the proxy's endpoints; the password is the secret `password-<name>`."""
 
     name: UserName
+    """As whom clients log in."""
     role: Literal["pull", "push"]
     """`pull`: GET and HEAD. `push`: everything."""
 
@@ -27,7 +28,9 @@ class Endpoint(Settings):
     """
 
     registry: Name
+    """The name of the registry behind it."""
     port: Port
+    """The port that clients use."""
     server_name: Address
     """The name or address that clients use."""
     login: bool = False
@@ -87,12 +90,17 @@ class Proxy(Settings):
     """Nginx before the registries of one host."""
 
     host: Name
+    """Where nginx runs, by its name in `hosts`."""
     endpoints: tuple[Endpoint, ...] = Field(min_length=1)
+    """Where clients reach the registries."""
     users: tuple[User, ...] = ()
+    """Who may log in at the endpoints."""
     bcrypt_cost: int = Field(default=10, ge=4, le=14)
     """Work factor of the password hashes: each step doubles it."""
     cache: Cache = Cache()
+    """What is kept of the registries' answers, and for how long."""
     limits: Limits = Limits()
+    """What one client may ask for."""
     standby: Standby | None = None
     """A second proxy, for when this one's host or nginx fails; none if absent."""
 

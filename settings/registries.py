@@ -48,6 +48,7 @@ class Image(Settings):
     """The registry's own image (distribution v3)."""
 
     reference: ImageReference
+    """The image as Docker names it, such as registry:3.1.2."""
     archive: str | None = None
     """A `docker save` archive that holds `reference`, below the project folder: for hosts that reach no registry."""
 
@@ -62,7 +63,9 @@ class S3(Settings):
     endpoint: BaseUrl
     """The store, such as https://s3.eu-central-1.amazonaws.com."""
     region: Region
+    """The bucket's region."""
     bucket: Bucket
+    """The bucket's name."""
     prefix: Prefix = ""
     """A folder in the bucket; the bucket itself if empty."""
     path_style: bool = True
@@ -83,6 +86,7 @@ class Storage(Settings):
     """Where a registry's images are kept: on the host in a volume, unless `s3` says where else."""
 
     s3: S3 | None = None
+    """The bucket; a volume on the host if absent."""
 
 
 class Token(Settings):
@@ -95,6 +99,7 @@ class Token(Settings):
     """
 
     realm: Annotated[str, matching(r"https?://[!#-\[\]-~]+", "the URL of the token server, as clients reach it")]
+    """The URL of the token server, as clients reach it."""
     service: Printable
     """What the tokens are for: their `aud`."""
     issuer: Printable
@@ -136,8 +141,11 @@ class HostedRegistry(Settings):
     """A registry to push to and pull from."""
 
     kind: Literal["hosted"]
+    """To push to."""
     name: Name
+    """What it is called in these settings."""
     host: Name
+    """Where it runs, by its name in `hosts`."""
     port: Port = 5000
     """Port on the host; on 127.0.0.1 where the proxy stands before it, else on every address."""
     serves: RegistryName | None = None
@@ -151,11 +159,13 @@ class HostedRegistry(Settings):
     """Whether its uploads may go on at containers of another host, as behind a standby proxy: then they need the secret
     `http-secret-<name>` even without replicas."""
     storage: Storage = Storage()
+    """Where its images are kept."""
     keep_data: bool = True
     """Whether the volume with the images outlives `pulumi destroy`; a bucket always does."""
     token: Token | None = None
     """Who may do what is up to a token server; without it, it is up to the proxy."""
     tls: BackendTls | None = None
+    """HTTPS between proxy and registry; HTTP on 127.0.0.1 if absent."""
     garbage_collection: GarbageCollection | None = None
     """Off if absent. It needs the proxy before the registry."""
     sparse_indexes: bool = False
@@ -198,8 +208,11 @@ class CacheRegistry(Settings):
     """
 
     kind: Literal["cache"]
+    """A cache."""
     name: Name
+    """What it is called in these settings."""
     host: Name
+    """Where it runs, by its name in `hosts`."""
     port: Port = 5001
     """Port of the container on the host."""
     serves: RegistryName

@@ -33,6 +33,7 @@ class Login(Settings):
     """The server as image references and mirrors' URLs name it: its host, and its port where that is not the scheme's
     own."""
     user: LoginName
+    """As whom the runtime logs in."""
     password: UserName | None = None
     """Whose password it is: the secret `password-<password>`; `password-<user>` if absent."""
 
@@ -143,19 +144,19 @@ class BuildKit(Settings):
     """The systemd service that is restarted for a change, if it runs."""
 
 
-class Runtime(Settings):
-    """The runtimes of one host that use this tier's registries."""
+class Runtimes(Settings):
+    """The runtimes of one host."""
 
-    host: Name
     docker: Docker | None = None
+    """Docker, `{}` with all defaults; left alone if absent."""
     cli: Annotated[tuple[CommandLine, ...], AfterValidator(distinct("user"))] = ()
+    """The command line's configuration of accounts of the host."""
     containerd: Containerd | None = None
+    """containerd, `{}` with all defaults; left alone if absent."""
     buildkit: BuildKit | None = None
+    """A BuildKit daemon of its own, `{}` with all defaults; left alone if absent."""
     peer: Peer | None = None
     """Who is asked before the mirrors, for what other hosts have already."""
-    prove: bool = True
-    """Whether Docker and containerd pull an image that nobody but the proxy has, after each change of their
-    configuration; where they get it from elsewhere or not at all, the change is taken back."""
 
     @property
     def logins(self) -> tuple[Login, ...]:
@@ -164,10 +165,21 @@ class Runtime(Settings):
         return tuple(login for logins in runtimes for login in logins)
 
 
+class Runtime(Runtimes):
+    """The runtimes of one host that use this tier's registries."""
+
+    host: Name
+    """Whose runtimes they are, by its name in `hosts`."""
+    prove: bool = True
+    """Whether Docker and containerd pull an image that nobody but the proxy has, after each change of their
+    configuration; where they get it from elsewhere or not at all, the change is taken back."""
+
+
 class Authority(Settings):
     """A certificate authority that the runtimes' hosts trust."""
 
     name: Name
+    """What it is called in these settings, and by its files on hosts."""
     certificate: str
     """A PEM file below the project folder, with one certificate or a chain."""
     registries: tuple[RegistryName, ...] = Field(min_length=1)

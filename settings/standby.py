@@ -18,6 +18,7 @@ class Standby(Settings):
     """The same endpoints, users and certificates on another host, with a cache and registry containers of its own."""
 
     host: Name
+    """The second proxy's host, by its name in `hosts`."""
     by: Literal["keepalived", "dns"]
     """How clients come to the proxy that works. `keepalived`: `address` is always at one of the two hosts, at the other
     within seconds (VRRP). `dns`: the endpoints' name has the addresses of both, which you see to; clients try the next

@@ -28,6 +28,7 @@ class Ssh(Settings):
     host: Address | None = None
     """Where sshd answers; the host's `address` if absent."""
     port: Port = 22
+    """The port where sshd answers."""
     host_key: HostKey | None = None
     """The host's public key as `ssh-keyscan` prints it, without the name; looked up in `known_hosts` if absent."""
 
@@ -36,11 +37,13 @@ class Host(Settings):
     """A machine of the tier."""
 
     name: Name
+    """What it is called in these settings, and in the names of its resources."""
     was: Name | None = None
     """What it was called at the last `up`, where it gets another name; it can go after the next."""
     address: Address
     """Where other hosts reach its services."""
     ssh: Ssh = Ssh()
+    """How the controller reaches it."""
     ssh_port: Port = 22
     """The port of sshd on the host itself, where `ssh.port` is another because something forwards it."""
 
@@ -51,15 +54,21 @@ class Tier(Settings):
     tier: TierName = "dev"
     """What the stack must keep: settings/tier_rules.py."""
     hosts: tuple[Host, ...] = Field(min_length=1)
+    """The machines."""
     known_hosts: str | None = None
     """A file in known_hosts format, below the project folder, for hosts without an `ssh.host_key`."""
     image: Image
+    """The image that the registries' containers run."""
     registries: tuple[Registry, ...] = Field(min_length=1)
+    """The registries: to push to, or caches of one upstream each."""
     proxy: Proxy | None = None
+    """Nginx before the registries of one host; clients reach them directly if absent."""
     runtimes: tuple[Runtime, ...] = ()
+    """The hosts whose runtimes use these registries."""
     authorities: Annotated[tuple[Authority, ...], AfterValidator(distinct("name"))] = ()
     """Whom the runtimes' hosts trust besides the authorities that they know."""
     firewall: Firewall
+    """Who reaches the ports that this tier opens."""
     metrics: Metrics | None = None
     """Figures of pulls and storage, alerts, a status page; off if absent. It needs the proxy."""
     offline_sync: OfflineSync | None = None

@@ -19,6 +19,7 @@ class Hsm(Settings):
     module: File
     """The token's PKCS#11 module on the host, such as /usr/lib/softhsm/libsofthsm2.so; one for all endpoints."""
     token: Label
+    """The label of the token."""
     object: Label
     """The label of the private key."""
 

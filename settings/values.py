@@ -125,6 +125,7 @@ def _image(value: str) -> str:
 
 
 Port = Annotated[int, Field(ge=1, le=65535, description="TCP port, 1 to 65535")]
+"""A TCP port, 1 to 65535."""
 Network = Annotated[str, AfterValidator(_network)]
 """An IPv4 or IPv6 network in CIDR form."""
 Address = Annotated[str, AfterValidator(_address)]
@@ -138,6 +139,7 @@ RegistryName = Annotated[str, AfterValidator(_registry_name)]
 RegistryNames = Annotated[str, AfterValidator(_registry_names)]
 """A registry as image references name it, or `*` for every other one."""
 ImageReference = Annotated[str, AfterValidator(_image)]
+"""An image without a scheme, such as registry:3.1.2 or ghcr.io/org/registry:3."""
 Name = Annotated[
     str, matching(r"[a-z][a-z0-9-]{0,30}", "1 to 31 lower-case letters, digits and dashes, a letter first")
 ]

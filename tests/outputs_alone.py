@@ -8,9 +8,9 @@ PROGRAM = """
 from pathlib import Path
 
 from components.configuration import load
-from components.outputs import Documents, export
+from components.outputs import Documents, export, outputs_of
 
-export(load(Path.cwd()), Documents())
+export(outputs_of(load(Path.cwd()), Documents()))
 """
 
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
@@ -72,32 +72,38 @@ def is_ours(pulumi: Path) -> bool:
 
 def built_engine(places: Paths, out: TextIO) -> Path:
     """The folder of the built binaries; builds them if they aren't there."""
-    name = f"engine-{engine_hash(places.go)}"
-    ready = places.cache / name
-    if ready.is_dir():
-        return ready / "bin"
-    with locked(places.cache / f"{name}.lock", "the engine is being built", out):
-        if not ready.is_dir():
-            for left in places.cache.glob(f"{name}.partial-*"):
-                shutil.rmtree(left, ignore_errors=True)
-            partial = Path(tempfile.mkdtemp(prefix=f"{name}.partial-", dir=places.cache))
-            try:
-                _build(places.go, partial, ready, out)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+    ready = places.cache / f"engine-{engine_hash(places.go)}"
+    once(ready, "the engine is being built", out, lambda partial: _build(places.go, partial, ready.parent, out))
     return ready / "bin"
 
 
-def _build(go: Path, partial: Path, ready: Path, out: TextIO) -> None:
-    """Build beside and rename, so a killed build leaves nothing that looks complete.
+def once(ready: Path, what: str, out: TextIO, build: Callable[[Path], None]) -> None:
+    """Have the folder `ready`, built by one process if it isn't there.
 
-    `partial` is a folder of this build alone: the `go` of a killed one may still be writing into its own.
+    Built beside and renamed, so a killed build leaves nothing that looks complete. The folder that `build` is given is
+    of this build alone: the `go` of a killed one may still be writing into its own.
     """
-    environment = go_environment(ready.parent)
+    if ready.is_dir():
+        return
+    with locked(ready.with_name(f"{ready.name}.lock"), what, out):
+        if not ready.is_dir():
+            for left in ready.parent.glob(f"{ready.name}.partial-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            partial = Path(tempfile.mkdtemp(prefix=f"{ready.name}.partial-", dir=ready.parent))
+            try:
+                build(partial)
+                partial.chmod(0o755)
+                partial.rename(ready)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+
+
+def _build(go: Path, partial: Path, cache: Path, out: TextIO) -> None:
+    environment = go_environment(cache)
     binaries = partial / "bin"
     binaries.mkdir(parents=True)
     for binary in BINARIES:
-        _go_build(go / binary.module, binary, binaries / binary.name, environment, out)
+        go_build(go / binary.module, binary, binaries / binary.name, environment, out)
     listed = subprocess.run(
         ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK],
         cwd=go / "cli",
@@ -111,12 +117,11 @@ def _build(go: Path, partial: Path, ready: Path, out: TextIO) -> None:
     script = binaries / EXEC_SCRIPT
     shutil.copyfile(Path(listed.stdout.strip()) / "python" / "cmd" / EXEC_SCRIPT, script)
     script.chmod(0o755)
-    partial.chmod(0o755)
     (partial / MARKER).write_text("built from toolchain/go by http-registry; safe to delete\n")
-    partial.rename(ready)
 
 
-def _go_build(module: Path, binary: Binary, target: Path, environment: Mapping[str, str], out: TextIO) -> None:
+def go_build(module: Path, binary: Binary, target: Path, environment: Mapping[str, str], out: TextIO) -> None:
+    """Build one program. Raises EngineError that says what to do."""
     missing = go_missing(module, environment)
     if missing:
         raise EngineError(

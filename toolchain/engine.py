@@ -25,6 +25,9 @@ from toolchain.plugin_install import install_plugins, plugin_versions
 CHOICE: Final = "HTTP_REGISTRY_ENGINE"
 """Set to `official` or `built` to have that one or an error; otherwise the official one where it works."""
 
+PYTHON: Final = "PULUMI_PYTHON_CMD"
+"""What the language host runs as `python`."""
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -93,6 +96,8 @@ def _official(pulumi: Path, places: Paths, versions: Mapping[str, str], env: Map
     }
     if env.get("PULUMI_HOME") == str(places.pulumi_home):
         variables["PULUMI_HOME"] = str(places.user_home)
+    if env.get(PYTHON) == str(_host_python(places)):
+        variables[PYTHON] = ""
     return Engine("official", pulumi, answer.stdout.strip(), versions, variables)
 
 
@@ -110,8 +115,13 @@ def _built(places: Paths, versions: Mapping[str, str], env: Mapping[str, str], o
             "PULUMI_HOME": str(places.pulumi_home),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            PYTHON: str(_host_python(places)),
         },
     )
+
+
+def _host_python(places: Paths) -> Path:
+    return places.checkout / "toolchain" / "language_host" / "python"
 
 
 def search_path(path: str, *first: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import os
 import shutil
@@ -58,12 +59,16 @@ def install_plugins(places: Paths, pulumi: Path, versions: Mapping[str, str], ou
                 print(f"installed the offline plugin {name} {versions[name]}", file=out, flush=True)
 
 
+def _folder(places: Paths, name: str, version: str) -> Path:
+    return places.pulumi_home / "plugins" / f"resource-{name}-v{version}"
+
+
 def _record(places: Paths, name: str, version: str) -> Path:
     return places.pulumi_home / f"offline-{name}-{version}.sha256"
 
 
 def _current(places: Paths, name: str, version: str) -> bool:
-    folder = places.pulumi_home / "plugins" / f"resource-{name}-v{version}"
+    folder = _folder(places, name, version)
     record = _record(places, name, version)
     if not folder.is_dir() or not record.exists():
         return False
@@ -107,4 +112,6 @@ def _install(places: Paths, pulumi: Path, name: str, version: str) -> None:
             f"the offline plugin {name} {version} can't be installed into {places.pulumi_home}:\n"
             f"{result.stdout}{result.stderr}Delete that folder and run this again."
         )
+    # Now, since a plugin is started by each command, also where Python is told to keep no compiled files.
+    compileall.compile_dir(_folder(places, name, version), quiet=1)
     record.write_text(files_hash(files))

@@ -25,7 +25,7 @@ def look(host: Host, served: Served) -> Iterator[Finding]:
     if not values["endpoints"]:
         return
     main, build = nginx_conf.main_text(host), host.must("nginx", "-V")
-    user, group = worker_user(main, build), worker_group(main, build)
+    user, group = worker_user(host, main, build), worker_group(host, main, build)
     for file in nginx_conf.PASSWORD_FILES:
         path = host.path(file)
         if not path.exists():

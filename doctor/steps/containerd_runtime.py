@@ -52,7 +52,7 @@ def running(host: Host) -> Containerd:
         raise stopped(host, state, PATH)
     program = state.program() if state.program().startswith("/") else SERVICE
     release = containerd_versions.release(containerd_versions.number(host.must(program, "--version")))
-    file = _file(state.arguments())
+    file = containerd_versions.config_file(state.arguments())
     dumped = host.run(program, "--config", file, "config", "dump", timeout=PATIENCE)
     if not dumped.ok:
         reason = said((dumped.output.strip().splitlines() or ["no reason"])[-1])
@@ -215,14 +215,6 @@ def _with_login(containerd: Containerd, endpoint: Endpoint) -> Endpoint:
     if not auth.get("username"):
         return endpoint
     return replace(endpoint, login=(auth["username"], auth.get("password", "")), login_said_by=containerd.file)
-
-
-def _file(arguments: List[str]) -> str:
-    for argument, following in zip(arguments, [*arguments[1:], ""]):
-        name, equals, value = argument.partition("=")
-        if name in ("-c", "--config", "-config"):
-            return value if equals else following
-    return PATH
 
 
 def _written(host: Host, containerd: Containerd) -> float:

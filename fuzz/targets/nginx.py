@@ -10,6 +10,7 @@ from fuzz.target import Target, cases, promised, texts
 from fuzz.targets.accounts import _Sshd as Said
 from hostctl import nginx_build, nginx_conf, nginx_workers, start_command
 from hostctl.errors import HostError
+from hostctl.host import Host
 
 MAIN = """\
 user www-data;
@@ -33,9 +34,9 @@ def run_conf(data: bytes) -> None:
     nginx_conf.first(text, "error_log")
     docker_mirror_relay.target(text)
     with promised(HostError):
-        nginx_workers.worker_user(text, text)
+        nginx_workers.worker_user(Host(), text, text)
     with promised(HostError):
-        nginx_workers.worker_group(text, text)
+        nginx_workers.worker_group(Host(), text, text)
     nginx_build.reads_in_threads(text)
 
 

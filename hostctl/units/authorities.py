@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 from hostctl import certificates, certs_folders, files, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.trust_store import PREFIX, STORES, TrustStore, store_of, store_on
@@ -117,6 +118,11 @@ class Authorities(Unit):
                 f"{store.bundle}: does not hold what {', '.join(missing)} says; look at what "
                 f"'{' '.join(store.program)}' says, or say `system: false` for the authority"
             )
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """The system's store is made anew where it has something of ours."""
+        store = store_of(change.after)
+        return FirstBoot(commands=(store.program,) if store else ())
 
     def observe(self, host: Host) -> Dict[str, str]:
         """Every file of ours that the usual folders hold; certificates are no secret."""

@@ -14,6 +14,7 @@ from hostctl import buildkit_service, buildkit_toml, toml_text, wishes
 from hostctl.buildkit_toml import Registry, Wanted
 from hostctl.difference import Difference
 from hostctl.errors import HostError
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked
@@ -136,6 +137,10 @@ class BuildkitMirrors(Unit):
             if daemon.wanted:
                 name = daemon.name
                 wait_until(lambda: _complaint(host, service(host, name), change), patience)  # noqa: B023
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """The daemon reads its file at its start."""
+        return FirstBoot((f"{change.facts['service']}.service",) if change.after else ())
 
     def observe(self, host: Host) -> Dict[str, str]:
         """buildkitd.toml, credentials masked."""

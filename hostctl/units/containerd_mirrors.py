@@ -9,6 +9,7 @@ with which the CRI plugin then does not load; so the proof is a process younger 
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 import time
 from dataclasses import replace
@@ -18,11 +19,12 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from hostctl import (
     canary,
     containerd_deprecated,
+    containerd_imports,
     containerd_says,
     containerd_toml,
     containerd_versions,
     hosts_toml,
-    local_http,
+    hosts_toml_meaning,
     wishes,
 )
 from hostctl.containerd_toml import RegistryLogin, Wanted
@@ -30,6 +32,7 @@ from hostctl.containerd_versions import PATH, Release
 from hostctl.difference import Difference
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked, masked_value
@@ -113,6 +116,7 @@ class ContainerdMirrors(Unit):
     def __init__(self) -> None:
         super().__init__()
         self._release: Optional[Release] = None
+        self._found: Optional[Service] = None
         self._restarted: Optional[float] = None
 
     def preflight(self, host: Host, wish: Wish) -> None:
@@ -123,32 +127,50 @@ class ContainerdMirrors(Unit):
                 "or take the host out of the containerd mirrors"
             )
         self._release_on(host)
-        flags = _flags(service(host, SERVICE).arguments())
+        flags = _flags(self._service(host).arguments())
         read = flags.get("--config", flags.get("-c", PATH))
         if read != PATH:
             raise HostError(f"containerd reads {read} in place of {PATH} (--config); drop that flag")
-        if _wanted(wish).debug and {"--log-level", "-l"} & set(flags):
+        if wanted_by(wish).debug and {"--log-level", "-l"} & set(flags):
             raise HostError(f"containerd was started with --log-level, which outdoes {PATH}; drop that flag")
         for own in self.own_files(host, wish):
-            other = re.sub(r"_(\d+)_(?=/hosts\.toml$)", r":\1", own.path)
+            other = second(own.path)
             if other != own.path and host.path(other).exists():
                 self.notes.append(f"{other}: is passed over, since containerd looks for {own.path} first")
 
     def own_files(self, host: Host, wish: Wish) -> List[OwnFile]:
         """The hosts.toml files as the controller rendered them."""
-        folder = _wanted(wish).config_path
+        folder = wanted_by(wish).config_path
         own = []
         for each in wish.get("files") or []:
             file = wishes.own_file(each)
             if not wishes.is_below(file.path, folder):
                 raise HostError(f"wish, files: {file.path} is not below config_path {folder}")
-            own.append(file)
+            own.append(self._where_it_stands(host, file))
         return own
+
+    def _where_it_stands(self, host: Host, file: OwnFile) -> OwnFile:
+        """The same in the folder `host:port`, where somebody's file there says it and none stands before that."""
+        other = second(file.path)
+        there = (
+            host.read(other) if other != file.path and not host.path(posixpath.dirname(file.path)).exists() else None
+        )
+        says = there is not None and self.says(other, there.content, file.state.content)
+        return replace(file, path=other) if says else file
+
+    def says(self, path: str, found: bytes, wanted: bytes) -> bool:
+        """A hosts.toml that means the same."""
+        return hosts_toml_meaning.same(path, found, wanted)
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """config.toml."""
         own = [each.path for each in self.own_files(host, wish)]
-        return [_ConfigToml(_wanted(wish), self._release_on(host), own, self.notes)]
+        return [_ConfigToml(self._in_config_toml(host, wish), self._release_on(host), own, self.notes)]
+
+    def _in_config_toml(self, host: Host, wish: Wish) -> Wanted:
+        """Without what a file says that config.toml imports."""
+        contents = [state.content for each in containerd_imports.imported(host) if (state := host.read(each))]
+        return containerd_imports.beside(wanted_by(wish), contents, self._release_on(host))
 
     def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
         """Our keys out of config.toml."""
@@ -160,7 +182,7 @@ class ContainerdMirrors(Unit):
 
     def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
         """Since when config.toml has said what we want: a containerd that is older does not know it."""
-        wanted = _wanted(wish)
+        wanted = self._in_config_toml(host, wish)
         values = [wanted.config_path, wanted.downloads, wanted.debug]
         values += [_digest(wanted.logins)] if wanted.logins else []
         values += [wanted.metrics] if wanted.metrics else []
@@ -168,22 +190,23 @@ class ContainerdMirrors(Unit):
             return dict(before)
         path = host.path(PATH)
         says = path.exists() and containerd_toml.holds(path.read_bytes(), wanted, self._release_on(host))
-        return {"values": values, **said_since(path, says)}
+        files = [path, *map(host.path, containerd_imports.imported(host))] if wanted.said else [path]
+        return {"values": values, **said_since(max(files, key=_changed_at), says)}
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
         """`containerd config dump` reads the candidate, shows our values, and knows our keys."""
         if change.wish is None or PATH not in candidates:
             return
-        done = host.run(_program(host), "--config", str(candidates[PATH]), "config", "dump")
+        done = host.run(self._program(host), "--config", str(candidates[PATH]), "config", "dump")
         if not done.ok:
             raise HostError(f"{PATH}: containerd would refuse it: {masked(done.tail(3))}")
-        complaint = containerd_says.dump_complaint(done.output, _wanted(change.wish), self._release_on(host))
+        complaint = containerd_says.dump_complaint(done.output, wanted_by(change.wish), self._release_on(host))
         if complaint:
             raise HostError(f"{PATH}: {complaint}")
 
     def activation(self, host: Host, change: Change) -> str:
         """NONE for hosts.toml alone; RESTART for config.toml, or where the process does not know it yet."""
-        containerd = service(host, SERVICE)
+        containerd = self._service(host)
         if not containerd.wanted:
             self.notes.append("containerd is not running; it reads config.toml when it is started")
             return NONE
@@ -207,31 +230,39 @@ class ContainerdMirrors(Unit):
         """`systemctl restart`, which returns when containerd is ready."""
         if level == RESTART:
             self._restarted = time.time()
+            self._found = None
             restart(host, SERVICE)
 
     def verify(self, host: Host, change: Change, patience: float) -> None:
         """The process knows config.toml, its CRI plugins have loaded, and its log since a restart shows our keys."""
-        if not service(host, SERVICE).wanted:
+        found = service(host, SERVICE)
+        if not found.wanted:
             return
-        wait_until(lambda: _process_complaint(service(host, SERVICE), change.facts), patience)
+        if _process_complaint(found, change.facts):
+            wait_until(lambda: _process_complaint(service(host, SERVICE), change.facts), patience)
         # A containerd that is ready has loaded its plugins, or never will.
         complaint = self._plugin_complaint(host, change.facts)
         if complaint:
             raise HostError(complaint)
-        metrics = _wanted(change.wish).metrics if change.wish is not None else ""
+        metrics = wanted_by(change.wish).metrics if change.wish is not None else ""
         if metrics:
             wait_until(lambda: _metrics_complaint(metrics), patience)
         if self._restarted is not None and change.wish is not None:
-            wanted, since = _wanted(change.wish), self._restarted
+            wanted, since = wanted_by(change.wish), self._restarted
             wait_until(lambda: self._log_complaint(host, wanted, since), patience)
 
     def prove(self, host: Host, change: Change) -> None:
         """containerd pulls the canary of each mirror."""
-        if change.wish is None or not service(host, SERVICE).runs:
+        canaries = [] if change.wish is None else canary.of(change.wish)
+        if not canaries or not service(host, SERVICE).runs:
             return
-        for each in canary.of(change.wish):
-            note = canary.prove_containerd(host, each, _wanted(change.wish).config_path)
+        for each in canaries:
+            note = canary.prove_containerd(host, each, wanted_by(change.wish or {}).config_path)
             self.notes += [note] if note and note not in self.notes else []
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """containerd reads config.toml at its start."""
+        return FirstBoot((f"{SERVICE}.service",))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """config.toml and every hosts.toml, credentials masked."""
@@ -241,9 +272,20 @@ class ContainerdMirrors(Unit):
             found[f"{DEFAULT_CONFIG_PATH}/{each.relative_to(folder)}"] = each
         return {name: masked(path.read_bytes().decode(errors="replace")) for name, path in found.items()}
 
+    def _service(self, host: Host) -> Service:
+        """The service as it was found first: it is asked again only once it has been told something."""
+        if self._found is None:
+            self._found = service(host, SERVICE)
+        return self._found
+
+    def _program(self, host: Host) -> str:
+        """The containerd that the service runs: PATH may find another one."""
+        called = self._service(host).program()
+        return called if called.startswith("/") and host.has(called) else "containerd"
+
     def _release_on(self, host: Host) -> Release:
         if self._release is None:
-            number = containerd_versions.number(host.must(_program(host), "--version"))
+            number = containerd_versions.number(host.must(self._program(host), "--version"))
             self._release = containerd_versions.release(number)
             if number > containerd_versions.NEWEST:
                 newest = ".".join(map(str, containerd_versions.NEWEST))
@@ -272,16 +314,26 @@ class ContainerdMirrors(Unit):
         return unknown or (containerd_says.debug_complaint(lines) if wanted.debug else None)
 
 
+def second(path: str) -> str:
+    """Where containerd looks after `host_port_/hosts.toml`; the same path where it looks in one place."""
+    return re.sub(r"_(\d+)_(?=/hosts\.toml$)", r":\1", path)
+
+
 def _read_at_start(change: Change) -> bool:
     """Whether the change is in config.toml: hosts.toml is read at each pull."""
     return PATH in change.changed
+
+
+def _changed_at(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _digest(*values: Any) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
-def _wanted(wish: Wish) -> Wanted:
+def wanted_by(wish: Wish) -> Wanted:
+    """What a wish wants in config.toml."""
     folder = wishes.text(wish, "config_path", DEFAULT_CONFIG_PATH)
     return Wanted(
         folder.rstrip("/"),
@@ -296,12 +348,6 @@ def _wanted(wish: Wish) -> Wanted:
     )
 
 
-def _program(host: Host) -> str:
-    """The containerd that the service runs: PATH may find another one."""
-    called = service(host, SERVICE).program()
-    return called if called.startswith("/") and host.has(called) else "containerd"
-
-
 def _flags(arguments: List[str]) -> Dict[str, str]:
     """The flags of a command line, each with what is behind it."""
     flags = {}
@@ -313,6 +359,8 @@ def _flags(arguments: List[str]) -> Dict[str, str]:
 
 def _metrics_complaint(address: str) -> Optional[str]:
     """Why nobody tells figures there; None if somebody does."""
+    from hostctl import local_http  # an HTTP client, which most have no use for
+
     port = int(address.rpartition(":")[2])
     status, said = local_http.get(port, METRICS_PATH, METRICS_PATIENCE, 0)
     if not status:

@@ -21,7 +21,7 @@ from hostctl.docker_cli_config import Login, Wanted, key_of
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.foresight import Foresight
-from hostctl.homes import Account, account
+from hostctl.homes import Account
 from hostctl.host import Host
 from hostctl.masking import masked
 from hostctl.store import Store
@@ -46,9 +46,9 @@ def name_of(user: str) -> str:
 
 
 class _ConfigJson(SharedFile):
-    def __init__(self, user: str, wanted: Wanted, notes: List[str]) -> None:
-        self.path = name_of(user)
-        self.owner = account(user)
+    def __init__(self, owner: Account, wanted: Wanted, notes: List[str]) -> None:
+        self.path = name_of(owner.name)
+        self.owner = owner
         self.wanted = wanted
         self.notes = notes
 
@@ -75,7 +75,7 @@ class DockerCli(Unit):
         """Every account is there, its file is its own, and the helpers can be run."""
         files: Dict[Path, str] = {}
         for user, wanted in _users(wish).items():
-            owner = account(user)
+            owner = host.account(user)
             _refuse_place(host, owner)
             real = host.path(name_of(user))
             if real in files:
@@ -92,7 +92,7 @@ class DockerCli(Unit):
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """The config.json of each account."""
-        return [_ConfigJson(user, wanted, self.notes) for user, wanted in _users(wish).items()]
+        return [_ConfigJson(host.account(user), wanted, self.notes) for user, wanted in _users(wish).items()]
 
     def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
         """Our logins and helpers out of an account's file."""
@@ -111,7 +111,7 @@ class DockerCli(Unit):
                 folder = Path(tempfile.mkdtemp(dir=host.path("/tmp")))  # noqa: S108
                 (folder / "config.json").symlink_to(candidate)
             try:
-                owner = account(path[1:].partition("/")[0])
+                owner = host.account(path[1:].partition("/")[0])
                 done = host.run(*owner.prefix, "docker", "--config", str(folder), "context", "ls")
             finally:
                 with host.rights(path):

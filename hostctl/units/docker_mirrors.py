@@ -13,9 +13,9 @@ import posixpath
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from hostctl import canary, daemon_json, docker_engine, wishes
+from hostctl import canary, daemon_json, docker_engine, docker_says_already, hosts_toml_meaning, wishes
 from hostctl.daemon_json import DEBUG, DOWNLOADS, INSECURE, MIRRORS, PATH, Wanted
 from hostctl.difference import Difference
 from hostctl.docker_engine import HOSTS_TOML_SINCE, Engine, found
@@ -23,6 +23,7 @@ from hostctl.docker_flags import CONFIG_FILE, excluded, flags
 from hostctl.docker_restart import Taking, foreseen, reload_notes, restart_note, restart_reason
 from hostctl.docker_state import ignores_downloads, info_complaint, lack, refusal, reload_complaint
 from hostctl.errors import HostError
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import listeners
@@ -34,16 +35,25 @@ from hostctl.waiting import wait_until
 
 SERVICE = "docker"
 CERTS = "/etc/docker/certs.d"
+HUB_FILE = f"{CERTS}/docker.io/hosts.toml"
 
 
 class _DaemonJson(SharedFile):
     path = PATH
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, mirrors: Sequence[str], hub: Optional[OwnFile]) -> None:
+        """`hub`: docker.io's hosts.toml, where this Docker reads it; `mirrors`: what it says, for daemon.json."""
         self.wanted = wanted
+        self.mirrors = mirrors
+        self.hub = hub
 
     def merge(self, base: Optional[bytes]) -> Tuple[bytes, Dict[str, Any]]:
-        return daemon_json.merge(base, self.wanted)
+        said = self.hub is not None and self.spares(base, self.hub)
+        return daemon_json.merge(base, self.wanted._replace(mirrors=tuple(self.mirrors)) if said else self.wanted)
+
+    def spares(self, base: Optional[bytes], own: OwnFile) -> bool:
+        """A hosts.toml of which daemon.json says all already, to a Docker that is known to read both."""
+        return self.hub is not None and docker_says_already.spares(base, own.path, own.state.content)
 
 
 class DockerMirrors(Unit):
@@ -97,10 +107,18 @@ class DockerMirrors(Unit):
             own.append(file)
         return own
 
+    def says(self, path: str, found: bytes, wanted: bytes) -> bool:
+        """A hosts.toml that means the same."""
+        return hosts_toml_meaning.same(path, found, wanted)
+
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """daemon.json, where we want something in it."""
-        wanted = self._wanted(host, wish)
-        return [_DaemonJson(wanted)] if wanted.keys else []
+        wanted, mirrors = self._wanted(host, wish), wishes.texts(wish, "registry_mirrors")
+        own = self.own_files(host, wish) if self._engine_on(host).reads_hosts_toml else []
+        shared = _DaemonJson(wanted, mirrors, next((each for each in own if each.path == HUB_FILE), None))
+        there = host.read(PATH)
+        says = there and shared.hub and shared.spares(there.content, shared.hub)
+        return [shared] if wanted.keys or says else []
 
     def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
         """Our items and our values out of daemon.json."""
@@ -225,12 +243,15 @@ class DockerMirrors(Unit):
             notes.append(f"after the restart {now} containers run; before it {self._stopped} did")
         if self._signalled and DOWNLOADS in text and ignores_downloads(host, SERVICE, self._signalled):
             notes.append(f"dockerd says that its containerd image store does not heed {DOWNLOADS} in this version")
-        hub = f"{CERTS}/docker.io/hosts.toml"
-        theirs = _mirrors(host) if change.after.get(hub) and self._engine_on(host).reads_hosts_toml else []
+        theirs = _mirrors(host) if change.after.get(HUB_FILE) and self._engine_on(host).reads_hosts_toml else []
         if theirs:
-            notes.append(f"somebody's {MIRRORS} ({masked(', '.join(theirs))}) does not count beside {hub}")
+            notes.append(f"somebody's {MIRRORS} ({masked(', '.join(theirs))}) does not count beside {HUB_FILE}")
         engine = self._engine_on(host)
         return {"notes": notes, "engine": engine.name, "store": engine.store}
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """Docker reads daemon.json at its start."""
+        return FirstBoot((f"{SERVICE}.service",) if PATH in change.after else ())
 
     def observe(self, host: Host) -> Dict[str, str]:
         """daemon.json and every hosts.toml, credentials masked."""

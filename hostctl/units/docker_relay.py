@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from hostctl import docker_engine, local_http, nginx_conf, nginx_workers, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import refuse_taken
@@ -137,6 +138,10 @@ class DockerRelay(Unit):
     def report(self, host: Host, change: Change) -> Dict[str, Any]:
         """`needed`: whether there is a relay, for a preview."""
         return {"needed": bool(change.facts)}
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """The relay itself, where there is one."""
+        return FirstBoot((f"{SERVICE}.service",) if change.facts else ())
 
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration, the login masked."""

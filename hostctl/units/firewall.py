@@ -14,6 +14,7 @@ from hostctl.files import FileState
 from hostctl.firewall_boot import BOOT_UNIT, UNIT_FILE
 from hostctl.firewall_programs import left_tables, tables
 from hostctl.firewall_rules import Policy, Rule, rules_of
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import listeners
@@ -151,6 +152,10 @@ class Firewall(Unit):
     def verify(self, host: Host, change: Change, patience: float) -> None:
         """The program lists the rules, before all others; the boot unit is enabled, or gone."""
         wait_until(lambda: _complaint(host, change) or None, patience)
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """What loads the rules at each boot."""
+        return FirstBoot((BOOT_UNIT,))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """Our rules, by the command that lists them."""

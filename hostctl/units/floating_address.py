@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from hostctl import wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.service_trial import trial
@@ -106,6 +107,10 @@ class FloatingAddress(Unit):
             wait_until(lambda: _complaint(host, change.facts), patience)
         elif change.facts_before:
             wait_until(lambda: _remains(host, change.facts_before["address"]), patience)
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """Our keepalived."""
+        return FirstBoot((f"{SERVICE}.service",))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration."""

@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from hostctl import wishes
 from hostctl.errors import HostError
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import MASK
@@ -103,6 +104,10 @@ class GarbageCollection(Unit):
         return (
             hidden(content.decode(errors="replace")) if path.startswith(f"{CONFIGS}/") else super().shown(path, content)
         )
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """The timers."""
+        return FirstBoot(tuple(timer(each) for each in change.facts["registries"]))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """The configurations, without keys, and the timers."""

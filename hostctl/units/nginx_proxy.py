@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 from hostctl import files, htpasswd, ktls, nginx_conf, nginx_service, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.listeners import refuse_taken
@@ -88,10 +89,10 @@ class NginxProxy(Unit):
         """The site as the controller rendered it, as far as this host can use it, and the password files."""
         build, main = _build(host), nginx_conf.main_text(host)
         able = {
-            "ipv6": has_ipv6(),
+            "ipv6": host.offers("ipv6", has_ipv6),
             "threads": reads_in_threads(build),
-            "open_files": nginx_service.may_open_many(main),
-            "ktls": ktls.able(build),
+            "open_files": nginx_service.may_open_many(host, main),
+            "ktls": host.offers("ktls", lambda: ktls.able(build)),
         }
         own = []
         for each in wish.get("files") or []:
@@ -100,7 +101,7 @@ class NginxProxy(Unit):
                 raise HostError(f"wish, files: {file.path} is neither {SITE} nor below {OURS}")
             if able.get(each.get("needs"), True):
                 own.append(file)
-        group = worker_group(main, build)
+        group = worker_group(host, main, build)
         drop_in = nginx_service.drop_in(group, wishes.texts(wish, "service_lines"))
         return [*own, *self._password_files(host, wish, group), drop_in]
 
@@ -131,7 +132,7 @@ class NginxProxy(Unit):
             **state,
             "generation": wishes.text(wish, "generation"),
             "probes": [[each.port, each.host, each.fingerprint] for each in _probes(wish)],
-            "ipv6": has_ipv6(),
+            "ipv6": host.offers("ipv6", has_ipv6),
             "caches": caches,
             "logs": wishes.texts(wish, "logs"),
             "made": sorted({*before.get("made", []), *missing}),
@@ -141,7 +142,7 @@ class NginxProxy(Unit):
         """`nginx -t` with the candidates in place of the live files."""
         self._removing = change.wish is None
         if host.has("nginx"):
-            made = nginx_service.make_folder(host, worker_group(nginx_conf.main_text(host), _build(host)))
+            made = nginx_service.make_folder(host, worker_group(host, nginx_conf.main_text(host), _build(host)))
             try:
                 refuse_bad_configuration(host, change, candidates)
             finally:
@@ -173,7 +174,7 @@ class NginxProxy(Unit):
             host.must("systemctl", "daemon-reload")
         nginx_service.remove_dead_sockets(host)
         if level != NONE and change.facts:
-            nginx_service.make_folder(host, worker_group(nginx_conf.main_text(host), _build(host)))
+            nginx_service.make_folder(host, worker_group(host, nginx_conf.main_text(host), _build(host)))
             for cache in change.facts["caches"]:
                 files.make_folders(host.path(cache).parent)
             _start_or_reload(host, anew=level == RESTART)
@@ -217,6 +218,11 @@ class NginxProxy(Unit):
         if path.startswith(f"{TLS}/") and path.endswith((".key", ".pin")):
             return f"{MASK}\n"
         return super().shown(path, content)
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """nginx, which makes the folders of its caches, but not those around them; its service has the one in /run."""
+        folders = dict.fromkeys(str(PurePosixPath(each).parent) for each in change.facts["caches"])
+        return FirstBoot((f"{SERVICE}.service",), tuple(each for each in folders if each != RUN))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """The site's files, and the users with their roles; no hashes."""

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from hostctl import wishes
 from hostctl.errors import HostError
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import MASK
@@ -119,6 +120,10 @@ class OfflineSync(Unit):
         """A file without passwords."""
         text = content.decode(errors="replace")
         return hidden(text) if path == AUTH else super().shown(path, content)
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """The timer, where there is one."""
+        return FirstBoot((TIMER,) if change.facts["timer"] else ())
 
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration, the logins without passwords, the timer."""

@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from hostctl import nginx_conf, wishes
 from hostctl.errors import HostError
 from hostctl.files import FileState
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.masking import masked
@@ -101,6 +102,10 @@ class Origin(Unit):
         elif change.facts_before:
             wait_until(lambda: _remains(host), patience)
 
+    def first_boot(self, change: Change) -> FirstBoot:
+        """The socket, which starts the service when it is asked."""
+        return FirstBoot((f"{SERVICE}.socket",))
+
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration, passwords masked."""
         path = host.path(CONFIG)
@@ -108,7 +113,7 @@ class Origin(Unit):
 
 
 def _worker(host: Host) -> str:
-    return worker_user(nginx_conf.main_text(host), host.must("nginx", "-V"))
+    return worker_user(host, nginx_conf.main_text(host), host.must("nginx", "-V"))
 
 
 def _with_user(own: OwnFile, user: str) -> OwnFile:

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from hostctl import local_http, wishes
 from hostctl.errors import HostError
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.service_trial import trial
@@ -101,6 +102,10 @@ class Prometheus(Unit):
     def forget(self, host: Host, facts: Mapping[str, Any]) -> None:
         """The figures that it has kept."""
         forget_state(host, SERVICE)
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """Our Prometheus."""
+        return FirstBoot((f"{SERVICE}.service",))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration and rules."""

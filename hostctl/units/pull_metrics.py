@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from hostctl import local_http, wishes
 from hostctl.errors import HostError
+from hostctl.first_boot import FirstBoot
 from hostctl.foresight import Foresight
 from hostctl.host import Host
 from hostctl.service_trial import trial
@@ -100,6 +101,10 @@ class PullMetrics(Unit):
     def forget(self, host: Host, facts: Mapping[str, Any]) -> None:
         """What it has counted."""
         forget_state(host, SERVICE)
+
+    def first_boot(self, change: Change) -> FirstBoot:
+        """Both services."""
+        return FirstBoot((f"{SERVICE}.service", f"{NODE}.service"))
 
     def observe(self, host: Host) -> Dict[str, str]:
         """Its configuration."""

@@ -214,7 +214,8 @@ def test_a_tier_that_observes_shows_and_repairs_it_by_preview_and_up_alone(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     observing = tier_of(LAB).model_copy(update={"observe": True})
-    monkeypatch.setattr(commands, "tier_of", lambda _: observing)
+    monkeypatch.setattr("ops.configuration.tier_of", lambda _: observing)
+    monkeypatch.setattr("ops.stack_file.observes", lambda _: True)
     monkeypatch.setattr(proof, "prove", lambda _: True)
     must("docker2", "docker logout 192.168.1.11")
     commands.preview()

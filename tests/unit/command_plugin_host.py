@@ -11,12 +11,15 @@ from typing import Any
 
 import asyncssh
 
+from toolchain.plugins.command.pool import Pool
 from toolchain.plugins.shared.log import SilentLog
 from toolchain.plugins.shared.resource import Context
 from toolchain.plugins.shared.values import Props, Value
 
 USER = "deploy"
 PASSWORD = "pass-word"
+POOL = Pool()
+"""Of the resource types under test; empty again after each test."""
 
 
 @dataclass
@@ -158,6 +161,9 @@ def on_host(test: Callable[[Host], Coroutine[Any, Any, None]], **options: bool) 
 
     async def run() -> None:
         async with ssh_host(**options) as host:
-            await test(host)
+            try:
+                await test(host)
+            finally:
+                await POOL.close()
 
     asyncio.run(run())

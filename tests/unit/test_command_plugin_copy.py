@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.command_plugin_host import Host, context, ssh_host
+from tests.unit.command_plugin_host import POOL, Host, context, ssh_host
 from toolchain.plugins.command.copy_to_remote import CopyToRemote
 from toolchain.plugins.shared.resource import ProviderError
 from toolchain.plugins.shared.values import UNKNOWN, Archive, Asset, Props, Secret, Value
 
-KIND = CopyToRemote()
+KIND = CopyToRemote(POOL)
 CONTEXT, _ = context(KIND.token)
 
 

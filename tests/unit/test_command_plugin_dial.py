@@ -14,14 +14,14 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from tests.unit.command_plugin_host import PASSWORD, Host, context, on_host, ssh_host
+from tests.unit.command_plugin_host import PASSWORD, POOL, Host, context, on_host, ssh_host
 from toolchain.plugins.command import dial
 from toolchain.plugins.command.remote import RemoteCommand
 from toolchain.plugins.shared.log import SilentLog
 from toolchain.plugins.shared.resource import ProviderError
 from toolchain.plugins.shared.values import Props, Secret, Value
 
-KIND = RemoteCommand()
+KIND = RemoteCommand(POOL)
 
 
 @pytest.fixture(autouse=True)

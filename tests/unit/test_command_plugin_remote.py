@@ -8,14 +8,14 @@ import asyncssh
 import pytest
 from asyncssh.channel import SSHServerChannel
 
-from tests.unit.command_plugin_host import Host, context, on_host
+from tests.unit.command_plugin_host import POOL, Host, context, on_host
 from toolchain.plugins.command.connection import checked_connection, parsed_connection
 from toolchain.plugins.command.remote import RemoteCommand
 from toolchain.plugins.shared.log import SilentLog
 from toolchain.plugins.shared.resource import ProviderError
 from toolchain.plugins.shared.values import UNKNOWN, Props, Secret, Value
 
-KIND = RemoteCommand()
+KIND = RemoteCommand(POOL)
 
 
 @pytest.fixture(autouse=True)

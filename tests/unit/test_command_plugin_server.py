@@ -22,6 +22,7 @@ from toolchain.paths import CHECKOUT
 from toolchain.plugin_install import staged_files
 from toolchain.plugins.command.copy_to_remote import CopyToRemote
 from toolchain.plugins.command.local import LocalCommand
+from toolchain.plugins.command.pool import Pool
 from toolchain.plugins.shared.plugin import Plugin, sdk_version
 from toolchain.plugins.shared.resource import Context, Created, PartialFailure
 from toolchain.plugins.shared.server import Calls, handlers
@@ -62,7 +63,7 @@ async def served(
     engine: Engine, kind: type[LocalCommand] = LocalCommand, calls: Calls | None = None
 ) -> AsyncIterator[Any]:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((handlers(Plugin("command", [kind(), CopyToRemote()]), engine, calls),))
+    server.add_generic_rpc_handlers((handlers(Plugin("command", [kind(), CopyToRemote(Pool())]), engine, calls),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

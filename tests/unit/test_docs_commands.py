@@ -1,4 +1,4 @@
-"""Decides that every command in the docs is there: make's targets and options, ops' own, the lab's; and each link."""
+"""Decides that what the docs name is there: commands of make, ops and the lab, each link, files of CONTRIBUTING.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typer.main import get_command
 from ops.__main__ import app
 from tests.checkout import REAL
 
-PAGES = (REAL / "README.md", *sorted((REAL / "docs").glob("*.md")))
+PAGES = (*sorted(REAL.glob("*.md")), *sorted((REAL / "docs").glob("*.md")))
 MAKE = re.compile(r"\bmake ([a-z][a-z-]*)((?: +[A-Z]+=\S+)*)")
 OPS = re.compile(r"python -m ops ([a-z][a-z-]*)")
 LAB = re.compile(r"(?<![\w/.])lab/([a-z-]+)\b(?![/.])")
@@ -64,6 +64,16 @@ def test_links(page: Path) -> None:
         assert target.exists(), place
         if heading:
             assert heading in headings(target), f"{place}#{heading}"
+
+
+def test_files_and_tests_that_contributing_names() -> None:
+    """A path in code, whole or as a pattern; and a test's name."""
+    named = re.findall(r"`([^`\n]+)`", (REAL / "CONTRIBUTING.md").read_text())
+    files = [each for each in named if "/" in each and re.fullmatch(r"[\w./*<>-]+", each)]
+    assert len(files) > 20
+    assert [each for each in files if not list(REAL.glob(re.sub(r"<\w+>", "*", each).rstrip("/")))] == []
+    tests = "".join(each.read_text() for each in (REAL / "tests").rglob("test_*.py"))
+    assert [each for each in named if each.startswith("test_") and f"def {each}(" not in tests] == []
 
 
 def headings(page: Path) -> set[str]:

@@ -168,3 +168,7 @@ def test_the_table_has_a_row_for_each_key_and_for_the_program() -> None:
 @pytest.mark.parametrize(("drift", "told"), [(CLEAN, False), (KEY, True), (FLUSHED, True)])
 def test_what_counts_as_drift(drift: Drift, told: bool) -> None:
     assert is_drift(drift) is told
+
+
+def test_a_stack_that_has_never_been_up_has_nothing_to_mark() -> None:
+    assert with_drift({"manifest": {}}, {}, "project/stack") == {"manifest": {}}

@@ -6,6 +6,7 @@ import pytest
 
 from hostctl.errors import HostError
 from hostctl.host import Host
+from hostctl.store import mark
 from hostctl.transaction import Transactions
 from tests.unit.hostctl_app import NEW, OLD, App, at, die, host, in_child, tree
 
@@ -36,6 +37,18 @@ def test_a_renamed_host_is_taken_over_and_its_old_name_removes_nothing(host: Hos
     assert report["notes"] == [f"app: belongs to {RENAMED} by now; left alone"]
     owned_by(host, ONE).remove_all([App()])
     assert tree(host) == before
+
+
+def test_hostctl_s_folder_goes_with_the_last_of_those_who_share_the_host(host: Host) -> None:
+    owned_by(host, ONE).apply(App(), OLD)
+    folder = host.root / "var/lib/http-registry"
+    (folder / "owners").mkdir()
+    for owner in (ONE, RENAMED):
+        (folder / "owners" / mark(owner)).touch()
+    owned_by(host, ONE).remove_all([App()])
+    assert [each.name for each in (folder / "owners").iterdir()] == [mark(RENAMED)]
+    owned_by(host, RENAMED).remove_all([App()])
+    assert not folder.exists()
 
 
 def test_remove_all_takes_everything_of_its_owner_and_hostctl_s_folder(host: Host) -> None:

@@ -212,7 +212,7 @@ def test_a_token_that_openssl_does_not_know_yet_needs_a_restart(
     [("", True), ("worker_rlimit_nofile 1024;", False), ("worker_rlimit_nofile 20000;", True)],
 )
 def test_files_are_kept_open_where_nothing_else_is_said(line: str, many: bool) -> None:
-    assert nginx_service.may_open_many(f"user www-data;\n{line}\nevents {{}}\n") is many
+    assert nginx_service.may_open_many(Host(), f"user www-data;\n{line}\nevents {{}}\n") is many
 
 
 def test_an_nginx_that_runs_already_is_allowed_as_many_files_as_one_that_is_started() -> None:

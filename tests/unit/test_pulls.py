@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from doctor import http_client
-from documents.nginx_site import LOG_FIELDS
+from documents.nginx_log import LOG_FIELDS
 from pull_metrics.access_log import parsed
 from pull_metrics.pull import Pull
 from pull_metrics.pulls import Pulls

@@ -1,5 +1,5 @@
 """Entry of the installed plugin."""
 
-from toolchain.plugins.command.plugin import main
+from toolchain.plugins.shared.entry import run
 
-main()
+run("command")

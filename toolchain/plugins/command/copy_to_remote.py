@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from toolchain.plugins.command.connection import checked_connection, parsed_connection
 from toolchain.plugins.command.inputs import ARRAY, STRING, wrong_types
+from toolchain.plugins.command.pool import Pool
 from toolchain.plugins.shared.diff import Diff, inputs_diff
 from toolchain.plugins.shared.resource import (
     Checked,
@@ -28,6 +29,9 @@ class CopyToRemote(ResourceType):
 
     token = "command:remote:CopyToRemote"  # noqa: S105 - a type token
     inputs = frozenset({"connection", "source", "remotePath", "triggers"})
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
 
     async def check(self, context: Context, old: Props, new: Props) -> Checked:
         """A path or a text. An unknown source fails, as in v1.2.1 (its issue 1183)."""
@@ -49,7 +53,7 @@ class CopyToRemote(ResourceType):
     async def create(self, context: Context, inputs: Props, preview: bool) -> Created:
         """Copy."""
         if not preview:
-            await _copy(context, inputs)
+            await _copy(self._pool, context, inputs)
         return Created(unique_hex(""), inputs)
 
     async def update(
@@ -58,7 +62,7 @@ class CopyToRemote(ResourceType):
         """Copy if content or destination changed; another connection alone copies nothing."""
         same_place = plain(old_state.get("remotePath")) == plain(new.get("remotePath"))
         if not preview and not (same_place and _same_content(old_state.get("source"), new.get("source"))):
-            await _copy(context, new)
+            await _copy(self._pool, context, new)
         return new
 
     async def delete(self, context: Context, id: str, state: Props) -> None:
@@ -85,17 +89,16 @@ def _same_content(old: Value, new: Value) -> bool:
     return False
 
 
-async def _copy(context: Context, inputs: Props) -> None:
+async def _copy(pool: Pool, context: Context, inputs: Props) -> None:
     # asyncssh costs half a second: a preview needs none of it.
     import asyncssh
 
-    from toolchain.plugins.command.dial import connected
     from toolchain.plugins.command.sftp import copy_path, copy_text
 
     source, remote = plain(inputs["source"]), plain(inputs["remotePath"])
     if not isinstance(source, Asset | Archive) or not isinstance(remote, str):
         raise ProviderError("the source or the remotePath of this copy is not known")
-    async with connected(parsed_connection(inputs["connection"]), context.log) as connection:
+    async with pool.connected(parsed_connection(inputs["connection"]), context.log) as connection:
         try:
             async with connection.start_sftp_client() as sftp:
                 if isinstance(source, Asset) and source.path is None:

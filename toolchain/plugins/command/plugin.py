@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toolchain.plugins.command.copy_to_remote import CopyToRemote
 from toolchain.plugins.command.local import LocalCommand
+from toolchain.plugins.command.pool import Pool
 from toolchain.plugins.command.remote import RemoteCommand
 from toolchain.plugins.shared import server
 from toolchain.plugins.shared.plugin import Plugin
@@ -11,4 +12,5 @@ from toolchain.plugins.shared.plugin import Plugin
 
 def main() -> None:
     """Serve the plugin to the engine."""
-    server.main(Plugin("command", [LocalCommand(), RemoteCommand(), CopyToRemote()]))
+    pool = Pool()
+    server.main(Plugin("command", [LocalCommand(), RemoteCommand(pool), CopyToRemote(pool)]))

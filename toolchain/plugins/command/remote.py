@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toolchain.plugins.command.command import KINDS, CommandType
 from toolchain.plugins.command.connection import checked_connection, parsed_connection
+from toolchain.plugins.command.pool import Pool
 from toolchain.plugins.command.running import Capture, Output, Run
 from toolchain.plugins.shared.resource import Checked, Context
 from toolchain.plugins.shared.values import Props
@@ -16,6 +17,9 @@ class RemoteCommand(CommandType):
     kinds = KINDS
     inputs = frozenset(KINDS) | {"connection"}
 
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
     async def check(self, context: Context, old: Props, new: Props) -> Checked:
         """Refuse wrong types; the connection's defaults go into the state."""
         checked = await super().check(context, old, new)
@@ -23,12 +27,11 @@ class RemoteCommand(CommandType):
         return Checked({**checked.inputs, "connection": connection}, (*checked.failures, *failures))
 
     async def run(self, context: Context, run: Run, props: Props) -> Output:
-        """Log in, run, log out."""
+        """Log in, or find a login, and run."""
         # asyncssh costs half a second: a preview needs none of it.
-        from toolchain.plugins.command.dial import connected
         from toolchain.plugins.command.session import execute
 
-        async with connected(parsed_connection(props["connection"]), context.log) as connection:
+        async with self._pool.connected(parsed_connection(props["connection"]), context.log) as connection:
             capture = Capture(context.log, run.logging)
             try:
                 error = await execute(connection, run, capture, context.log)

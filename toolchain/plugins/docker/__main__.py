@@ -1,5 +1,5 @@
 """Entry of the installed plugin."""
 
-from toolchain.plugins.docker.plugin import main
+from toolchain.plugins.shared.entry import run
 
-main()
+run("docker")

@@ -1,0 +1,28 @@
+"""What a program that lives for a second has no use for, left out of the SDK and the interpreter (docs/start-up.md)."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+
+from pulumi import log
+
+DEBUG = "HTTP_REGISTRY_SDK_DEBUG"
+"""Set to anything, the SDK's own debug lines are sent."""
+
+
+def live_briefly() -> None:
+    """Call this before anything is declared.
+
+    The SDK has some five debug lines a resource, each a call to the engine that every other one waits for, and the
+    engine shows them only with `--debug`; those are sent only where `DEBUG` is set. And the interpreter's end looks at
+    whatever was ever made for cycles, which are gone with the process anyway.
+    """
+    if not os.environ.get(DEBUG):
+        log.debug = _unsent
+    atexit.register(gc.freeze)
+
+
+def _unsent(*_: object, **__: object) -> None:
+    pass
