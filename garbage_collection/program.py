@@ -21,8 +21,8 @@ from garbage_collection.stores import Store, volume
 
 def configured(text: str, look: bool) -> Tuple[Rules, Any]:
     """The rules and the store, None for it unless `look`. Raises ValueError, and OSError as `volume` does."""
-    data = json.loads(text)
     try:
+        data = json.loads(text)
         standby = Standby(**data["standby"]) if "standby" in data else None
         rules = Rules(bool(data["untagged"]), float(data["spare"]), standby)
         if "bucket" in data:
@@ -30,7 +30,7 @@ def configured(text: str, look: bool) -> Tuple[Rules, Any]:
         else:
             name = str(data["volume"])
             return rules, volume(name) if look else None
-    except (KeyError, TypeError) as wrong:
+    except (KeyError, TypeError, AttributeError, RecursionError) as wrong:
         raise ValueError(f"{wrong}: is wrong or missing") from wrong
     return rules, store if look else None
 

@@ -82,13 +82,18 @@ class Registry:
         found: List[str] = []
         path = f"/v2/{repository}/tags/list"
         seen: Set[str] = set()
+        known: Set[str] = set()
         while path not in seen and len(seen) < MOST_PAGES:
             seen.add(path)
             answer = self._must("GET", path, _pull(repository), (200, 404))
             if answer.status == 404:
                 return found
             tags = _json(answer.body).get("tags")
-            found += [each for each in tags if isinstance(each, str)] if isinstance(tags, list) else []
+            page = [each for each in tags if isinstance(each, str)] if isinstance(tags, list) else []
+            if page and known.issuperset(page):
+                break
+            known.update(page)
+            found += page
             following = _NEXT.search(answer.headers.get("link", ""))
             if not following:
                 return found

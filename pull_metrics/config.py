@@ -67,5 +67,5 @@ def read(text: str) -> Config:
             state=data["state"],
             page=data["page"],
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as wrong:
         raise ConfigError(f"configuration: {type(wrong).__name__}: {wrong}") from None
