@@ -16,8 +16,8 @@ up: $(VENV)/ready ## set everything up, start the lab, pulumi up, prove a pull (
 preview: $(VENV)/ready ## show what up would change, line by line; asks no host, but see observe (HOST=name: of one; MARKDOWN=file: too)
 	@$(PYTHON) -m ops preview --stack $(STACK) $(if $(HOST),--host $(HOST)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
-render: $(VENV)/ready ## what up would write on a host, as a tree and as cloud-init (HOST=name; OUT=, BASE= folders, ON=docker=29.7,…): docs/render.md
-	@$(PYTHON) -m ops render --stack $(STACK) --host $(HOST) $(if $(OUT),--out $(OUT)) $(if $(ON),--on $(ON)) $(if $(BASE),--base $(BASE))
+render: $(VENV)/ready ## what up would write on hosts, as trees and as cloud-init (HOST=name; OUT=, BASE= folders, ON=docker=29.7,…): docs/render.md
+	@$(PYTHON) -m ops render --stack $(STACK) $(if $(HOST),--host $(HOST)) $(if $(OUT),--out $(OUT)) $(if $(ON),--on $(ON)) $(if $(BASE),--base $(BASE))
 
 refresh: $(VENV)/ready ## read what is there into the state
 	@$(PYTHON) -m ops refresh --stack $(STACK)
@@ -93,6 +93,12 @@ bench: $(VENV)/ready ## measure the proxy beside what people use instead, on the
 
 bench-scale: $(VENV)/ready ## measure 10, 50 and 200 light hosts, beside ansible and pyinfra: docs/fleet.md
 	@$(PYTHON) -m bench.fleet
+
+fuzz: $(VENV)/ready ## feed every parser with what nobody would write (TARGET=name, SECONDS=600 for each); docs/reliability.md
+	@$(PYTHON) -m fuzz --seconds $(or $(SECONDS),600) $(if $(TARGET),--target $(TARGET))
+
+soak: $(VENV)/ready ## pulls, pushes, changes and clean-ups on the lab, memory and lost requests watched (MINUTES=60)
+	@$(PYTHON) -m bench.soak --minutes $(or $(MINUTES),60)
 
 lint: $(VENV)/ready ## format, lint and types
 	@ruff format --check . && ruff check . && mypy && mypy examples/app-infra

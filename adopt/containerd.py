@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Mapping
 
 from adopt import texts
-from hostctl import containerd_says, containerd_versions, toml_text
+from hostctl import containerd_imports, containerd_says, containerd_versions, toml_text
 from hostctl.host import Host
 from hostctl.systemd import service
 
@@ -26,7 +26,9 @@ def read(host: Host, report: Dict[str, Any]) -> None:
         dumped = host.must(program, "--config", file, "config", "dump")
         lines = (line for line in dumped.splitlines() if not line.startswith(containerd_says.LOG_LINE))
         dump = toml_text.parsed("\n".join(lines), "containerd config dump").unwrap()
-    imports = [path for pattern in dump.get("imports") or [] for path in _named(host, str(pattern)) if path != file]
+    imports = [
+        path for pattern in dump.get("imports") or [] for path in containerd_imports.matching(host, str(pattern))
+    ]
     for path in imports:
         texts.take(host, report, path)
     registry = toml_text.find(dump, release.own.registry) or {}
@@ -44,10 +46,3 @@ def read(host: Host, report: Dict[str, Any]) -> None:
         if (table or {}).get("auth"):
             user = str(table["auth"].get("username") or "")
             report["logins"].append({"file": file, "server": server, "user": user, "by": "cri"})
-
-
-def _named(host: Host, pattern: str) -> List[str]:
-    """The files that an import names."""
-    path = host.path(pattern)
-    folder = pattern.rpartition("/")[0]
-    return [f"{folder}/{each.name}" for each in sorted(path.parent.glob(path.name))]

@@ -100,7 +100,10 @@ def streamed(place: Place, path: str, headers: Mapping[str, str]) -> Iterator[Tu
     url = f"{place.url}{path}"
     sent: Dict[str, str] = {"User-Agent": AGENT, **headers}
     for _ in range(REDIRECTS):
-        connection = Connection(place)
+        try:
+            connection = Connection(place)
+        except http.client.InvalidURL as odd:
+            raise Unanswered(place, odd) from odd
         try:
             try:
                 connection.request("GET", path, headers=sent)
@@ -113,17 +116,19 @@ def streamed(place: Place, path: str, headers: Mapping[str, str]) -> Iterator[Tu
                 return
         finally:
             connection.close()
-        url = urljoin(url, target)
-        there = reached_by(url, place)
+        try:
+            url = urljoin(url, target)
+            there, parts = reached_by(url, place), urlsplit(url)
+        except ValueError as odd:
+            raise Unanswered(place, http.client.HTTPException("redirects to what is no URL")) from odd
         if there[:2] != place[:2]:
             sent.pop("Authorization", None)
-        parts = urlsplit(url)
         place, path = there, f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
     raise Unanswered(place, http.client.HTTPException(f"more than {REDIRECTS} redirects"))
 
 
 def reached_by(url: str, known: Place) -> Place:
-    """The server of a URL; of one that is known already its address, and trust as there."""
+    """The server of a URL; of one that is known already its address, and trust as there. Raises ValueError for none."""
     from doctor.trust import context
 
     parts = urlsplit(url)

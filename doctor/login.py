@@ -52,21 +52,24 @@ def basic(login: Tuple[str, str]) -> str:
 def token(challenge: Challenge, login: Login, scope: str, known: Place) -> str:
     """The Authorization with a token for `scope`; nobody's where there is no login. Raises NoToken, Unanswered."""
     realm = challenge.parameters.get("realm", "")
-    if urlsplit(realm).scheme not in ("http", "https"):
+    try:
+        parts, place = urlsplit(realm), reached_by(realm, known)
+    except ValueError:
+        raise NoToken(f"the realm {realm!r} is no URL", realm) from None
+    if parts.scheme not in ("http", "https"):
         raise NoToken(f"the realm {realm!r} is no URL", realm)
     query = {"service": challenge.parameters.get("service", "")}
     if scope or challenge.parameters.get("scope"):
         query["scope"] = scope or challenge.parameters["scope"]
     if login:
         query["account"] = login[0]
-    parts = urlsplit(realm)
     path = f"{parts.path or '/'}?{parts.query + '&' if parts.query else ''}{urlencode(query)}"
     headers: Dict[str, str] = {"Authorization": basic(login)} if login else {}
-    answer = ask(reached_by(realm, known), path, headers, seconds=TOKEN_PATIENCE)
+    answer = ask(place, path, headers, seconds=TOKEN_PATIENCE)
     if answer.status != 200:
         raise NoToken(f"{realm}: {answer.line}", realm, answer.status in (400, 401, 403))
     try:
         document = json.loads(answer.body)
         return f"Bearer {document.get('token') or document['access_token']}"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise NoToken(f"{realm}: answers without a token", realm) from None

@@ -42,11 +42,15 @@ def read(der: bytes) -> Optional[Shown]:
     memory = os.memfd_create("certificate")
     try:
         os.write(memory, ssl.DER_cert_to_PEM_cert(der).encode())
-        document: Dict[str, Any] = decode(f"/proc/self/fd/{memory}")
+        return _shown(decode(f"/proc/self/fd/{memory}"))
     except (OSError, ValueError):
         return None
     finally:
         os.close(memory)
+
+
+def _shown(document: Dict[str, Any]) -> Shown:
+    """Raises ValueError for times that are none."""
     return Shown(
         _name(document.get("subject", ())),
         _name(document.get("issuer", ())),

@@ -20,6 +20,7 @@ PATIENCE = 60.0
 BATCH = 1000
 """Most keys that one DeleteObjects may name."""
 TRIES = 3
+LONGEST_NUMBER = 20
 EMPTY = hashlib.sha256().hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 """In place of a body's digest: the store does not check it."""
@@ -75,7 +76,7 @@ class Bucket(Store):
             for each in page.iterfind("Contents"):
                 key = unquote_plus(each.findtext("Key", ""))
                 changed = each.findtext("LastModified", "").replace("Z", "+00:00")
-                size = int(each.findtext("Size", "0"))
+                size = _number(each.findtext("Size", "0"))
                 if "/_uploads/" not in key:
                     yield key[len(self._root) :], _seconds(changed), size
             token = page.findtext("NextContinuationToken")
@@ -209,7 +210,7 @@ def _xml(answer: bytes) -> ElementTree.Element:
     """An answer without its namespaces."""
     try:
         found = ElementTree.fromstring(answer)  # noqa: S314  from the store that keeps the images
-    except ElementTree.ParseError as odd:
+    except (ElementTree.ParseError, LookupError, ValueError) as odd:  # the latter two: an encoding of its own
         raise OSError(f"the store answers with something else than XML ({odd})") from odd
     stack: List[ElementTree.Element] = [found]
     while stack:
@@ -224,6 +225,12 @@ def _code(answer: bytes) -> str:
         return _xml(answer).findtext("Code") or "without a reason"
     except OSError:
         return "without a reason"
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > LONGEST_NUMBER:
+        raise OSError(f"the store tells a size that can't be read: {text[:LONGEST_NUMBER]}")
+    return int(text)
 
 
 def _seconds(moment: str) -> float:

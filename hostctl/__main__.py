@@ -42,7 +42,7 @@ def read_request(text: bytes) -> Request:
         owner, unit, wish = request.get("owner", ""), request.get("unit", ""), request.get("wish") or {}
         if not (isinstance(owner, str) and isinstance(unit, str) and isinstance(wish, dict)):
             raise TypeError
-    except (ValueError, AttributeError, TypeError) as broken:
+    except (ValueError, AttributeError, TypeError, RecursionError) as broken:
         raise HostError('the request on stdin must be JSON: {"owner": …, "unit": …, "wish": {…}}') from broken
     return Request(owner, unit, wish)
 

@@ -65,15 +65,14 @@ def complaint(certificate: bytes, now: Optional[float] = None) -> Optional[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=certificate)
-    except ssl.SSLError:
+        authorities = context.get_ca_certs()
+        if not authorities:
+            return "is no authority's; take the certificate of who has signed it"
+        ends = str(authorities[0]["notAfter"])
+        over = ssl.cert_time_to_seconds(ends) < (time.time() if now is None else now)
+    except (ssl.SSLError, ValueError):  # ValueError: it is empty, or its times are none
         return "is damaged; export it again"
-    authorities = context.get_ca_certs()
-    if not authorities:
-        return "is no authority's; take the certificate of who has signed it"
-    ends = str(authorities[0]["notAfter"])
-    if ssl.cert_time_to_seconds(ends) < (time.time() if now is None else now):
-        return f"has ended on {ends} by this host's clock; take its successor"
-    return None
+    return f"has ended on {ends} by this host's clock; take its successor" if over else None
 
 
 def _der(body: str) -> Optional[bytes]:

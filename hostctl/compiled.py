@@ -74,6 +74,11 @@ def installed(archive: str) -> Kept:
     kept.load()
 
     class Importer(zipimport.zipimporter):
+        def get_filename(self, fullname: str) -> str:
+            # The one of zipimport compiles the module to know it.
+            inside = self.archive + os.sep + self.prefix + fullname.rpartition(".")[2]
+            return f"{inside}{os.sep}__init__.py" if self.is_package(fullname) else f"{inside}.py"
+
         def get_code(self, fullname: str) -> CodeType:
             return kept.code(fullname, super().get_code)
 

@@ -26,8 +26,8 @@ DOCKER_HUB = "https://registry-1.docker.io"
 
 def movable(registry: Mapping[str, Any]) -> List[Tuple[str, ...]]:
     """The paths, below the registry table, of what becomes hosts.toml files."""
-    paths: List[Tuple[str, ...]] = [("mirrors", name) for name in _tables(registry, "mirrors")]
-    for name, config in _tables(registry, "configs").items():
+    paths: List[Tuple[str, ...]] = [("mirrors", name) for name in tables(registry, "mirrors")]
+    for name, config in tables(registry, "configs").items():
         if "tls" in config:
             paths.append(("configs", name) if len(config) == 1 else ("configs", name, "tls"))
     return paths
@@ -35,8 +35,8 @@ def movable(registry: Mapping[str, Any]) -> List[Tuple[str, ...]]:
 
 def logins(registry: Mapping[str, Any]) -> List[str]:
     """For which registries there are logins."""
-    configs = [name for name, config in _tables(registry, "configs").items() if "auth" in config]
-    return configs + list(_tables(registry, "auths"))
+    configs = [name for name, config in tables(registry, "configs").items() if "auth" in config]
+    return configs + list(tables(registry, "auths"))
 
 
 def hosts_files(registry: Mapping[str, Any]) -> Dict[str, str]:
@@ -44,10 +44,10 @@ def hosts_files(registry: Mapping[str, Any]) -> Dict[str, str]:
 
     Raises HostError for what a hosts.toml can't say.
     """
-    mirrors = {name: _endpoints(name, table) for name, table in _tables(registry, "mirrors").items()}
-    tls = {name: _tls(name, config["tls"]) for name, config in _tables(registry, "configs").items() if "tls" in config}
+    mirrors = {name: _endpoints(name, table) for name, table in tables(registry, "mirrors").items()}
+    tls = {name: _tls(name, config["tls"]) for name, config in tables(registry, "configs").items() if "tls" in config}
     for name in (*mirrors, *tls):
-        if not NAME.fullmatch(name):
+        if not NAME.fullmatch(name) or not _is_host(name):
             raise HostError(f"{PATH}: registry: {name!r} is not the name of a registry; delete it and try again")
     return {name: _hosts_file(name, mirrors, tls) for name in dict.fromkeys([*mirrors, *tls])}
 
@@ -72,7 +72,8 @@ def _endpoint(url: str, tls: Mapping[str, Endpoint], capabilities: Tuple[str, ..
     return options._replace(url=url, capabilities=capabilities, override_path=bool(urlsplit(url).path))
 
 
-def _tables(registry: Mapping[str, Any], key: str) -> Mapping[str, Mapping[str, Any]]:
+def tables(registry: Mapping[str, Any], key: str) -> Mapping[str, Mapping[str, Any]]:
+    """The tables below one of `KEYS`, by their names. Raises HostError where it holds anything else."""
     tables = registry.get(key) or {}
     if not isinstance(tables, Mapping) or not all(isinstance(each, Mapping) for each in tables.values()):
         raise HostError(f"{PATH}: registry.{key}: must be a table of tables; correct it and try again")
@@ -92,8 +93,11 @@ def _endpoints(name: str, table: Mapping[str, Any]) -> List[str]:
 
 def _url(endpoint: str, where: str) -> str:
     """An endpoint's URL: with a scheme, without a login (containerd ignores one) and without the slash behind it."""
-    parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
-    host = parts.netloc.rpartition("@")[2]
+    try:
+        parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        host = ""
     if not host or parts.scheme not in ("", "http", "https") or parts.query or parts.fragment:
         raise HostError(f"{where}: an endpoint must be http://host or https://host; correct it and try again")
     return f"{parts.scheme or _scheme(host)}://{host}{parts.path.rstrip('/')}"
@@ -114,6 +118,15 @@ def _file(path: Any, where: str) -> str:
     if not isinstance(path, str):
         raise HostError(f"{where}: a file must be a path in quotes; correct it and try again")
     return posixpath.join("/", path) if path else ""
+
+
+def _is_host(name: str) -> bool:
+    """Whether a URL can have it."""
+    try:
+        urlsplit(f"//{name}")
+    except ValueError:
+        return False
+    return True
 
 
 def _default(name: str) -> str:

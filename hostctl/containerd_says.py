@@ -23,7 +23,7 @@ def dump_complaint(dump: str, wanted: Wanted, release: Release) -> Optional[str]
     lines = dump.splitlines()
     # The dump comes with log lines, which containerd writes to standard error.
     text = "\n".join(line for line in lines if not line.startswith(LOG_LINE))
-    document = toml_text.parsed(text, "containerd config dump").unwrap()
+    document = toml_text.values(text, "containerd config dump")
     for path, value in wanted.settings(release.own):
         shown = (toml_text.find(document, path[:-1]) or {}).get(path[-1])
         if shown != value:
@@ -83,5 +83,5 @@ def _ignored(line: str) -> Tuple[str, ...]:
     """The key that a log line (text or JSON) complains of: the plugin if it is one's, and the names below it."""
     plugin = re.search(r'\bplugin"?[=:]"?([\w.-]+)', line)
     key = re.search(r'\bkey"?[=:](?:"([^"]*)"|(\S+))', line)
-    words = (key.group(1) or key.group(2)).split() if key else []
+    words = (key.group(1) or key.group(2) or "").split() if key else []
     return (*([plugin.group(1)] if plugin else []), *words)

@@ -37,6 +37,8 @@ class Wanted(NamedTuple):
     logins: Tuple[RegistryLogin, ...] = ()
     metrics: str = ""
     """Where it tells its own figures: `address:port`, or `:port` for all addresses; empty: not our affair."""
+    said: Tuple[int, ...] = ()
+    """Which of the settings, by their places, a file says that config.toml imports."""
 
     def settings(self, dialect: Dialect) -> List[Setting]:
         """The wanted keys by their full path."""
@@ -52,7 +54,7 @@ class Wanted(NamedTuple):
             wanted.insert(0, ((*dialect.metrics, "address"), self.metrics))
         if self.debug:
             wanted.insert(0, (DEBUG_LEVEL, "debug"))
-        return wanted
+        return [each for index, each in enumerate(wanted) if index not in self.said]
 
 
 def merge(base: Optional[bytes], wanted: Wanted, release: Release) -> Tuple[bytes, Dict[str, Any]]:
@@ -99,6 +101,16 @@ def holds(raw: Optional[bytes], wanted: Wanted, release: Release) -> bool:
     return toml_keys.holds(document, wanted.settings(_dialect(document, release)))
 
 
+def said_by(raw: bytes, wanted: Wanted, release: Release) -> List[int]:
+    """Which of the settings, by their places, an imported file says; none of one that can't be read."""
+    try:
+        document = toml_text.parsed(toml_text.decoded(raw, PATH), PATH).unwrap()
+        settings = wanted.settings(_dialect(document, release))
+    except HostError:
+        return []
+    return [index for index, each in enumerate(settings) if toml_keys.holds(document, [each])]
+
+
 def registry_of(base: Optional[bytes], release: Release) -> Mapping[str, Any]:
     """The registry table of a config.toml; empty where there is none."""
     document = toml_text.parsed(toml_text.decoded(base, PATH), PATH).unwrap()
@@ -107,7 +119,10 @@ def registry_of(base: Optional[bytes], release: Release) -> Mapping[str, Any]:
 
 def _dialect(document: Mapping[str, Any], release: Release) -> Dialect:
     """The dialect of a document. Raises HostError where we can't write it, or where nothing would read it."""
-    disabled = [each for each in document.get("disabled_plugins") or [] if each in ("cri", CRI, IMAGES, RUNTIME)]
+    listed = toml_text.plain(document.get("disabled_plugins", []))
+    if not isinstance(listed, list):
+        raise HostError(f"{PATH}: disabled_plugins must be a list of strings; correct it and try again")
+    disabled = [each for each in listed if each in ("cri", CRI, IMAGES, RUNTIME)]
     if disabled:
         raise HostError(
             f"{PATH}: disabled_plugins holds {disabled[0]!r}, so this containerd serves no Kubernetes and reads no "
@@ -128,10 +143,11 @@ def _moved(document: Mapping[str, Any], wanted: Wanted, dialect: Dialect) -> Lis
     """The deprecated tables that become hosts.toml files. Raises HostError where there are some and they may not."""
     registry = toml_text.find(document, dialect.registry) or {}
     if wanted.migrate_deprecated:
+        deprecated.hosts_files(registry)  # refuses what a hosts.toml can't say
         paths = [[*dialect.registry, *each] for each in deprecated.movable(registry)]
         return [{"path": path, "value": toml_text.find(document, path)} for path in paths]
     for key in deprecated.KEYS:
-        if registry.get(key):
+        if deprecated.tables(registry, key):
             raise HostError(
                 f"{PATH}: registry.{key} is set ({', '.join(registry[key])}), which is deprecated, and mirrors and TLS "
                 "can't stand beside config_path; set containerd.migrate_deprecated of this host's runtimes, and they "

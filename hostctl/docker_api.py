@@ -30,7 +30,7 @@ class Answer(NamedTuple):
         """The engine's own words about a failure."""
         try:
             return masked(str(self.data["message"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return f"status {self.status}"
 
 

@@ -110,8 +110,13 @@ def drift(path: str, current: bytes, ours: Mapping[str, Any]) -> List[Difference
 
 
 def answer(path: str, text: bytes, server: str) -> Union[Login, str, None]:
-    """What the command line goes by for a server: a login, a helper's name, or nothing. Raises HostError."""
-    values = JsonText(path, text).values
+    """What the command line goes by for a server: a login, a helper's name, or nothing.
+
+    Raises HostError where no login of the file counts.
+    """
+    document = JsonText(path, text)
+    _refuse_unreadable(document, [])
+    values = document.values
     helpers, key = values.get(HELPERS) or {}, key_of(server)
     helper = helpers[key] if key in helpers else values.get(STORE)
     if helper:

@@ -71,7 +71,7 @@ def match(module: str, options: Options) -> Step:
         raise NotKnown(f"-m {module}")
     try:
         return MATCHES[module](options)
-    except (ValueError, IndexError, KeyError):
+    except (ValueError, IndexError, KeyError, StopIteration):
         shown = " ".join(f"{'! ' if each.negated else ''}{each.name} {' '.join(each.values)}" for each in options)
         raise NotKnown(f"-m {module} {shown}".strip()) from None
 

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from typing import Iterator, NamedTuple, Optional
 
+from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.packets import Address
 
@@ -38,12 +39,14 @@ def _takes(socket: Socket, address: Address) -> bool:
 
 
 def read_sockets(listing: str) -> Iterator[Socket]:
-    """The sockets that `ss -Htlnpe` prints."""
+    """The sockets that `ss -Htlnpe` prints. Raises HostError for a line that can't be read."""
     for line in listing.splitlines():
         words = line.split()
         if len(words) < 5 or words[0] != "LISTEN":
             continue
         local, _, port = words[3].rpartition(":")
+        if not (port.isascii() and port.isdigit()):
+            raise HostError(f"ss: a line that can't be read: {line}")
         address, _, interface = local.replace("[", "").replace("]", "").partition("%")
         users = [f"{name} (pid {pid})" for name, pid in re.findall(r'\("([^"]*)",pid=(\d+)', line)]
         shown = ", ".join(dict.fromkeys(users)) or "a process that the kernel does not name"

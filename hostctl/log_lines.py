@@ -14,6 +14,6 @@ def fields(line: str) -> Dict[str, str]:
     try:
         loaded = json.loads(line)
         return {key: str(value) for key, value in loaded.items()}
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         found = _FIELD.findall(line)
         return {name: re.sub(r"\\(.)", r"\1", quoted) if quoted else plain for name, quoted, plain in found}

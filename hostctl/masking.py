@@ -10,8 +10,8 @@ MASK = "***"
 
 _USERINFO = re.compile(r"(://)[^/\s\"'@]+@")
 _VALUE = re.compile(
-    r"""(?ix) ( [\w.-]* (?:password|passwd|secret|token|auth|authorization) ["']? \s* [:=] \s* )
-        ( \[ [^\]]* \] | "(?:[^"\\]|\\.)*" | '[^']*' )"""
+    r"""(?ix) ( (?:password|passwd|secret|token|auth|authorization) ["']? \s* [:=] \s* )
+        ( \[ [^\]]* (?: \] | \Z ) | "(?:[^"\\]|\\.)*" | '[^']*' )"""
 )
 _HEADER = re.compile(r"""(?i)(\bauthorization\s+)("(?:[^"\\]|\\.)+"|'[^']+')""")
 _KEY = re.compile(r"(?i)(?:password|passwd|secret|token|auth|authorization)$")

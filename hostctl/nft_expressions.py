@@ -26,7 +26,7 @@ def statement_steps(statements: Sequence[Mapping[str, Any]], sets: Sets) -> Iter
         elif kind in VERDICTS:
             yield always(Verdict(VERDICTS[kind]))
         elif kind in ("jump", "goto"):
-            yield always(Verdict(kind, chain=what["target"]))
+            yield always(Verdict(kind, chain=_chain(what)))
         elif kind in STATEMENTS:
             yield _careful(STATEMENTS[kind], what, sets)
         elif kind != "continue":
@@ -35,6 +35,13 @@ def statement_steps(statements: Sequence[Mapping[str, Any]], sets: Sets) -> Iter
             )
             if kind != "quota" and not (kind == "xt" and isinstance(what, dict) and what.get("type") == "match"):
                 yield always(Verdict("unknown"))
+
+
+def _chain(what: Mapping[str, Any]) -> str:
+    """The name of a chain that is jumped to. Raises KeyError, TypeError."""
+    if not isinstance(what["target"], str):
+        raise TypeError("the name of a chain")
+    return what["target"]
 
 
 Statement = Callable[[Any, Sets, Packet, Surroundings], Found]
@@ -48,6 +55,8 @@ def _careful(statement: Statement, what: Any, sets: Sets) -> Step:
             return False
         except NotKnown as unknown:
             return Unknown(f"{unknown}: not known here")
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            return Unknown(f"{shown(what)}: of a form that is not known here")
 
     return step
 
@@ -89,7 +98,7 @@ def _vmap(what: Mapping[str, Any], sets: Sets, packet: Packet, around: Surroundi
         return True
     if kind not in (*VERDICTS, "jump", "goto"):
         raise NotKnown(kind)
-    return Verdict(VERDICTS.get(kind, kind), chain=target["target"] if target else "")
+    return Verdict(VERDICTS.get(kind, kind), chain=_chain(target) if target else "")
 
 
 def _looked_up(what: Mapping[str, Any], sets: Sets, packet: Packet, around: Surroundings) -> Any:

@@ -52,7 +52,10 @@ def _chain(item: Mapping[str, Any]) -> Chain:
     hook = item.get("hook", "")
     device = item.get("dev", "?") if hook == "ingress" else ""
     priority, kind = item.get("prio", 0), item.get("type", "filter")
-    return Chain(item["name"], [], hook, priority, item.get("policy", "accept"), kind, str(device))
+    policy = item.get("policy", "accept")
+    if not isinstance(priority, int) or not isinstance(policy, str):
+        raise TypeError("a chain's prio is a number, its policy a word")
+    return Chain(item["name"], [], hook, priority, policy, kind, str(device))
 
 
 def _is_of_nft_alone(expression: object) -> bool:

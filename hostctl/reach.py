@@ -55,7 +55,7 @@ def read_request(text: bytes) -> Dict[str, Any]:
     """The request's JSON. Raises HostError."""
     try:
         request = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         request = None
     if not isinstance(request, dict):
         raise HostError(f"reach: the request on stdin must be JSON like {EXAMPLE}")

@@ -50,7 +50,7 @@ def read_request(text: bytes) -> Asked:
         known = json.loads(text)
         words = [str(known[name]) for name in ("registry", "container", "scheme")]
         place, port, seconds = (int(known[name]) for name in ("place", "port", "seconds"))
-    except (ValueError, TypeError, KeyError) as broken:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as broken:
         raise HostError(f"the request on stdin must be JSON with {', '.join(Asked._fields)}") from broken
     registry, container, scheme = words
     return Asked(registry, place, container, scheme, port, seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
+from hostctl.errors import HostError
 from hostctl.iptables_matches import NotKnown, Option, base, match
 from hostctl.iptables_targets import target
 from hostctl.packets import Chain, Rule, Step, Table, Unknown, Verdict
@@ -23,7 +24,10 @@ ENDS = ("-m", "-j", "-g")
 
 
 def iptables_tables(text: str, by: str, version: int, only: str = "") -> List[Table]:
-    """The tables of a listing. `by`: which program printed it; `only`: the table of a `-S` listing."""
+    """The tables of a listing. `by`: which program printed it; `only`: the table of a `-S` listing.
+
+    Raises HostError for a line that names no chain.
+    """
     tables: Dict[str, Table] = {}
     current = _new(tables, by, version, only) if only else None
     for line in text.splitlines():
@@ -47,7 +51,10 @@ def _without_counters(line: str) -> str:
 
 def _take(table: Table, line: str) -> None:
     if line.startswith((":", "-P ", "-N ")):
-        name, policy = (line[1:] if line.startswith(":") else f"{line[3:]} -").split()[:2]
+        words = (line[1:] if line.startswith(":") else f"{line[3:]} -").split()
+        if len(words) < 2:
+            raise HostError(f"{table.by}, table {table.name}: a line that can't be read: {line}")
+        name, policy = words[:2]
         _chain(table, name).policy = "drop" if policy == "DROP" else "accept"
     elif line.startswith("-A "):
         chain = _chain(table, line.split(" ", 2)[1])

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Set
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set, TypeVar
 
 from hostctl import files
 from hostctl.errors import HostError
@@ -20,6 +20,7 @@ from hostctl.journal import Journal
 
 STATE_FOLDER = "/var/lib/http-registry"
 KINDS = ("units", "journal", "confirmation")
+Kept = TypeVar("Kept")
 
 
 def mark(owner: str) -> str:
@@ -128,8 +129,7 @@ class Store:
 
     def record(self, unit: str) -> Optional[Record]:
         """The unit's record, or None where the unit was never applied or has been removed."""
-        data = self._load(self._record_path(unit))
-        return None if data is None else Record.from_json(data)
+        return self._read(self._record_path(unit), Record.from_json)
 
     def keep(self, unit: str, record: Optional[Record]) -> None:
         """Replace the unit's record; None forgets it."""
@@ -156,8 +156,7 @@ class Store:
 
     def journal(self, unit: str) -> Optional[Journal]:
         """The journal that an interrupted transaction of the unit left, or None."""
-        data = self._load(self._journal_path(unit))
-        return None if data is None else Journal.from_json(data)
+        return self._read(self._journal_path(unit), Journal.from_json)
 
     def write_journal(self, unit: str, journal: Optional[Journal]) -> None:
         """Replace the unit's journal; None ends the transaction."""
@@ -165,7 +164,7 @@ class Store:
 
     def confirmation(self, unit: str) -> Optional[Dict[str, Any]]:
         """What `hostctl.confirmation` knows of the unit, or None."""
-        return self._load(self._confirmation_path(unit))
+        return self._read(self._confirmation_path(unit), dict)
 
     def keep_confirmation(self, unit: str, data: Optional[Dict[str, Any]]) -> None:
         """Replace it; None forgets it."""
@@ -188,17 +187,16 @@ class Store:
         files.write(path, FileState(json.dumps(data, indent=1).encode(), 0o600, os.geteuid(), os.getegid()))
 
     @staticmethod
-    def _load(path: Path) -> Optional[Dict[str, Any]]:
+    def _read(path: Path, form: Callable[[Dict[str, Any]], Kept]) -> Optional[Kept]:
         state = files.read(path)
         if state is None:
             return None
         try:
-            loaded: Dict[str, Any] = json.loads(state.content)
-        except ValueError as broken:
+            return form(json.loads(state.content))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as broken:
             raise HostError(
                 f"{path}: is damaged; put it back from a backup, or move it away and clean up by hand what it owned"
             ) from broken
-        return loaded
 
     @staticmethod
     def _make_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from hostctl import toml_text
+from hostctl.errors import HostError
 from hostctl.masking import masked_value
 from hostctl.toml_text import KeyPath, Setting
 
@@ -21,7 +22,8 @@ TIDY_FIRST = (True, False)
 def merge(text: str, settings: Sequence[Setting], file: str) -> Tuple[str, Dict[str, Any]]:
     """The text with the settings, and what of it is ours, for `unmerge`.
 
-    Lists that are there must be lists. Raises HostError where the text can't be read or can't be edited.
+    Lists that are there must be lists. Raises HostError where the text can't be read or can't be edited, or has a table
+    where a value belongs.
     """
     document = toml_text.parsed(text, file)
     expected = document.unwrap()
@@ -29,6 +31,8 @@ def merge(text: str, settings: Sequence[Setting], file: str) -> Tuple[str, Dict[
     for path, wanted in settings:
         table = toml_text.find(document, path[:-1])
         there = None if table is None else table.get(path[-1])
+        if isinstance(there, Mapping) or (there and isinstance(there, list) and isinstance(there[0], Mapping)):
+            raise HostError(f"{file}: {toml_text.dotted(path)} must be a value and no table; correct it and try again")
         before = toml_text.plain(there)
         value = joined(wanted, before)
         depth = sum(toml_text.find(document, path[:each]) is not None for each in range(1, len(path)))

@@ -106,9 +106,26 @@ def parsed(text: bytes, where: str) -> Bundle:
         for each in data["images"]:
             platforms = each.pop("platforms", None)
             images.append(Image(**{"tag": "", **each}, platforms=None if platforms is None else tuple(platforms)))
-        return Bundle(tuple(images), dict(data["blobs"]), data["made"], tuple(data["failed"]), data["name"])
-    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+        found = Bundle(tuple(images), dict(data["blobs"]), data["made"], tuple(data["failed"]), data["name"])
+        _refuse_odd(found)
+        return found
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as wrong:
         raise Failure(f"{where}: {LIST} can't be read ({type(wrong).__name__}: {wrong})") from None
+
+
+def _refuse_odd(bundle: Bundle) -> None:
+    """Raise ValueError for what this program would never have written. Digests become names of files."""
+    for image in bundle.images:
+        texts = (image.registry, image.repository, image.tag, image.kind, image.of, *(image.platforms or ()))
+        if not all(isinstance(each, str) for each in texts) or not isinstance(image.left, bool):
+            raise ValueError("an image of another form")
+        if not manifests.DIGEST.fullmatch(image.digest) or not manifests.DIGEST.fullmatch(image.of or image.digest):
+            raise ValueError(f"{image.name} has no digest")
+    for digest, size in bundle.blobs.items():
+        if not manifests.DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
+            raise ValueError(f"{digest}: no digest with a size")
+    if not all(isinstance(each, str) for each in (bundle.made, bundle.name, *bundle.failed)):
+        raise ValueError("made, name and failed must be texts")
 
 
 def counted(images: Sequence[object]) -> str:

@@ -19,6 +19,8 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 KINDS = (INDEX, MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+LISTS = ("config", "layers", "manifests")
+"""The keys of a manifest that name its parts."""
 PROOF_OF = "vnd.docker.reference.digest"
 """The annotation by which BuildKit says, in an index, of which image an attestation is."""
 
@@ -42,10 +44,13 @@ def read(content: bytes) -> Mapping[str, Any]:
     """A manifest. Raises Failure."""
     try:
         data = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         raise Failure(f"{digest_of(content)}: is named as a manifest, but is no JSON object")
+    odd = [key for key in data if key not in LISTS and key.casefold() in LISTS]
+    if odd:
+        raise Failure(f"{digest_of(content)}: has a key {odd[0]!r}, which only some read; push the image anew")
     return data
 
 
@@ -81,7 +86,7 @@ def left_out(content: bytes, platforms: Optional[Sequence[str]]) -> List[str]:
     if platforms is None or not is_index(content):
         return []
     listed = _listed(read(content), "manifests")
-    chosen = {each.get("digest") for each in _chosen(listed, platforms)}
+    chosen = [each.get("digest") for each in _chosen(listed, platforms)]
     return [_shown(each) for each in listed if each.get("digest") not in chosen]
 
 
@@ -118,7 +123,7 @@ def _listed(data: Mapping[str, Any], key: str) -> List[Mapping[str, Any]]:
 
 def _part(each: Mapping[str, Any], manifest: bool = False) -> Part:
     digest, size = each.get("digest"), each.get("size")
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or not isinstance(size, int):
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
         raise Failure(f"a manifest names {digest!r} of size {size!r}, which is no sha256 digest with a size")
     return Part(digest, size, manifest, elsewhere=bool(each.get("urls")))
 
@@ -127,13 +132,18 @@ def _chosen(listed: List[Mapping[str, Any]], platforms: Optional[Sequence[str]])
     if platforms is None:
         return listed
     chosen = [each for each in listed if any(_is_for(each, platform) for platform in platforms)]
-    digests = {each.get("digest") for each in chosen}
-    proofs = [each for each in listed if (each.get("annotations") or {}).get(PROOF_OF) in digests]
+    digests = [each.get("digest") for each in chosen]
+    proofs = [each for each in listed if _object(each, "annotations").get(PROOF_OF) in digests]
     return [*chosen, *(each for each in proofs if each not in chosen)]
 
 
+def _object(each: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = each.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def _is_for(each: Mapping[str, Any], platform: str) -> bool:
-    given = each.get("platform") or {}
+    given = _object(each, "platform")
     system, architecture, *variant = platform.split("/")
     return (given.get("os"), given.get("architecture")) == (system, architecture) and (
         not variant or given.get("variant") == variant[0]
@@ -141,6 +151,6 @@ def _is_for(each: Mapping[str, Any], platform: str) -> bool:
 
 
 def _shown(each: Mapping[str, Any]) -> str:
-    given = each.get("platform") or {}
+    given = _object(each, "platform")
     names = [given.get(key) for key in ("os", "architecture", "variant")]
-    return "/".join(name for name in names if name) or "?"
+    return "/".join(str(name) for name in names if name) or "?"

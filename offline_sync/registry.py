@@ -6,6 +6,7 @@ OCI distribution-spec 1.1; tokens: https://distribution.github.io/distribution/s
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import re
 import ssl
@@ -14,7 +15,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from offline_sync import manifests
@@ -25,6 +26,9 @@ TRIES = 6
 HELD_OFF = 503
 """What our proxy answers to pushes while garbage is collected; it says Retry-After."""
 MOST_PAGES = 10_000
+WAIT, LONGEST_WAIT = 2.0, 30.0
+"""Seconds before a push is tried again, where it is not said, and where too much is said."""
+_TOKEN = re.compile(r"[!-~]+")
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
@@ -77,17 +81,23 @@ class Registry:
         """All of them; none where there is no such repository."""
         found: List[str] = []
         path = f"/v2/{repository}/tags/list"
-        for _ in range(MOST_PAGES):
+        seen: Set[str] = set()
+        while path not in seen and len(seen) < MOST_PAGES:
+            seen.add(path)
             answer = self._must("GET", path, _pull(repository), (200, 404))
             if answer.status == 404:
-                break
-            found += _json(answer.body).get("tags") or []
+                return found
+            tags = _json(answer.body).get("tags")
+            found += [each for each in tags if isinstance(each, str)] if isinstance(tags, list) else []
             following = _NEXT.search(answer.headers.get("link", ""))
             if not following:
-                break
-            parts = urlsplit(urljoin(self.url + path, following[1]))
+                return found
+            try:
+                parts = urlsplit(urljoin(self.url + path, following[1]))
+            except ValueError:
+                raise Failure(f"{self.url}: GET {path}: names a next page that is no URL") from None
             path = f"{parts.path}?{parts.query}"
-        return found
+        raise Failure(f"{self.url}: GET {path}: the pages of this list do not end")
 
     def head(self, repository: str, reference: str) -> Optional[Found]:
         """A manifest by tag or digest; None where it is not there."""
@@ -109,7 +119,9 @@ class Registry:
         if answer.status != 200:
             self._no_referrers = True
             return []
-        return [each for each in _json(answer.body).get("manifests") or [] if isinstance(each, dict)]
+        listed = _json(answer.body).get("manifests")
+        found = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        return [each for each in found if manifests.DIGEST.fullmatch(str(each.get("digest")))]
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether that repository has the blob."""
@@ -134,7 +146,7 @@ class Registry:
         for _ in range(TRIES):
             if answer.status != HELD_OFF:
                 break
-            time.sleep(min(float(answer.headers.get("retry-after", "2") or 2), 30.0))
+            time.sleep(_wait(answer.headers.get("retry-after", "")))
             answer = self._ask(method, path, scope, body, headers)
         if answer.status not in good:
             why = _why(answer)
@@ -163,6 +175,7 @@ class Registry:
         if scheme.lower() != "bearer":
             return None
         said = dict(_PARAMETER.findall(rest))
+        self._refuse_realm(said.get("realm", ""))
         query = {key: said[key] for key in ("service",) if key in said}
         joint = "&" if "?" in said.get("realm", "") else "?"
         place = said.get("realm", "") + joint + urlencode({**query, **({"scope": scope} if scope else {})})
@@ -170,9 +183,17 @@ class Registry:
         answer = self._send("GET", place, None, {}, basic)
         data = _json(answer.body) if answer.status == 200 else {}
         token = data.get("token") or data.get("access_token")
-        if not token:
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise Failure(f"{self.url}: its token server {said.get('realm')} gives no token: status {answer.status}")
         return f"Bearer {token}"
+
+    def _refuse_realm(self, realm: str) -> None:
+        """Raise Failure where the token server is none, or would be told a password in clear, which the registry itself
+        is not."""
+        scheme = realm.partition("://")[0].lower()
+        if scheme == "https" or (scheme == "http" and self.url.startswith("http:")):
+            return
+        raise Failure(f"{self.url}: names a token server that is not asked ({scheme or 'none'}); it must be https")
 
     def _send(
         self, method: str, url: str, body: Optional[bytes], headers: Mapping[str, str], authorization: Optional[str]
@@ -182,11 +203,14 @@ class Registry:
             request.add_unredirected_header("Authorization", authorization)
         opener = self._opener if method == "GET" else self._staying
         try:
-            with opener.open(request, timeout=PATIENCE) as response:
+            try:
+                response = opener.open(request, timeout=PATIENCE)
+            except urllib.error.HTTPError as refused:
+                response = refused
+            with response:
                 return Answer(response.status, _lower(response.headers), response.read())
-        except urllib.error.HTTPError as refused:
-            with refused:
-                return Answer(refused.code, _lower(refused.headers), refused.read())
+        except http.client.HTTPException as odd:
+            raise Failure(f"{self.url}: gives no answer that is HTTP ({type(odd).__name__})") from None
         except (OSError, ValueError) as silent:
             reason = getattr(silent, "reason", silent)
             raise Failure(f"{self.url}: does not answer ({reason})") from None
@@ -195,6 +219,11 @@ class Registry:
 def login(user: str, password: str) -> str:
     """As containers-auth.json(5) has it."""
     return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _wait(said: str) -> float:
+    """Seconds, by a Retry-After (RFC 9110, 10.2.3); that it may be a date helps nobody whose clock is another."""
+    return min(float(said), LONGEST_WAIT) if said.isascii() and said.isdigit() else WAIT
 
 
 def _pull(repository: str) -> str:
@@ -212,12 +241,13 @@ def _lower(headers: Message) -> Dict[str, str]:
 def _json(body: bytes) -> Mapping[str, Any]:
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     return data if isinstance(data, dict) else {}
 
 
 def _why(answer: Answer) -> str:
-    errors = _json(answer.body).get("errors") or []
-    told = [f"{each.get('code')} {each.get('message')}" for each in errors if isinstance(each, dict)]
+    errors = _json(answer.body).get("errors")
+    listed = errors if isinstance(errors, list) else []
+    told = [f"{each.get('code')} {each.get('message')}" for each in listed if isinstance(each, dict)]
     return f", {'; '.join(told)}" if told else ""

@@ -47,6 +47,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     from ops.configuration import tier_of
     from ops.diagnosis import explained
     from ops.drift import refresh_drift
+    from ops.many_hosts import writing
     from ops.recovery import recover
     from ops.renamed import refuse_renamed
     from ops.secret import telling_what_is_missing
@@ -55,9 +56,11 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     if stack == LAB:
         _run_lab("up")
     with reached(stack) as chosen, telling_what_is_missing(chosen):
-        refuse_renamed(chosen, recover(chosen))
+        deployment = recover(chosen)
+        refuse_renamed(chosen, deployment)
         if tier_of(stack).observe:
             refresh_drift(chosen)
+        chosen.environment.update(writing(len(tier_of(stack).hosts), deployment))
         # Without the outputs: `documents` has every file of every host.
         options = ("--yes", "--skip-preview", "--suppress-outputs")
         with explained(chosen):
@@ -103,18 +106,18 @@ def preview(stack: StackName = LAB, host: OneHost = "", markdown: MarkdownFile =
 
 @app.command()
 def render(
-    host: HostName,
     stack: StackName = LAB,
-    out: Annotated[Path | None, typer.Option(help="A folder; one in .work if absent.")] = None,
+    host: OneHost = "",
+    out: Annotated[Path | None, typer.Option(help="A folder; .work/render/STACK/HOST if absent.")] = None,
     on: Annotated[str, typer.Option(help="What the machine is: docker=29.7,…; Debian 12 if absent.")] = "",
     base: Annotated[Path | None, typer.Option(help="A folder with the files of its image.")] = None,
 ) -> None:
-    """Write what `up` would write on a host: a tree, and a cloud-init document. Reaches no host."""
-    from ops.render import render_host
+    """Write what `up` would write on hosts: trees, and cloud-init documents. Reaches none."""
+    from ops.render import render_hosts
     from ops.secret import telling_what_is_missing
 
     with selected(stack, asks_hosts=False) as chosen, telling_what_is_missing(chosen):
-        for line in render_host(chosen, host, out, on, base):
+        for line in render_hosts(chosen, host, out, on, base):
             print(line, flush=True)
 
 

@@ -32,7 +32,8 @@ file: `proxy.endpoints` is what stands in the list `endpoints` of `http-registry
 COMPONENTS = """
 ## Components
 
-What `__main__.py` declares a tier with. Each is a `pulumi.ComponentResource`; `after` is what has to be done before.
+What `components/topology.py` declares a tier with. Each is a `pulumi.ComponentResource`; `after` is what has to be done
+before.
 """
 OUTPUTS = """
 ## Outputs

@@ -158,10 +158,11 @@ def checked(folder: Path, stack: str) -> Backup:
         files = {str(path): str(each["sha256"]) for path, each in whole["files"].items()}
         if odd := [path for path in files if path.startswith("/") or ".." in path.split("/")]:
             raise ValueError(f"{odd[0]} is no path below it")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as wrong:
+        of = str(whole["stack"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as wrong:
         raise _broken(folder, [str(wrong)]) from None
-    if whole["stack"] != stack:
-        raise StackError(f"{folder}: is a backup of {whole['stack']}, not of {stack}")
+    if of != stack:
+        raise StackError(f"{folder}: is a backup of {of}, not of {stack}")
     if errors := [path for path, digest in files.items() if not _has(folder / path, digest)]:
         raise _broken(folder, errors)
     try:

@@ -42,11 +42,11 @@ class Snapshot:
     @staticmethod
     def read(text: str) -> Snapshot:
         """From the text that `text` gives. Raises ValueError."""
-        data = json.loads(text)
         try:
+            data = json.loads(text)
             links = {str(path): str(digest) for path, digest in data["links"].items()}
             blobs = {str(path): int(size) for path, size in data["blobs"].items()}
-        except (AttributeError, KeyError, TypeError) as wrong:
+        except (AttributeError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
             raise ValueError(f"is no list of links and blobs ({wrong})") from wrong
         # They become paths of files.
         odd = [path for path in links if ".." in path.split("/") or not path.startswith("repositories/")]
@@ -129,5 +129,5 @@ def _parts(path: str, read: Callable[[str], bytes]) -> list[tuple[str, bool]] | 
             *((each["digest"], True) for each in manifest.get("manifests") or []),
             *((each["blobSum"], False) for each in manifest.get("fsLayers") or []),
         ]
-    except (AttributeError, KeyError, TypeError, ValueError, FileNotFoundError):
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, FileNotFoundError):
         return None

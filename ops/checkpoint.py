@@ -53,6 +53,6 @@ def local_folder(backend: str) -> Path | None:
 def _readable(file: Path) -> bool:
     try:
         json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return True

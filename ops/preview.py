@@ -7,10 +7,9 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,8 +19,6 @@ from ops.stack import PROJECT, Stack, StackError
 if TYPE_CHECKING:
     from ops.preview_plan import Plan
 
-REPORT = "ops.preview_report"
-"""The module that takes as long to import as pulumi takes to start; it is, meanwhile."""
 WITHOUT_HOSTS = PROJECT / "ops" / "without_hosts"
 """A folder for the front of PATH: an `ssh` that reaches nobody."""
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -55,8 +52,8 @@ def show_preview(
     Raises StackError where it fails, behind what pulumi says about it.
     """
     began = time.monotonic()
-    Thread(target=import_module, args=(REPORT,), daemon=True).start()
-    with tempfile.TemporaryDirectory(prefix="preview-") as folder:
+    with tempfile.TemporaryDirectory(prefix="preview-") as folder, ThreadPoolExecutor(1) as meanwhile:
+        checked = meanwhile.submit(_check, stack.name)
         log = Path(folder, "events")
         status, said, errors = stack.run(
             "preview",
@@ -73,6 +70,8 @@ def show_preview(
         found = plan(_events(log)) if status == 0 else Plan()
     found = seen(found) if seen else found
     if status != 0:
+        if wrong := checked.exception():  # shorter than what pulumi says of the same
+            raise wrong
         if comment:
             comment.write_text(failure(stack.name, said + errors))
         print(said + errors, end="", flush=True)
@@ -83,6 +82,13 @@ def show_preview(
     if comment:
         comment.write_text(markdown(found, stack.name))
     return found
+
+
+def _check(stack: str) -> None:
+    """What takes as long as pulumi takes to start: import what reports, and check the settings."""
+    from ops.configuration import tier_of
+
+    tier_of(stack)
 
 
 def preview_environment(environment: dict[str, str]) -> dict[str, str]:

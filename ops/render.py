@@ -22,21 +22,23 @@ from ops.configuration import tier_of
 from ops.render_cloud_init import document, packages, to_bring
 from ops.render_files import Rendered, render
 from ops.render_machine import Machine, machine
-from ops.render_tree import CLOUD_INIT, FILES, TREE, write
+from ops.render_tree import CLOUD_INIT, write
 from ops.stack import PROJECT, Stack, StackError
 from settings.upstream_stack import stacks
 
 FOLDER = PROJECT / ".work" / "render"
 
 
-def render_host(stack: Stack, host: str, out: Path | None, on: str, base: Path | None) -> Iterator[str]:
+def render_hosts(stack: Stack, host: str, out: Path | None, on: str, base: Path | None) -> Iterator[str]:
     """Write them; gives what a person should know of it.
 
-    `out`: the folder; one of this checkout's own if None. `on`: what the machine is, `base`: a folder with the files of
-    its image. Raises StackError where the settings, the machine or the folder are wrong.
+    `host`: each in a folder of its own if empty. `out`: the folder; one of this checkout's own if None. `on`: what the
+    machine is, `base`: a folder with the files of its image. Raises StackError where the settings, the machine or the
+    folder are wrong.
     """
-    folder = out or FOLDER / stack.name / host
-    _refuse_unknown(stack, host)
+    names = [each.name for each in tier_of(stack.name).hosts]
+    if host and host not in names:
+        raise StackError(f"HOST={host}: the stack {stack.name} has no host of that name; it has {', '.join(names)}")
     if base and not (base / "etc").is_dir():
         raise StackError(f"BASE={base}: must be a folder with the image's files; it has no etc")
     try:
@@ -44,6 +46,15 @@ def render_host(stack: Stack, host: str, out: Path | None, on: str, base: Path |
     except ValueError as wrong:
         raise StackError(str(wrong)) from None
     asked = requests(stack)
+    for name in [host] if host else names:
+        folder = out if out and host else (out or FOLDER / stack.name) / name
+        yield from _render_host(stack, name, asked, described, folder, base)
+    yield "all of it may hold secrets: the folders are yours alone (0700), and git passes them by"
+
+
+def _render_host(
+    stack: Stack, host: str, asked: dict[str, Any], described: Machine, folder: Path, base: Path | None
+) -> Iterator[str]:
     own = [each for each in asked["requests"] if each["owner"] == f"{PROJECT_NAME}/{stack.name}/{host}"]
     containers = [each["name"] for each in asked["containers"] if each["provider"] == f"{host}-docker"]
     try:
@@ -60,7 +71,7 @@ def render_host(stack: Stack, host: str, out: Path | None, on: str, base: Path |
         "packages": packages(rendered, described),
     }
     write(folder, rendered, text, more)
-    return _told(folder, rendered, described, text)
+    yield from _told(folder, host, rendered, described, text)
 
 
 def requests(stack: Stack) -> dict[str, Any]:
@@ -97,22 +108,15 @@ def _outputs(stack: Stack, name: str) -> dict[str, Any]:
     return told
 
 
-def _refuse_unknown(stack: Stack, host: str) -> None:
-    names = [each.name for each in tier_of(stack.name).hosts]
-    if host not in names:
-        raise StackError(f"HOST={host}: the stack {stack.name} has no host of that name; it has {', '.join(names)}")
-
-
-def _told(folder: Path, rendered: Rendered, described: Machine, text: str) -> Iterator[str]:
+def _told(folder: Path, host: str, rendered: Rendered, described: Machine, text: str) -> Iterator[str]:
     place = folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder
-    size, packed = len(text.encode()), len(gzip.compress(text.encode(), mtime=0))
-    units = list(dict.fromkeys(each.unit for each in rendered.files))
-    yield f"{place}/{TREE}: {len(rendered.files)} files and {len(rendered.links)} links of {', '.join(units)}"
-    yield f"{place}/{FILES}: their owners by name, modes and hashes"
-    yield f"{place}/{CLOUD_INIT}: {size / 1024:.0f} KiB, {packed / 1024:.0f} KiB gzipped"
-    yield "all of it may hold secrets: the folder is yours alone (0700), and git passes it by"
+    size, packed = (len(each) / 1024 for each in (text.encode(), gzip.compress(text.encode(), mtime=0)))
+    units = ", ".join(dict.fromkeys(each.unit for each in rendered.files)) or "no unit"
+    yield f"{host}: {len(rendered.files)} files of {units}, in {place}"
+    yield f"  {CLOUD_INIT}: {size:.0f} KiB, {packed:.0f} KiB gzipped"
     for each in to_bring(rendered, described):
-        yield f"the image has to bring {each}: no package of Debian 12"
+        yield f"  the image has to bring {each}: no package of Debian 12"
     for each in rendered.containers:
-        yield f"the container {each} is no file: `up` makes it"
-    yield from rendered.notes
+        yield f"  the container {each} is no file: `up` makes it"
+    for each in rendered.notes:
+        yield f"  {each}"

@@ -148,8 +148,7 @@ def _described(machine: Machine, work: Path, base: Path | None) -> DescribedHost
         main.write_text(NGINX_CONF)
     if base is None:
         host.path(DEBIAN.mark).mkdir(parents=True)
-    host.groups.update({"root": 0, "www-data": 33} | {name: int(row[2]) for name, row in _rows(work, "group").items()})
-    host.accounts.update({"root": Account("root", 0, 0, "/root"), "www-data": Account("www-data", 33, 33, "/var/www")})
+    host.groups.update((name, int(row[2])) for name, row in _rows(work, "group").items())
     host.accounts.update(
         (name, Account(name, int(row[2]), int(row[3]), row[5])) for name, row in _rows(work, "passwd").items()
     )

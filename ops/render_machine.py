@@ -28,6 +28,8 @@ NOBODY = 2**22 + 1
 FIRST_ACCOUNT = 2**20
 """The numbers of accounts and groups that only a package or somebody's own command makes; they stay in here."""
 VERSION = re.compile(r"\d+(\.\d+)+(-dev)?")
+DEBIANS = (Account("root", 0, 0, "/root"), Account("www-data", 33, 33, "/var/www"))
+"""Those of each Debian, of which a unit may want one (base-passwd)."""
 NGINX_CONF = "user www-data;\nhttp {\n    include /etc/nginx/conf.d/*.conf;\n}\n"
 """What of Debian's main file counts here, for where the image's own is not given."""
 
@@ -93,8 +95,8 @@ class DescribedHost(Host):
 
     machine: Machine = Machine()
     written: dict[str, FileState] = field(default_factory=dict)
-    accounts: dict[str, Account] = field(default_factory=dict)
-    groups: dict[str, int] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=lambda: {each.name: each for each in DEBIANS})
+    groups: dict[str, int] = field(default_factory=lambda: {each.name: each.gid for each in DEBIANS})
 
     def path(self, name: str) -> Path:
         """Below the root, homes of accounts too."""

@@ -15,6 +15,7 @@ import lab
 from lab.paths import work_dir
 from ops import ssh_agent
 from ops.checkpoint import PROJECT_NAME, exists, mend
+from ops.many_hosts import ONCE
 from toolchain.engine import engine_environment, ensure_engine
 
 PROJECT = Path(__file__).absolute().parent.parent
@@ -122,10 +123,12 @@ class Stack:
         Ctrl-C reaches pulumi as well, which then ends in order; so we wait for it.
         """
         pipe = subprocess.PIPE if quiet else None
+        # A preview would make the text of the whole state for each resource, and write none of them.
+        once = ONCE if arguments[0] == "preview" else NOTHING
         process = subprocess.Popen(
             ["pulumi", *arguments],
             cwd=PROJECT,
-            env={**self.environment, **environment},
+            env={**self.environment, **once, **environment},
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=pipe,
             stderr=pipe,

@@ -20,6 +20,8 @@ from origin.urls import Server, parsed
 
 LIFETIME = 60.0
 """Seconds that a token lives where its server does not say, as the token flow has it."""
+LONGEST = 86400.0 * 366
+"""Seconds: a token server that says more, or no number, is not understood."""
 MARGIN = 10.0
 """A token is renewed so long before it ends, but not before half its life."""
 LARGEST = 1 << 20
@@ -157,13 +159,16 @@ def _token_request(challenge: Challenge, repository: str, base: Server) -> Tuple
 
 def _token(text: bytes) -> Tuple[str, float]:
     """The Authorization and its life in seconds. Raises ValueError."""
-    data = json.loads(text)
+    try:
+        data = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(data, dict):
         raise ValueError("no object")
     token = data.get("token") or data.get("access_token")
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
         raise ValueError("no token")
     lifetime = data.get("expires_in")
-    if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or lifetime <= 0:
+    if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or not 0 < lifetime <= LONGEST:
         lifetime = LIFETIME
     return f"Bearer {token}", float(lifetime)

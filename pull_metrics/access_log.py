@@ -9,6 +9,8 @@ from typing import Mapping, Optional, Tuple
 
 OBJECT = re.compile(r"/v2/(?P<repository>.+)/(?P<kind>manifests|blobs)/(?P<reference>[^/?]+)(?:\?.*)?")
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+LATEST = 1e11
+"""Seconds since 1970: no log of ours says more."""
 CACHED = ("HIT", "REVALIDATED", "STALE", "UPDATING")
 """What nginx says of an answer whose bytes came from its cache. ngx_http_upstream_module, $upstream_cache_status."""
 RUNTIMES = {
@@ -82,17 +84,20 @@ def parsed(line: bytes) -> Optional[Request]:
     """
     try:
         fields = json.loads(line.decode(errors="replace"))
-        if not isinstance(fields, dict):
+        if not isinstance(fields, dict) or not all(isinstance(each, str) for each in fields.values()):
             return None
         words = fields["request"].split(" ")
         if len(words) != 3:
             return None
         method, target, _ = words
         status, sent = int(fields["status"]), int(fields["bytes"])
+        ended, seconds = float(fields["at"]), float(fields["seconds"])
+        if not (0 <= ended <= LATEST and 0 <= seconds <= ended):
+            return None
         found = OBJECT.fullmatch(target)
         return Request(
-            ended=float(fields["at"]),
-            seconds=float(fields["seconds"]),
+            ended=ended,
+            seconds=seconds,
             client=fields["client"],
             user=fields["user"],
             endpoint=(fields["server"], int(fields["port"])),
@@ -108,7 +113,7 @@ def parsed(line: bytes) -> Optional[Request]:
             fetched=sum(int(each) for each in re.findall(r"\d+", fields["upstream_bytes"])),
             **(found.groupdict() if found else {}),
         )
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 

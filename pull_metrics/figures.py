@@ -9,7 +9,7 @@ from typing import Any, Deque, Dict, Iterable, List, Mapping, Optional, Sequence
 from pull_metrics.access_log import Request
 from pull_metrics.pull import CANCELLED, FAILED, SUCCEEDED, Pull
 from pull_metrics.pulls import CANARY
-from pull_metrics.series import Counted, Family
+from pull_metrics.series import Counted, Family, number_of
 
 PULLS = Family(
     "http_registry_pulls_total",
@@ -66,6 +66,12 @@ class Point:
     storage: int = 0
     times: List[float] = field(default_factory=list)
 
+    @staticmethod
+    def kept(data: Mapping[str, Any]) -> Point:
+        """One that was written down. Raises TypeError, ValueError."""
+        numbers = {name: int(number_of(each)) for name, each in data.items() if name != "times"}
+        return Point(**numbers, times=list(map(number_of, data.get("times", []))))
+
 
 class Figures:
     """Everything that is kept. `registries`: their names by the endpoint that serves them."""
@@ -78,7 +84,7 @@ class Figures:
             for family, values in FROM_THE_START.items():
                 for each in values:
                     self._counted[family.name].add([registry, *each], 0)
-        self._points: Deque[Point] = deque((Point(**each) for each in known.get("points", [])), POINTS)
+        self._points: Deque[Point] = deque(map(Point.kept, known.get("points", [])), POINTS)
 
     def as_data(self) -> Dict[str, Any]:
         """As JSON has it."""
@@ -115,8 +121,10 @@ class Figures:
             point.hits += request.cached
 
     def pull(self, pull: Pull) -> None:
-        """Count a pull that has ended."""
-        registry = self._registries[pull.endpoint]
+        """Count a pull that has ended; not one that began at an endpoint which is gone since the last restart."""
+        registry = self._registries.get(pull.endpoint)
+        if registry is None:
+            return
         outcome, reason = pull.outcome()
         self._counted[PULLS.name].add([registry, pull.client, pull.runtime, pull.repository, outcome, reason])
         self._counted[ENDED.name].add([registry, outcome])

@@ -11,7 +11,7 @@ import threading
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from pull_metrics import access_log
 from pull_metrics.config import Config, ConfigError, read
@@ -31,11 +31,19 @@ class Service:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._lock = threading.Lock()
-        kept = _read(Path(config.state))
-        self._log = Follower(Path(config.log), kept.get("log"))
-        self._pulls = Pulls(config.quiet, kept.get("pulls"))
-        self._figures = Figures(config.registries, kept.get("figures"))
         self._measured = Measured(config)
+        try:
+            self._go_on(_read(Path(config.state)))
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as odd:
+            # A hand, or another version of this program, has written it: better no past than no service.
+            print(f"{config.state}: can't be read ({type(odd).__name__}); counting begins anew", file=sys.stderr)
+            self._go_on({})
+
+    def _go_on(self, kept: Mapping[str, Any]) -> None:
+        """Where the last run has ended."""
+        self._log = Follower(Path(self._config.log), kept.get("log"))
+        self._pulls = Pulls(self._config.quiet, kept.get("pulls"))
+        self._figures = Figures(self._config.registries, kept.get("figures"))
 
     def step(self) -> None:
         """Read what the log has, count what has ended."""
@@ -123,7 +131,7 @@ def _read(path: Path) -> Dict[str, Any]:
     """A file of JSON; empty where there is none that can be read."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 

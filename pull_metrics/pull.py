@@ -6,11 +6,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Mapping, Tuple
 
 from pull_metrics.access_log import Request
+from pull_metrics.series import number_of, text_of
 
 SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 OK, CUT = "", "cut"
 REASONS = {401: "login", 403: "forbidden", 404: "missing", 429: "limited", 499: CUT}
 """Why an object was not had, by status; 499 is nginx's own for a client that went away before the first byte."""
+
+MOST_QUESTIONS, MOST_OBJECTS = 16, 4096
+"""What is kept of one pull: who asks without end for what is not there would fill our memory."""
 
 Key = Tuple[Tuple[str, int], str, str, str]
 """Endpoint, client, agent, repository."""
@@ -19,8 +23,8 @@ Key = Tuple[Tuple[str, int], str, str, str]
 @dataclass
 class Pull:
     """`objects`: for each manifest and blob why it was not had at last, empty where it was. `cuts`: how often each one
-    was cut off. `questions`: the methods, statuses and users by which `reference` was asked about; `asked` is when that
-    last was.
+    was cut off. `questions`: the methods, statuses and users by which `reference` was asked about, each once, the last
+    one last; `asked` is when that was.
     """
 
     endpoint: Tuple[str, int]
@@ -56,8 +60,27 @@ class Pull:
     def kept(data: Mapping[str, Any]) -> Pull:
         """One that was written down by `as_data`."""
         name, port = data["endpoint"]
-        questions = [(method, status, user) for method, status, user in data["questions"]]
-        return Pull(**{**data, "endpoint": (name, port), "questions": questions})
+        questions = [
+            (text_of(method), int(number_of(status)), text_of(user)) for method, status, user in data["questions"]
+        ]
+        client, agent, runtime, repository, reference = (
+            text_of(data[each]) for each in ("client", "agent", "runtime", "repository", "reference")
+        )
+        return Pull(
+            (text_of(name), int(number_of(port))),
+            client,
+            agent,
+            runtime,
+            repository,
+            reference,
+            number_of(data["began"]),
+            number_of(data["ended"]),
+            number_of(data["asked"]),
+            objects={text_of(each): text_of(reason) for each, reason in data["objects"].items()},
+            cuts={text_of(each): int(number_of(count)) for each, count in data["cuts"].items()},
+            questions=questions,
+            blobs=data["blobs"] is True,
+        )
 
     def as_data(self) -> Dict[str, Any]:
         """As JSON has it."""
@@ -84,9 +107,10 @@ class Pull:
         self.ended = max(self.ended, request.ended)
         name = f"{request.kind}/{request.reference}"
         if request.kind == "manifests" and request.reference == self.reference:
-            self.questions.append((request.method, request.status, request.user))
+            question = (request.method, request.status, request.user)
+            self.questions = [*(each for each in self.questions[-MOST_QUESTIONS:] if each != question), question]
             self.asked = request.ended
-        if request.slice:
+        if request.slice or (name not in self.objects and len(self.objects) >= MOST_OBJECTS):
             return
         self.blobs = self.blobs or (request.kind == "blobs" and request.status < 400)
         reason = (

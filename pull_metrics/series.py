@@ -5,6 +5,7 @@ Format: https://prometheus.io/docs/instrumenting/exposition_formats/, text forma
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
@@ -40,7 +41,8 @@ class Counted:
         self._shown: Dict[Labels, bool] = {}
         for labels, values in data or ():
             if len(values) == self._size and len(labels) == len(family.labels):
-                self._values[tuple(labels)], self._shown[tuple(labels)] = list(values), True
+                key = tuple(map(text_of, labels))
+                self._values[key], self._shown[key] = list(map(number_of, values)), True
 
     def as_data(self) -> List[Any]:
         """As JSON has it."""
@@ -87,6 +89,22 @@ def gauges(family: Family, values: Mapping[Labels, float]) -> Iterable[str]:
         yield from _head(family)
         for labels, value in sorted(values.items()):
             yield _line(family.name, family.labels, labels, value)
+
+
+def number_of(kept: Any) -> float:
+    """A number of those that were written down. Raises TypeError, ValueError."""
+    if isinstance(kept, bool) or not isinstance(kept, (int, float)):
+        raise TypeError("a number")
+    if not math.isfinite(kept):
+        raise ValueError("a number without end")
+    return kept
+
+
+def text_of(kept: Any) -> str:
+    """A text of those that were written down. Raises TypeError."""
+    if not isinstance(kept, str):
+        raise TypeError("a text")
+    return kept
 
 
 def _head(family: Family) -> Iterable[str]:

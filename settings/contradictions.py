@@ -134,7 +134,7 @@ def _elsewhere(endpoints: list[Item], registries: list[Item], proxy_host: object
         host = hosts.get(endpoint.get("registry"))
         if isinstance(host, str) and isinstance(proxy_host, str) and host != proxy_host:
             yield (
-                f"{path}.registry = {endpoint['registry']!r}: must be on the proxy's host {proxy_host!r}, "
+                f"{path}.registry = {endpoint.get('registry')!r}: must be on the proxy's host {proxy_host!r}, "
                 f"but is on {host!r}; move one of them"
             )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from settings.contradictions import contradictions, needed_secrets
+from settings.raw_items import hashable
 from settings.secret_names import SECRET
 from settings.settings_error import SettingsError
 from settings.tier import Tier
@@ -23,6 +25,7 @@ REMEDIES = {
     "extra_forbidden": "there is no such key here; remove it or correct its spelling",
     "missing": "is required; add it",
     "too_short": "must have at least one entry; add one",
+    "json_invalid": "the settings hold a text with half a character (a lone surrogate, such as \\ud800); write it anew",
 }
 
 
@@ -39,7 +42,8 @@ def parse(data: Mapping[str, Any], secrets: Collection[str] | None = None, stack
 
 def check(given: Given, secrets: Collection[str] | None = None) -> tuple[Tier | None, list[str]]:
     """Like `parse`, for a caller that has more to check: the tier as far as its values are right, and every error."""
-    data = given.data
+    data = hashable(given.data)
+    given = replace(given, data=data)
     errors = []
     refused = set()
     tier = None
@@ -76,7 +80,9 @@ def _path(error: Any) -> str:
 
 
 def _line(error: Any) -> str:
-    rule = REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
+    rule: str = REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
+    if error["type"] == "json_invalid":  # its value is all that there is, secrets in clear too
+        return rule
     value = "" if error["type"] in ("missing", "extra_forbidden") else f" = {_shown(error['input'])}"
     return f"{_path(error)}{value}: {rule}"
 

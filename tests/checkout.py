@@ -57,9 +57,18 @@ class Checkout:
         with (link / "__init__.py").open("a") as file:
             file.write("# Another version.\n")
 
+    def types(self, line: str) -> str:
+        """Output and errors of a line of shell, whatever its exit status is."""
+        return self._done("bash", "-c", line).stdout
+
     def run(self, *command: str, stdin: str | None = None, status: int = 0) -> str:
         """Output and errors of a command here; another exit status fails the test."""
-        done = subprocess.run(
+        done = self._done(*command, stdin=stdin)
+        assert done.returncode == status, done.stdout[-8000:]
+        return done.stdout
+
+    def _done(self, *command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             command,
             cwd=self.folder,
             env=dict(self.environment),
@@ -70,8 +79,6 @@ class Checkout:
             text=True,
             check=False,
         )
-        assert done.returncode == status, done.stdout[-8000:]
-        return done.stdout
 
 
 def checkout(folder: Path, agent: str | None = None) -> Checkout:

@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from ops.render_files import Rendered, render
 from ops.render_machine import machine
 from ops.stack import PROJECT
@@ -43,12 +46,17 @@ SETTINGS: dict[str, Any] = {
     ],
     "firewall": {"allow": ["10.20.0.0/16"]},
 }
-SECRET = "http-registry:password-pusher"
+SECRETS = {
+    "http-registry:password-pusher": PASSWORD,
+    "http-registry:ssh-key": Ed25519PrivateKey.generate()
+    .private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    .decode(),
+}
 
 
 def run(config: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """The program, without an engine, with that configuration."""
-    secrets = [key for key in config if key == SECRET]
+    secrets = [key for key in config if key in SECRETS]
     given = {"project": "http-registry", "stack": "paper", "config": config, "secrets": secrets, "references": {}}
     command = [sys.executable, "-m", "components.requests"]
     return subprocess.run(command, cwd=PROJECT, input=json.dumps(given), capture_output=True, text=True, check=False)
@@ -58,7 +66,7 @@ def run(config: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
 def asked() -> dict[str, Any]:
     """What the program asks of the hosts."""
     config = {f"http-registry:{key}": json.dumps(value) for key, value in SETTINGS.items()}
-    done = run({**config, SECRET: PASSWORD})
+    done = run({**config, **SECRETS})
     assert not done.stderr
     assert done.returncode == 0
     found: dict[str, Any] = json.loads(done.stdout)

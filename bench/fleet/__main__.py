@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.fleet.hosts import LARGEST
 from bench.fleet.measure import TOOLS, Measured, Texts, measured
-from bench.fleet.page import PAGE, table, written
+from bench.fleet.page import PAGE, summary, table, written
 from lab.process import LabError
 
 SIZES = (10, 50, LARGEST)
@@ -33,9 +33,7 @@ def main(arguments: list[str]) -> int:
             wanted: dict[int, Texts] = {}
             for each in measured(tools or list(TOOLS), count, wanted):
                 found.append(each)
-                console.print(
-                    f"{each.hosts} hosts, {each.tool}, {each.step}: {each.cost.seconds:.1f} s", highlight=False
-                )
+                console.print(summary(each), highlight=False)
     except LabError as wrong:
         print(f"bench: {wrong}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ import yaml
 
 from bench.fleet.hosts import Fleet
 from lab.process import run
+from ops.many_hosts import writing
 from toolchain.engine import engine_environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -34,9 +35,10 @@ class Ours:
             (folder / name).mkdir()
         self._environment: dict[str, str] = {}
         self._fleet: Fleet | None = None
+        self._is_up = False
 
     def environment(self) -> Mapping[str, str]:
-        """A backend, a passphrase and an agent of its own."""
+        """A backend, a passphrase and an agent of its own; and the state is written when `make up` has it written."""
         if not self._environment:
             self._environment = {
                 **engine_environment(),
@@ -44,7 +46,8 @@ class Ours:
                 "PULUMI_CONFIG_PASSPHRASE": "of a bench",
                 "SSH_AUTH_SOCK": self._agent,
             }
-        return self._environment
+        hosts = len(self._fleet.hosts) if self._fleet else 0
+        return {**self._environment, **writing(hosts, {"resources": self._is_up})}
 
     def prepare(self, fleet: Fleet) -> None:
         """Who the hosts are."""
@@ -76,6 +79,7 @@ class Ours:
         }
         file = self.folder / "stacks" / f"Pulumi.{STACK}.yaml"
         new = not file.exists()
+        self._is_up = not new
         kept = {} if new else yaml.safe_load(file.read_text())
         file.write_text(
             yaml.safe_dump({**kept, "config": {f"http-registry:{key}": each for key, each in settings.items()}})

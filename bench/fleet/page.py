@@ -28,6 +28,13 @@ HEADS = (
 )
 
 
+def summary(each: Measured) -> str:
+    """One line of it, as it is measured."""
+    cost = each.cost
+    seconds = f"{cost.seconds:.1f} s, CPU {cost.own:.1f} s here and {cost.hosts / each.hosts:.2f} s on a host"
+    return f"{each.hosts} hosts, {each.tool}, {each.step}: {seconds}, {cost.connections} connections a host"
+
+
 def table(found: Sequence[Measured]) -> Table:
     """For a terminal."""
     made = Table(*HEADS)

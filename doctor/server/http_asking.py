@@ -20,9 +20,17 @@ class Answer(NamedTuple):
 
 
 def ask(url: str, headers: Mapping[str, str] = {}, *, authorities: str = "", verify: bool = True) -> Answer:
-    """GET it. `authorities`: PEM of those trusted besides the system's. Raises OSError where nobody answers."""
-    parts = urlsplit(url)
-    assert parts.hostname
+    """GET it. `authorities`: PEM of those trusted besides the system's.
+
+    Raises OSError where nobody answers, or where it is no URL.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as odd:
+        raise OSError("no URL") from odd
+    if not host or any(each <= " " for each in host):
+        raise OSError("no URL")
     if parts.scheme == "https":
         context = ssl.create_default_context(cadata=None)
         if authorities:
@@ -30,10 +38,10 @@ def ask(url: str, headers: Mapping[str, str] = {}, *, authorities: str = "", ver
         if not verify:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=SECONDS, context=context
+            host, port, timeout=SECONDS, context=context
         )
     else:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=SECONDS)
+        connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     return said(connection, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), headers)
 
 
@@ -44,7 +52,7 @@ def said(connection: http.client.HTTPConnection, path: str, headers: Mapping[str
         answer = connection.getresponse()
         names = {name.lower(): value for name, value in answer.getheaders()}
         return Answer(answer.status, names, answer.read(LARGEST))
-    except http.client.HTTPException as odd:
+    except (http.client.HTTPException, ValueError) as odd:  # ValueError: a name that DNS can't have
         raise OSError(f"no HTTP: {type(odd).__name__}") from odd
     finally:
         connection.close()

@@ -101,5 +101,5 @@ def _message(line: str) -> str:
     try:
         found = json.loads(line)
         return " ".join(str(found[key]) for key in ("msg", "err.message", "err.detail", "error") if found.get(key))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return line.strip()

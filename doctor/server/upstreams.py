@@ -82,6 +82,8 @@ def _with_login(url: str, asked: Answer, known: Mapping[str, Any]) -> Answer:
         return ask(url, login, authorities=authorities) if login else asked
     if not login or realm is None:
         return asked._replace(status=200)
+    if url.startswith("https:") and not realm[1].lower().startswith("https:"):
+        raise OSError("names a token server without TLS, which is not told the password")
     query = urlencode({"service": service[1]} if service else {})
     return ask(f"{realm[1]}{'&' if '?' in realm[1] else '?'}{query}", login, authorities=authorities)
 

@@ -107,5 +107,5 @@ def error(answer: Answer) -> Tuple[str, str]:
     try:
         first = json.loads(answer.body)["errors"][0]
         return str(first["code"]), str(first.get("message", ""))
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return "", ""

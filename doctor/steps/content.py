@@ -38,7 +38,7 @@ def look(walk: Walk) -> Seen:
     if broken:
         return broken
     blobs = [each for each in [manifest.get("config"), *manifest.get("layers", [])] if each and not each.get("urls")]
-    return _blobs(walk, sorted(blobs, key=lambda each: int(each["size"])))
+    return _blobs(walk, sorted(blobs, key=lambda each: each["size"]))
 
 
 def _manifest(walk: Walk, reference: str) -> Tuple[Dict[str, Any], Optional[Seen]]:
@@ -53,15 +53,29 @@ def _manifest(walk: Walk, reference: str) -> Tuple[Dict[str, Any], Optional[Seen
     if digest.startswith("sha256:") and digest != _digest(answer.body):
         evidence = f"{evidence}: asked for {digest}, got {_digest(answer.body)}"
         return {}, walk.broken("content", "blob-digest-mismatch", evidence, digest=digest)
-    try:
-        manifest = json.loads(answer.body)
-        if not isinstance(manifest.get("manifests", manifest.get("layers")), list):
-            raise ValueError
-    except (ValueError, AttributeError):
+    manifest = image_manifest(answer.body)
+    if manifest is None:
         kind = answer.headers.get("Content-Type", "nothing")
         return {}, walk.broken("content", "not-a-registry", f"{evidence}: the manifest is no image's: {kind}")
     walk.manifest = answer.body
     return manifest, None
+
+
+def image_manifest(content: bytes) -> Optional[Dict[str, Any]]:
+    """A manifest of an image or an index, each part with a digest and a size; None where it is none."""
+    try:
+        manifest = json.loads(content)
+        listed = manifest.get("manifests", manifest.get("layers"))
+        parts = [*listed, *([manifest["config"]] if manifest.get("config") else [])]
+        good = all(_is_part(each) for each in parts)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return None
+    return manifest if good and isinstance(listed, list) else None
+
+
+def _is_part(each: Any) -> bool:
+    sized = isinstance(each, dict) and isinstance(each.get("digest"), str) and type(each.get("size")) is int
+    return sized and isinstance(each.get("platform") or {}, dict)
 
 
 def _missing(answer: Answer) -> str:
@@ -73,7 +87,7 @@ def _missing(answer: Answer) -> str:
 
 def _of_this_platform(walk: Walk, index: Dict[str, Any]) -> Tuple[Dict[str, Any], Optional[Seen]]:
     here = ARCHITECTURES.get(platform.machine(), platform.machine())
-    offered = [each.get("platform", {}) for each in index["manifests"]]
+    offered = [each.get("platform") or {} for each in index["manifests"]]
     for each, its in zip(index["manifests"], offered):
         if its.get("os") == "linux" and its.get("architecture") == here:
             return _manifest(walk, each["digest"])

@@ -86,7 +86,7 @@ def _configured(host: Host, docker: Service, file: str) -> Mapping[str, Any]:
     try:
         found = json.loads(state.content) if state and state.content.strip() else {}
         broken = "" if isinstance(found, dict) else "must be an object {…}"
-    except ValueError as wrong:
+    except (ValueError, RecursionError) as wrong:
         broken = str(wrong)
     if state and not broken:
         since = max(started_at(docker), host.path(file).stat().st_ctime)

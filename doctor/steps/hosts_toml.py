@@ -130,13 +130,17 @@ def _is(kind: str, value: Any) -> bool:
 
 
 def _endpoint(url: str, table: Mapping[str, Any], path: str, registry: str, old: bool) -> Endpoint:
-    parts = urlsplit(url if url.startswith("http") else f"https://{url}")
+    try:
+        parts = urlsplit(url if url.startswith("http") else f"https://{url}")
+        port = parts.port
+    except ValueError as wrong:
+        raise Undecodable("host", f"{url!r} is no URL: {wrong}") from wrong
     place = posixpath.normpath(parts.path) if parts.path else ""
     prefix = place if table.get("override_path") or place.endswith("/v2") else f"{place.rstrip('/')}/v2"
     listed = table.get("ca") or []
     authorities = [listed] if isinstance(listed, str) else listed
     # With TLS settings, from 2.0 on a server over HTTP is asked by HTTPS first, save on port 80.
-    both = not old and parts.scheme == "http" and parts.port not in (None, 80) and _has_tls(table)
+    both = not old and parts.scheme == "http" and port not in (None, 80) and _has_tls(table)
     place_of = posixpath.dirname(path)
     return Endpoint(
         f"{'https' if both else parts.scheme}://{parts.netloc}",

@@ -19,6 +19,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from hostctl import (
     canary,
     containerd_deprecated,
+    containerd_imports,
     containerd_says,
     containerd_toml,
     containerd_versions,
@@ -164,7 +165,12 @@ class ContainerdMirrors(Unit):
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:
         """config.toml."""
         own = [each.path for each in self.own_files(host, wish)]
-        return [_ConfigToml(wanted_by(wish), self._release_on(host), own, self.notes)]
+        return [_ConfigToml(self._in_config_toml(host, wish), self._release_on(host), own, self.notes)]
+
+    def _in_config_toml(self, host: Host, wish: Wish) -> Wanted:
+        """Without what a file says that config.toml imports."""
+        contents = [state.content for each in containerd_imports.imported(host) if (state := host.read(each))]
+        return containerd_imports.beside(wanted_by(wish), contents, self._release_on(host))
 
     def unmerge(self, path: str, current: bytes, ours: Dict[str, Any]) -> Tuple[Optional[bytes], List[str]]:
         """Our keys out of config.toml."""
@@ -176,7 +182,7 @@ class ContainerdMirrors(Unit):
 
     def facts(self, host: Host, wish: Wish, before: Mapping[str, Any]) -> Dict[str, Any]:
         """Since when config.toml has said what we want: a containerd that is older does not know it."""
-        wanted = wanted_by(wish)
+        wanted = self._in_config_toml(host, wish)
         values = [wanted.config_path, wanted.downloads, wanted.debug]
         values += [_digest(wanted.logins)] if wanted.logins else []
         values += [wanted.metrics] if wanted.metrics else []
@@ -184,7 +190,8 @@ class ContainerdMirrors(Unit):
             return dict(before)
         path = host.path(PATH)
         says = path.exists() and containerd_toml.holds(path.read_bytes(), wanted, self._release_on(host))
-        return {"values": values, **said_since(path, says)}
+        files = [path, *map(host.path, containerd_imports.imported(host))] if wanted.said else [path]
+        return {"values": values, **said_since(max(files, key=_changed_at), says)}
 
     def check(self, host: Host, change: Change, candidates: Mapping[str, Path]) -> None:
         """`containerd config dump` reads the candidate, shows our values, and knows our keys."""
@@ -315,6 +322,10 @@ def second(path: str) -> str:
 def _read_at_start(change: Change) -> bool:
     """Whether the change is in config.toml: hosts.toml is read at each pull."""
     return PATH in change.changed
+
+
+def _changed_at(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _digest(*values: Any) -> str:

@@ -13,6 +13,7 @@ from documents import containerd_mirrors, docker_mirrors
 from documents.document import Document
 from hostctl import (
     certificates,
+    containerd_imports,
     containerd_toml,
     containerd_versions,
     daemon_json,
@@ -102,7 +103,8 @@ def _containerd(tier: Tier, runtime: Runtime, masks: Texts, cas: Texts, report: 
     )
     major, minor = map(int, containerd["version"].split(".")[:2])
     release = containerd_versions.release((major, minor))
-    wanted = wanted_by(rendered.wish())
+    contents = [report["files"][each].encode() for each in containerd["imports"] if each in report["files"]]
+    wanted = containerd_imports.beside(wanted_by(rendered.wish()), contents, release)
     path = containerd_versions.PATH
     yield _merged("containerd-mirrors", path, report, lambda base: containerd_toml.merge(base, wanted, release)[0])
     for each in rendered.files:

@@ -34,11 +34,6 @@ def read_containerd(machine: Machine, client: Client, notes: Notes) -> None:
             continue
         _keys(document, dialect, f"{where}:{name}", said)
         _deprecated(document, dialect, f"{where}:{name}", client, said, notes)
-        if name != path and said:
-            notes.changes.append(
-                f"{where}: {name}, which {path} imports, says some of it; hostctl writes {PATH} alone, where it is "
-                "said again, and containerd is restarted once for that; then those keys can go from the imported file"
-            )
     if path != PATH:
         notes.left.append(f"{where}: containerd reads {path} in place of {PATH} (--config); drop that flag first")
     roots = containerd["roots"]

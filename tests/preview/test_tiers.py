@@ -104,8 +104,11 @@ def test_a_tier_s_file_is_planned_as_it_stands(tmp_path: Path, tier: str) -> Non
     typed = type_head(mine, text_of(tier))
     text = mine.make("preview", STACK=tier)
     assert re.search(rf"^{tier}: \d+ to create$", text, re.MULTILINE)
-    assert not [key for key, value in typed.items() if value in text]
-    assert "PRIVATE KEY" not in text
+    rendered = mine.make("render", STACK=tier)
+    told = [file.read_text() for file in (mine.folder / ".work/render" / tier).glob("*/files.json")]
+    shown = "\n".join([text, rendered, *told])
+    assert not [key for key, value in typed.items() if value in shown]
+    assert "PRIVATE KEY" not in shown
     if planned := PLANNED.get(tier):
         said = mine.pulumi("preview", "--json", "--stack", tier)
         steps = [each["urn"].split("::")[-2:] for each in json.loads(said)["steps"]]
@@ -114,6 +117,9 @@ def test_a_tier_s_file_is_planned_as_it_stands(tmp_path: Path, tier: str) -> Non
         assert Counter(containers) == Counter(planned.containers)
         commands = {name for kind, name in kinds if kind == COMMAND}
         assert {name for name in commands if not name.endswith(STEPS)} == planned.units
+        assert {f"{host['host']}-{each['unit']}" for host in map(json.loads, told) for each in host["files"]} == (
+            planned.units
+        )
         assert planned.urls <= set(re.findall(r"https?://[\d.:]+", text))
 
 

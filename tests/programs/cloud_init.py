@@ -73,7 +73,7 @@ def write_files(document: Path, machine: Path) -> None:
     """Have cloud-init write a document's files, the deferred ones too, on a machine whose own folders are below
     `machine`: this one's, in a mount namespace."""
     for each in OWN:
-        (machine / each).mkdir(parents=True)
+        (machine / each).mkdir(parents=True, exist_ok=True)
     (machine / "etc/cloud").mkdir()
     (machine / "etc/cloud/cloud.cfg").write_text("datasource_list: [None]\n")
     (machine / "etc/passwd").write_text(Path("/etc/passwd").read_text() + ACCOUNT)

@@ -11,6 +11,9 @@ from ops.render_machine import Machine
 from tests.paper_site import HOSTS, rendered
 from tests.programs import cloud_init
 
+ROOTS_KEYS, THEIRS = "/root/.ssh/authorized_keys", b"ssh-ed25519 AAAA the-cloud\n"
+"""What the cloud has put there."""
+
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_cloud_init_writes_the_files_that_were_rendered(host: str, tmp_path: Path) -> None:
@@ -19,11 +22,14 @@ def test_cloud_init_writes_the_files_that_were_rendered(host: str, tmp_path: Pat
     file.write_text(document(made, Machine(), host))
     assert not cloud_init.schema(file)
     machine = tmp_path / "machine"
+    keys = machine / ROOTS_KEYS[1:]
+    keys.parent.mkdir(parents=True)
+    keys.write_bytes(THEIRS)
     cloud_init.write_files(file, machine)
     for each in made.files:
         path = machine / each.path[1:]
         status = path.stat()
-        assert path.read_bytes() == each.content, each.path
+        assert path.read_bytes() == (THEIRS if each.path == ROOTS_KEYS else b"") + each.content, each.path
         assert f"{status.st_mode & 0o7777:04o}" == f"{each.mode:04o}", each.path
         assert (_name(machine, "passwd", status.st_uid), _name(machine, "group", status.st_gid)) == (
             each.owner,

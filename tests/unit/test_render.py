@@ -48,9 +48,9 @@ def booted(made: Rendered, root: Path) -> None:
 
 def test_the_program_tells_what_it_asks_of_each_host_in_the_order_of_an_up() -> None:
     units = [each["unit"] for each in of("site")]
-    assert units == ["firewall", "origin", "nginx-proxy", "garbage-collection", "nginx-proxy"]
-    assert [each["unit"] for each in of("docker")] == ["docker-mirrors", "docker-cli"]
-    assert of("site")[2]["wish"]["users"] == [{"name": "pusher", "role": "push", "password": PASSWORD}]
+    assert units == ["ssh-access", "firewall", "origin", "nginx-proxy", "garbage-collection", "nginx-proxy"]
+    assert [each["unit"] for each in of("docker")] == ["ssh-access", "docker-mirrors", "docker-cli"]
+    assert of("site")[3]["wish"]["users"] == [{"name": "pusher", "role": "push", "password": PASSWORD}]
     assert asked()["containers"] == [{"name": "http-registry-hosted", "provider": "site-docker"}]
 
 
@@ -71,7 +71,7 @@ def test_hostctl_finds_nothing_left_to_do_for_docker_and_gives_back_what_was_the
     made = rendered("docker", tmp_path / "work", base=base)
     root = tmp_path / "machine"
     booted(made, root)
-    request = of("docker")[0]
+    request = of("docker")[1]
     with answering(Docker(Host(root)), monkeypatch) as docker:
         hostctl = Transactions(Host(root), owner=request["owner"])
         report = hostctl.apply(unit_named("docker-mirrors"), {**request["wish"], "canaries": {}})
@@ -87,12 +87,26 @@ def test_hostctl_finds_nothing_left_to_do_for_containerd(tmp_path: Path, version
     made = rendered("containerd", tmp_path / "work", f"containerd={version}")
     booted(made, tmp_path / "machine")
     host = ContainerdHost(tmp_path / "machine", printed)
-    request = of("containerd")[0]
+    request = of("containerd")[1]
     hostctl = Transactions(host, owner=request["owner"])
     report = hostctl.apply(unit_named("containerd-mirrors"), {**request["wish"], "canaries": {}})
     assert (report["result"], host.state.restarts) == ("unchanged", 0)
     hostctl.remove(unit_named("containerd-mirrors"))
     assert not (tmp_path / "machine/etc/containerd/config.toml").exists()
+
+
+def test_the_line_of_the_ssh_key_is_added_to_those_of_others(tmp_path: Path) -> None:
+    made = rendered("docker", tmp_path / "work")
+    keys = next(each for each in made.files if each.path == "/root/.ssh/authorized_keys")
+    assert (keys.added, keys.mode, keys.owner) == (True, 0o600, "root")
+    root, theirs = tmp_path / "machine", b"ssh-ed25519 AAAA the-cloud\n"
+    booted(made, root)
+    (root / "root/.ssh/authorized_keys").write_bytes(theirs + keys.content)
+    request = of("docker")[0]
+    hostctl = Transactions(DescribedHost(root), owner=request["owner"])
+    assert hostctl.apply(unit_named("ssh-access"), request["wish"])["result"] == "unchanged"
+    hostctl.remove(unit_named("ssh-access"), whole=True)
+    assert (root / "root/.ssh/authorized_keys").read_bytes() == theirs
 
 
 def test_a_machine_is_written_for_by_what_it_runs(tmp_path: Path) -> None:

@@ -13,18 +13,19 @@ from typing import Any
 import pytest
 
 from documents import containerd_mirrors, docker_mirrors
-from hostctl import drift
+from hostctl import containerd_toml, drift
+from hostctl.containerd_imports import beside
 from hostctl.daemon_json import PATH as DAEMON_JSON
 from hostctl.host import Host
 from hostctl.systemd import monotonic
 from hostctl.transaction import Transactions
 from hostctl.unit import HEADER
-from hostctl.units.containerd_mirrors import ContainerdMirrors
+from hostctl.units.containerd_mirrors import ContainerdMirrors, wanted_by
 from hostctl.units.docker_mirrors import DockerMirrors
 from settings.runtimes import Containerd
 from settings.runtimes import Docker as DockerSettings
 from tests.unit.docker_host import Docker, answering
-from tests.unit.fake_containerd import ContainerdHost, on_disk
+from tests.unit.fake_containerd import RELEASES, ContainerdHost, on_disk
 
 CERTS = "/etc/containerd/certs.d"
 HUB, HOSTED = {"docker.io": "http://10.0.0.5:5001"}, ["http://10.0.0.5:5000"]
@@ -71,6 +72,21 @@ def test_files_of_containerd(node: ContainerdHost) -> None:
     again = Transactions(node).apply(ContainerdMirrors(), wish())
     assert (again["result"], again["notes"]) == ("unchanged", [])
     assert (on_disk(node), node.state.restarts, drifted(node)) == (before, 0, {})
+
+
+def test_a_file_that_config_toml_imports(node: ContainerdHost) -> None:
+    main, imported = "/etc/containerd/config.toml", "/etc/containerd/conf.d/mirrors.toml"
+    put(node, imported, BY_HAND[main])
+    put(node, main, 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n')
+    os.utime(node.path(main), (1, 1))
+    os.utime(node.path(imported), (1, 1))
+    before = on_disk(node)
+    report = Transactions(node).apply(ContainerdMirrors(), wish())
+    assert (report["result"], report["files"], report["activation"]) == ("unchanged", [], "none")
+    assert on_disk(node) == before
+    # What it does not say, config.toml does.
+    wanted = beside(wanted_by(wish(debug=True)), [BY_HAND[main].encode()], RELEASES[node.printed])
+    assert containerd_toml.merge(b"version = 2\n", wanted, RELEASES[node.printed])[0].count(b" = ") == 2
 
 
 def test_what_somebody_changes_then_is_drift_and_comes_to_our_words(node: ContainerdHost) -> None:

@@ -10,19 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from components.short_life import DEBUG
+from ops.checkpoint import PROJECT_NAME, exists
+from ops.stack import StackError
+from ops.stack_file import observes
 from toolchain.language_host.packages import packages
 from toolchain.paths import CHECKOUT
 
+LOADED = "import sys, {}; print(*sys.modules)"
 HOST_PYTHON = CHECKOUT / "toolchain" / "language_host" / "python"
 PIP_LIST = ("-m", "pip", "list", "-v", "--format", "json")
 """As the language host v3.68.0 asks (python/cmd/pulumi-language-python/main.go)."""
 
 
-def run(*command: str | Path) -> str:
+def run(*command: str | Path, **environment: str) -> str:
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     return subprocess.run(
-        command, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, text=True, check=True
+        command, env={**os.environ, "PATH": path, **environment}, stdout=subprocess.PIPE, text=True, check=True
     ).stdout
 
 
@@ -63,3 +69,47 @@ def test_a_plugin_starts_without_the_sdk(plugin: str) -> None:
     loaded = set(run(sys.executable, "-c", program).split())
     assert "pulumi.runtime.proto.provider_pb2" in loaded
     assert not loaded & {"pulumi.resource", "opentelemetry", "yaml", "asyncssh", "docker"}
+
+
+def test_ops_begins_without_what_single_commands_need() -> None:
+    modules = "ops.__main__, ops.preview, ops.secret, ops.stack_file"
+    loaded = {each.partition(".")[0] for each in run(sys.executable, "-c", LOADED.format(modules)).split()}
+    assert "typer" in loaded
+    assert not loaded & {"asyncio", "cryptography", "documents", "hostctl", "pydantic", "rich", "settings", "tomlkit"}
+
+
+def test_a_stack_is_seen_in_a_folder_and_asked_for_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / ".pulumi" / "stacks" / PROJECT_NAME / "dev.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    assert exists(f"file://{tmp_path}", "dev")
+    assert not exists(f"file://{tmp_path}", "prod")
+    assert not exists(f"s3://{tmp_path}", "dev")
+    assert not exists("", "dev")
+
+
+@pytest.mark.parametrize(("asked", "sent"), [({}, False), ({DEBUG: "1"}, True)])
+def test_the_sdk_s_debug_lines_are_sent_where_asked(asked: dict[str, str], sent: bool) -> None:
+    program = (
+        "from pulumi import log; from components.short_life import live_briefly; live_briefly();"
+        "log._log = lambda *said: print(said[1:3]); log.get_engine = lambda: 1; log.debug('d'); log.warn('w')"
+    )
+    said = run(sys.executable, "-c", program, **asked)
+    assert ("'d'" in said, "'w'" in said) == (sent, True)
+
+
+@pytest.mark.parametrize(("written", "asks"), [(None, False), (False, False), (True, True), ("often", None)])
+def test_who_observes_asks_and_a_setting_that_is_none_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: Any, asks: bool | None
+) -> None:
+    whole = yaml.safe_load((CHECKOUT / "stacks" / "Pulumi.dev.yaml").read_text())
+    whole["config"][f"{PROJECT_NAME}:observe"] = written
+    monkeypatch.setattr("ops.stack_file.PROJECT", tmp_path)
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks" / "Pulumi.dev.yaml").write_text(yaml.safe_dump(whole))
+    assert not observes("missing")
+    if asks is None:
+        with pytest.raises(StackError, match="observe"):
+            observes("dev")
+    else:
+        assert observes("dev") == asks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Literal, Protocol, TypeAlias
 
 Severity: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -24,6 +23,9 @@ class GrpcLog:
 
     async def write(self, severity: Severity, message: str, *, status: bool = False) -> None:
         """See `EngineLog.write`."""
+        # Here, since whoever only asks a plugin for its version imports this file as well.
+        import asyncio
+
         import grpc  # type: ignore[import-untyped]
         from pulumi.runtime.proto import engine_pb2
 
