@@ -90,8 +90,11 @@ def preview(stack: StackName = LAB, host: OneHost = "", markdown: MarkdownFile =
     from ops.secret import telling_what_is_missing
     from ops.stack_file import observes
 
-    asks = observes(stack)
-    with commented(stack, markdown), selected(stack, asks_hosts=asks) as chosen, telling_what_is_missing(chosen):
+    with (
+        commented(stack, markdown),
+        selected(stack, asks_hosts=(asks := observes(stack))) as chosen,
+        telling_what_is_missing(chosen),
+    ):
         seen = None
         if asks:
             from ops.adopt.observed import new_hosts

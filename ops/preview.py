@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,7 @@ def show_preview(
 
 def _check(stack: str) -> None:
     """What takes as long as pulumi takes to start: import what reports, and check the settings."""
+    import_module("ops.preview_report")
     from ops.configuration import tier_of
 
     tier_of(stack)

@@ -9,10 +9,14 @@ from components import Host, RuntimeMirrorConfig
 from components.configuration import load
 from components.outputs import Documents, export, outputs_of
 from components.runtime_mirror_config import RuntimeMirrorConfigArgs
+from components.short_life import live_briefly
+from components.stack_traces import leave_out_stack_traces
 
 
 def declare() -> None:
     """Declare each runtime's host and its configuration, as the product's own program does."""
+    live_briefly()
+    leave_out_stack_traces()
     loaded = load(Path.cwd())
     tier = loaded.tier
     documents = Documents()

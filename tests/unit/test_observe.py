@@ -17,6 +17,7 @@ class FakeStack:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.environment: dict[str, str] = {}
 
     def pulumi(self, command: str, *_: str) -> None:
         self.done.append(command)
@@ -33,6 +34,10 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     def selected(name: str, **_: object) -> Iterator[FakeStack]:
         yield stack
 
+    def recover(_: object) -> dict[str, Any]:
+        stack.done.append("recover")
+        return {}
+
     def refresh_drift(_: object) -> Seen:
         stack.done.append("drift")
         return Seen({}, {"a": "no answer within 10 s"})
@@ -41,7 +46,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     monkeypatch.setattr("ops.ssh_key.usable", lambda _: nullcontext())
     monkeypatch.setattr("ops.ssh_key.told_when_before_is_over", lambda _: "")
     monkeypatch.setattr("ops.renamed.refuse_renamed", lambda *_: None)
-    monkeypatch.setattr("ops.recovery.recover", lambda _: stack.done.append("recover"))
+    monkeypatch.setattr("ops.recovery.recover", recover)
+    monkeypatch.setattr("ops.adopt.observed.new_hosts", lambda _: None)
     monkeypatch.setattr("ops.drift.refresh_drift", refresh_drift)
     monkeypatch.setattr("ops.adopt.observed.new_hosts", lambda _: None)
     monkeypatch.setattr("ops.preview.show_preview", lambda *_: stack.done.append("preview"))
@@ -52,7 +58,9 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
 def test_preview_and_up_ask_first_where_the_tier_observes(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch, observe: bool
 ) -> None:
-    monkeypatch.setattr("ops.configuration.tier_of", lambda _: type("Tier", (), {"observe": observe, "proxy": None}))
+    monkeypatch.setattr(
+        "ops.configuration.tier_of", lambda _: type("Tier", (), {"observe": observe, "proxy": None, "hosts": ()})
+    )
     monkeypatch.setattr("ops.stack_file.plain_settings", lambda _: {"observe": observe})
     asks = ["drift"] if observe else []
     ops.preview("other")

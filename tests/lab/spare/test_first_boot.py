@@ -1,5 +1,6 @@
-"""Decides what docs/render.md says of a machine whose first boot has made it: Debian's cloud-init writes the files and
-runs the commands, the next `up` changes nothing there, and `destroy` gives back what the image had.
+"""Decides what docs/render.md says of machines that are born with their files: one boots with the tree in its image,
+on the other Debian's cloud-init writes them and runs the commands. The next `up` changes nothing there, and `destroy`
+gives back what the image had.
 
 What is not tried: that cloud-init installs packages, which the hosts have.
 """
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.checkout import on_the_lab
-from tests.lab.hosts import must, without_records
+from tests.lab.hosts import must, restart, without_records
 from tests.lab.spare.site import PAIR, REGISTRY, RUNTIME
 from tests.lab.spare.two_hosts import TwoHosts, begun, ended, planned, pulls, push, settings
 from tests.programs import cloud_init
@@ -26,20 +27,18 @@ from tests.programs import cloud_init
 pytestmark = pytest.mark.lab
 
 STACK = "rendered"
+BY_TREE = REGISTRY
+"""The host that boots with the tree; cloud-init makes the other one."""
 FOLDER = "/run/cloud-init-of-a-test"
 CONFIG = (
     f"datasource_list: [None]\\nsystem_info: {{distro: debian, paths: {{cloud_dir: {FOLDER}, run_dir: {FOLDER}}}}}\\n"
 )
-FIRST_BOOT = f"""
-set -e
+MODULE = f"""
 export CLOUD_CFG={FOLDER}/cloud.cfg PYTHONPATH={FOLDER}/modules PYTHONDONTWRITEBYTECODE=1
 printf '{CONFIG}' > $CLOUD_CFG
-for name in write_files_deferred runcmd; do
-    python3 -m cloudinit.cmd.main --file {FOLDER}/document single --frequency always --name $name
-done
-sh -e $(find {FOLDER} -name runcmd -path '*scripts*')
-rm -r {FOLDER}
+python3 -m cloudinit.cmd.main --file {FOLDER}/document single --frequency always --name $name
 """
+COMMANDS = f"sh -e $(find {FOLDER} -name runcmd -path '*scripts*')"
 IMAGE = "tar -C / -c --ignore-failed-read etc 2>/dev/null | base64"
 DAEMONS = "systemctl show --property MainPID,NRestarts docker containerd nginx"
 
@@ -60,7 +59,7 @@ def born(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Born]:
     folder = tmp_path_factory.mktemp("render")
     wanted = settings()
     wanted["runtimes"][0]["containerd"] = {"max_concurrent_downloads": 6}
-    modules = _packed(cloud_init.library(), "modules")
+    modules = _packed(cloud_init.library())
     with on_the_lab(folder) as checkout:
         two = begun(checkout, STACK, wanted)
         try:
@@ -71,21 +70,36 @@ def born(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Born]:
                     image.extractall(base, filter="tar")
                 said = two.make("render", HOST=name, BASE=str(base), OUT=str(out))
                 told[name] = (said, json.loads((out / "files.json").read_text()))
-                must(name, f"mkdir {FOLDER}; base64 -d | tar -C {FOLDER} -xz", modules)
-                must(name, f"cat > {FOLDER}/document; {FIRST_BOOT}", (out / "cloud-init.yaml").read_text())
+                if name == BY_TREE:
+                    must(name, "base64 -d | tar -C / -xz --no-overwrite-dir", _packed(out / "tree"))
+                    restart(name)
+                else:
+                    must(name, f"mkdir -p {FOLDER}/modules; base64 -d | tar -C {FOLDER}/modules -xz", modules)
+                    must(name, f"cat > {FOLDER}/document", (out / "cloud-init.yaml").read_text())
+                    for module in ("write_files_deferred", "runcmd"):
+                        must(name, f"name={module}; {MODULE}")
+                    must(name, f"{COMMANDS}; rm -r {FOLDER}")
                 files[name] = must(name, "python3 -", _stamps(told[name][1]))
             yield Born(two, told, files, {name: must(name, DAEMONS) for name in PAIR})
         finally:
             ended(two)
+            for name in PAIR:
+                _taken_back(two, name)
     after = {name: without_records(name) for name in PAIR}
     changed = {name: sorted(set(after[name]) ^ set(before[name])) for name in PAIR}
     assert after == before, changed
 
 
-def _packed(folder: Path, name: str) -> str:
-    done = subprocess.run(
-        ["tar", "-C", folder, "-cz", f"--transform=s|^\\.|{name}|", "."], capture_output=True, check=True
-    )
+def _taken_back(two: TwoHosts, name: str) -> None:
+    """Also where no `up` has come, so that no state knows of the host."""
+    program = b64encode((two.checkout.folder / ".work/hostctl.pyz").read_bytes()).decode()
+    request = json.dumps({"owner": f"http-registry/{STACK}/{name}"})
+    run = f"base64 -d > /run/hostctl.pyz; echo '{request}' | python3 /run/hostctl.pyz remove-all; rm /run/hostctl.pyz"
+    must(name, f"rm -rf {FOLDER}; [ ! -d /var/lib/http-registry ] || {{ {run}; }}", program)
+
+
+def _packed(folder: Path) -> str:
+    done = subprocess.run(["tar", "-C", folder, "-cz", "."], capture_output=True, check=True)
     return b64encode(done.stdout).decode()
 
 
