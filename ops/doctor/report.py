@@ -21,7 +21,7 @@ def show(document: Mapping[str, Any]) -> None:
     for each in document["hosts"]:
         table.add_row(*(Text(text, overflow="fold") for text in row(each)))
     console.print(table)
-    for line in lines(document["findings"]):
+    for line in lines(document):
         console.print(Text(line), soft_wrap=True)
 
 
@@ -35,11 +35,12 @@ def row(host: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return host["host"], "\n".join(pulls) or "what it serves", steps, f"{host['seconds']:.1f}"
 
 
-def lines(findings: list[Mapping[str, Any]]) -> Iterator[str]:
-    """Each finding in a few lines."""
-    if not findings:
-        yield "Nothing found."
-    for each in findings:
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Each finding in a few lines; who was not heard may have one as well."""
+    silent = ", ".join(each["host"] for each in document["hosts"] if each["error"])
+    if not document["findings"]:
+        yield f"Nothing found, but {silent} could not be asked." if silent else "Nothing found."
+    for each in document["findings"]:
         yield ""
         yield f"{each['host']}: {each['title']}  [{each['cause']}]"
         yield f"  where:    {each['where']}"

@@ -154,6 +154,11 @@ def test_a_person_is_told_everything(capsys: pytest.CaptureFixture[str]) -> None
     assert "registry# systemctl" in shown
 
 
+def test_nothing_found_is_not_said_of_a_host_that_was_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    show(document("lab", Answers({}, {"docker2": "is off"}), []))
+    assert "Nothing found, but docker2 could not be asked." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("kind", "asked"),
     [("spegel", {"containerd docker.io"}), ("dragonfly", {"containerd docker.io", "docker docker.io"})],

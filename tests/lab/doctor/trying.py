@@ -90,7 +90,7 @@ def try_wave(site: Site, wave: Wave, clients: Iterable[str]) -> list[Outcome]:
             _expected(fault, clients),
             _of(fault, wave, told),
             _of(fault, wave, left),
-            "\n".join(report.lines(told[_question(fault)]["findings"])),
+            "\n".join(report.lines(told[_question(fault)])),
             tuple(healed),
             max((each["seconds"] or 0 for each in told[_question(fault)]["hosts"]), default=0),
         )
