@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 
 from pulumi import log
 
@@ -18,7 +19,11 @@ def live_briefly() -> None:
     The SDK has some five debug lines a resource, each a call to the engine that every other one waits for, and the
     engine shows them only with `--debug`; those are sent only where `DEBUG` is set. And the interpreter's end looks at
     whatever was ever made for cycles, which are gone with the process anyway.
+
+    The engine interrupts a program whose stack has failed, often in the middle of a call: it ends then without a stack
+    trace, which would stand beside the error that counts.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if not os.environ.get(DEBUG):
         log.debug = _unsent
     atexit.register(gc.freeze)

@@ -57,11 +57,15 @@ class Stack:
         return {item["urn"].split("::")[-1]: item for item in exported["deployment"]["resources"]}
 
 
+QUIET = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+"""The engine interrupts the program of a stack that has failed: Python would print where it was."""
+
+
 def new_stack(folder: Path, program: str, secrets: tuple[str, ...] = ()) -> Stack:
     """The stack `dev` of a program, not yet up; it knows no SSH agent."""
     (folder / "state").mkdir()
     (folder / "Pulumi.yaml").write_text("name: engine-test\nruntime: python\n")
-    (folder / "__main__.py").write_text(program)
+    (folder / "__main__.py").write_text(QUIET + program)
     environment = {
         **engine_environment(ensure_engine()),
         "PULUMI_BACKEND_URL": f"file://{folder}/state",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,19 @@ def test_the_sdk_s_debug_lines_are_sent_where_asked(asked: dict[str, str], sent:
     )
     said = run(sys.executable, "-c", program, **asked)
     assert ("'d'" in said, "'w'" in said) == (sent, True)
+
+
+def test_a_program_that_the_engine_interrupts_prints_no_stack_trace() -> None:
+    program = (
+        "import time; from components.short_life import live_briefly; live_briefly(); print(flush=True); time.sleep(9)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout and running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    assert (running.returncode, said) == (-signal.SIGINT, "")
 
 
 @pytest.mark.parametrize(("written", "asks"), [(None, False), (False, False), (True, True), ("often", None)])
