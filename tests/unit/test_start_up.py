@@ -106,7 +106,8 @@ def test_a_program_that_the_engine_interrupts_prints_no_stack_trace() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
-        assert running.stdout and running.stdout.readline()
+        assert running.stdout
+        assert running.stdout.readline()
         running.send_signal(signal.SIGINT)
         _, said = running.communicate()
     assert (running.returncode, said) == (-signal.SIGINT, "")
