@@ -31,8 +31,8 @@ from settings.tier import Host, Tier
 
 DEADLINE = 8.0
 """Seconds that a host takes at most for its answer."""
-LIMIT = 10.0
-"""Seconds after which a host is not waited for."""
+LIMIT = 20.0
+"""Seconds after which a host is not waited for: a busy one takes some to log in and to start."""
 NOTHING, SILENT, USAGE = 0, 1, 2
 """The exit status where nothing was found, a host could not be asked, the question is wrong."""
 
