@@ -55,7 +55,7 @@ def values(text: str, file: str) -> Dict[str, Any]:
         import tomllib  # from Python 3.11 on; a tenth of tomlkit's time
 
         return tomllib.loads(text)
-    except (ImportError, ValueError):
+    except (ImportError, ValueError, RecursionError):
         found: Dict[str, Any] = parsed(text, file).unwrap()
         return found
 

@@ -14,7 +14,7 @@ from fuzz.targets.answers import answered
 from fuzz.targets.kept import METRICS, STATE
 from fuzz.targets.registries import A, B
 from garbage_collection.contents import references
-from hostctl import containerd_deprecated, containerd_toml
+from hostctl import containerd_deprecated, containerd_toml, toml_text
 from hostctl.containerd_versions import RELEASES
 from hostctl.errors import HostError
 from hostctl.masking import masked
@@ -174,3 +174,8 @@ def test_a_config_toml_of_odd_values_is_refused(text: str, says: str) -> None:
     with pytest.raises(HostError, match=says):
         containerd_toml.merge(f"version = 2\n{text}\n".encode(), wanted, RELEASES[0])
     assert containerd_deprecated.KEYS
+
+
+def test_a_dump_that_nests_too_deeply_is_told_as_one() -> None:
+    with pytest.raises(HostError, match="^dump, line 1.* levels deep"):
+        toml_text.values("a = " + "[" * 5000, "dump")
