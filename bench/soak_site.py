@@ -7,6 +7,7 @@ import textwrap
 from typing import Any
 
 from lab.services import S3
+from tests.lab.spare import two_hosts
 from tests.lab.spare.site import CACHE, REGISTRY, RUNTIME, SITE
 from tests.lab.spare.two_hosts import NAME
 
@@ -36,16 +37,7 @@ SETTINGS: dict[str, Any] = {
         },
         CACHE,
     ],
-    "proxy": {
-        "host": REGISTRY,
-        "endpoints": [
-            {"registry": "hosted", "port": 80, "server_name": NAME},
-            {"registry": "hub-cache", "port": 5080, "server_name": NAME},
-        ],
-        "users": [{"name": "pusher", "role": "push"}],
-        "bcrypt_cost": 4,
-        "cache": {"size": "4g"},
-    },
+    "proxy": {**two_hosts.SETTINGS["proxy"], "cache": {"size": "4g"}},
     "runtimes": [{"host": RUNTIME, "docker": {"max_concurrent_downloads": 6}, "containerd": {}}],
     "metrics": {"pull_ends": "5s"},
 }

@@ -9,7 +9,7 @@ import pulumi
 
 from component_package import inputs
 from component_package.component import OF_HOST, Checked, Component, Raw, one_host, registries_of
-from components.nginx_auth_proxy import NginxAuthProxy, NginxAuthProxyArgs
+from components.nginx_auth_proxy import NginxAuthProxy
 from documents.canary import canaries
 from settings.registries import HostedRegistry
 
@@ -29,19 +29,8 @@ def _tier(name: str, raw: Raw) -> dict[str, Any]:
 
 
 def _declare(checked: Checked) -> Mapping[str, pulumi.Input[Any]]:
-    loaded = checked.loaded
-    tier = loaded.tier
-    args = NginxAuthProxyArgs(
-        checked.host(),
-        tier,
-        loaded.passwords(),
-        loaded.tls_secrets(),
-        loaded.servers,
-        loaded.registry_files,
-        loaded.upstream_passwords(),
-        loaded.authorities,
-    )
-    made = NginxAuthProxy(f"{checked.name}-nginx", args, checked.opts)
+    tier = checked.loaded.tier
+    made = NginxAuthProxy(f"{checked.name}-nginx", checked.loaded.proxy_args(checked.host(), tier), checked.opts)
     return {
         "urls": {each.name: tier.url(each) for each in tier.registries if isinstance(each, HostedRegistry)},
         "mirrors": tier.mirrors(),

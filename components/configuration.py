@@ -14,8 +14,9 @@ from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
 from pulumi.runtime.sync_await import _sync_await
 
 import settings
-from components.host import HostArgs
+from components.host import Host, HostArgs
 from components.http_registry import Archive
+from components.nginx_auth_proxy import NginxAuthProxyArgs
 from documents.ssh_access import SshAccess
 from hostctl.errors import HostError
 from hostctl.image_archive import ids_in, tagged
@@ -80,6 +81,19 @@ class Loaded:
         access = SshAccess(self.ssh_key, stack, self.tier.firewall.confirm_seconds) if self.ssh_key else None
         labels = {"http-registry.stack": stack}
         return HostArgs(host, self.keys[host.name], program, digest, self.known_hosts, labels, access)
+
+    def proxy_args(self, host: Host, tier: Tier) -> NginxAuthProxyArgs:
+        """The arguments of the component for the proxy on a host. `tier`: as it looks from there."""
+        return NginxAuthProxyArgs(
+            host,
+            tier,
+            self.passwords(),
+            self.tls_secrets(),
+            self.servers,
+            self.registry_files,
+            self.upstream_passwords(),
+            self.authorities,
+        )
 
     def passwords(self) -> dict[str, pulumi.Output[str]]:
         """Each proxy user's password."""

@@ -19,7 +19,6 @@ from components.configuration import Loaded
 from components.firewall_policy import FirewallPolicyArgs
 from components.garbage_collection import GarbageCollection, GarbageCollectionArgs
 from components.http_registry import HttpRegistryArgs, RegistryBase
-from components.nginx_auth_proxy import NginxAuthProxyArgs
 from components.offline_sync import OfflineSync, OfflineSyncArgs
 from components.outputs import Documents, outputs_of
 from components.prometheus import Prometheus, PrometheusArgs
@@ -118,16 +117,7 @@ def declare(loaded: Loaded, opts: pulumi.ResourceOptions | None = None) -> dict[
         if view.proxy:
             proxy = NginxAuthProxy(
                 f"{view.proxy.host}-nginx",
-                NginxAuthProxyArgs(
-                    hosts[view.proxy.host],
-                    view,
-                    loaded.passwords(),
-                    loaded.tls_secrets(),
-                    loaded.servers,
-                    loaded.registry_files,
-                    loaded.upstream_passwords(),
-                    loaded.authorities,
-                ),
+                loaded.proxy_args(hosts[view.proxy.host], view),
                 opts,
                 after=[*guards[view.proxy.host], *served],
             )

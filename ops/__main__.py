@@ -58,9 +58,10 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     with reached(stack) as chosen, telling_what_is_missing(chosen):
         deployment = recover(chosen)
         refuse_renamed(chosen, deployment)
-        if tier_of(stack).observe:
+        tier = tier_of(stack)
+        if tier.observe:
             refresh_drift(chosen)
-        chosen.environment.update(writing(len(tier_of(stack).hosts), deployment))
+        chosen.environment.update(writing(len(tier.hosts), deployment))
         # Without the outputs: `documents` has every file of every host.
         options = ("--yes", "--skip-preview", "--suppress-outputs")
         with explained(chosen):
@@ -72,7 +73,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
         for kind in ("endpoints", "mirrors"):
             for name, url in outputs.get(kind, {}).items():
                 print(f"{kind}: {name} {url}", flush=True)
-        if page := nginx_status.url(tier_of(stack)):
+        if page := nginx_status.url(tier):
             print(f"status page: {page}", flush=True)
         if line := told_when_before_is_over(chosen):
             print(line, flush=True)

@@ -253,11 +253,13 @@ class ContainerdMirrors(Unit):
 
     def prove(self, host: Host, change: Change) -> None:
         """containerd pulls the canary of each mirror."""
-        canaries = [] if change.wish is None else canary.of(change.wish)
+        if change.wish is None:
+            return
+        canaries = canary.of(change.wish)
         if not canaries or not service(host, SERVICE).runs:
             return
         for each in canaries:
-            note = canary.prove_containerd(host, each, wanted_by(change.wish or {}).config_path)
+            note = canary.prove_containerd(host, each, wanted_by(change.wish).config_path)
             self.notes += [note] if note and note not in self.notes else []
 
     def first_boot(self, change: Change) -> FirstBoot:
