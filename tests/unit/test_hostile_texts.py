@@ -177,5 +177,5 @@ def test_a_config_toml_of_odd_values_is_refused(text: str, says: str) -> None:
 
 
 def test_a_dump_that_nests_too_deeply_is_told_as_one() -> None:
-    with pytest.raises(HostError, match="^dump, line 1.* levels deep"):
+    with pytest.raises(HostError, match=r"^dump, line 1.* levels deep"):
         toml_text.values("a = " + "[" * 5000, "dump")
