@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from lab.binaries import REGISTRY
+from tests.free_port import free_port
 from tests.lab.docker_plugin_host import IMAGE, docker, ensure_image, host_under_test
 from toolchain.plugins.docker.remote_image import RemoteImage
 from toolchain.plugins.shared.resource import Context, Created, ProviderError
@@ -53,8 +54,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     if not host.startswith("unix://") or not program.exists():
         pytest.skip("needs a daemon of this machine and the lab's registry (lab/up builds it)")
     ensure_image(host)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "htpasswd").write_text(HTPASSWD)
     (tmp_path / "config.yml").write_text(CONFIG.format(folder=tmp_path, port=port))
     login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()

@@ -66,16 +66,17 @@ def asked(stack: Stack) -> list[dict[str, Any]]:
 def written(there: Mapping[str, Any], base: Path) -> None:
     """The image's own files, as they were before us."""
     for each in there["own"]:
-        _put(base / each["path"][1:], b64decode(each["content"]))
+        _put(base / each["path"][1:], each)
     for record in there["records"].values():
         for path, owned in record["files"].items():
             if owned["before"]:
-                _put(base / path.replace("~root", "root").lstrip("/"), b64decode(owned["before"]["content"]))
+                _put(base / path.replace("~root", "root").lstrip("/"), owned["before"])
 
 
-def _put(path: Path, content: bytes) -> None:
+def _put(path: Path, file: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    path.write_bytes(b64decode(file["content"]))
+    path.chmod(file["mode"])
 
 
 @pytest.mark.parametrize("name", HOSTS)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lab import binaries
 from tests.certificates import Signed
-from tests.programs.registry_process import free_port, wait_for_port
+from tests.free_port import free_port
+from tests.programs.registry_process import wait_for_port
 
 REGION, BUCKET, ACCESS, SECRET = "lab-1", "images", "access", "secret/of+the store"
 

@@ -13,19 +13,13 @@ from documents import registry_config
 from lab import binaries
 from settings.registries import Registry
 from settings.registry_files import RegistryFiles
+from tests.free_port import free_port
 from tests.registry_client import Client
 
 
 def registry_program() -> Path:
     """The registry's program, built if the cache has none."""
     return binaries.build(binaries.REGISTRY) / "registry"
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def placed(folder: Path, port: int, registry: Registry, files: RegistryFiles, secrets: Mapping[str, str]) -> Path:

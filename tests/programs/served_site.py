@@ -29,6 +29,7 @@ from hostctl.nginx_probe import has_ipv6
 from hostctl.units.origin import SOCKET as ORIGIN_SOCKET
 from hostctl.units.pull_metrics import PAGE
 from settings import parse
+from tests.free_port import free_port
 from tests.programs.nginx import running
 
 BLOB = os.urandom(20_000_000)
@@ -354,12 +355,6 @@ def serving(
 def blob_of(repository: str = "app") -> str:
     """The path of the one blob."""
     return f"/v2/{repository}/blobs/{DIGEST}"
-
-
-def free_port() -> int:
-    """A port on loopback that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def wait_until(true: Callable[[], bool]) -> None:

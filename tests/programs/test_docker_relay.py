@@ -23,8 +23,9 @@ from hostctl.errors import HostError
 from hostctl.host import Host
 from hostctl.unit import Change
 from hostctl.units.docker_relay import CONFIG, MARKER, SERVICE, DockerRelay
+from tests.free_port import free_port
 from tests.programs.nginx import running
-from tests.programs.served_site import POLL, free_port
+from tests.programs.served_site import POLL
 
 LOGIN = basic("puller", 'se"cr$et\\')
 BODY = b"x" * 5_000_000

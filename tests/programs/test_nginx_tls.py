@@ -21,7 +21,8 @@ from hostctl.nginx_conf import MARKER
 from hostctl.nginx_probe import Probe
 from settings.tls import Tls
 from tests.certificates import Signed, authority, intermediate, server
-from tests.programs.served_site import Backend, free_port
+from tests.free_port import free_port
+from tests.programs.served_site import Backend
 from tests.programs.tls_server import NAME, Responder, Server, ask, serving, stapled
 
 CA = authority("Test authority")

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.certificates import authority, server
+from tests.free_port import free_port
 from tests.programs.hub import SIGNATURE, Hub
 from tests.programs.origin_service import Origin
-from tests.programs.served_site import free_port
 
 BLOB = os.urandom(3_000_000)
 DIGEST = "sha256:" + "ab" * 32

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.free_port import free_port
 from tests.programs.hub import Hub
 from tests.programs.nginx import running
 from tests.programs.origin_service import Origin
-from tests.programs.served_site import free_port
 
 BLOB = os.urandom((40 << 20) + 12345)
 DIGEST = "sha256:" + "ab" * 32

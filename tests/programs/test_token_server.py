@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from lab import binaries
 from lab.token_server import Config, TokenServer, User
-from tests.programs.served_site import free_port
+from tests.free_port import free_port
 
 SERVICE = "registry.test"
 MANIFESTS = "manifests/none"

@@ -26,8 +26,9 @@ from documents.nginx_text import Directive, block, directive, text
 from hostctl.nginx_conf import TLS
 from settings.tls import Tls
 from tests.certificates import DAY, NOW, Signed
+from tests.free_port import free_port
 from tests.programs.nginx import running
-from tests.programs.served_site import POLL, free_port
+from tests.programs.served_site import POLL
 
 NAME = "registry.test"
 KEY = "web"

@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from tests.free_port import free_port
 from tests.unit.command_plugin_host import PASSWORD, POOL, Host, context, on_host, ssh_host
 from toolchain.plugins.command import dial
 from toolchain.plugins.command.remote import RemoteCommand
@@ -64,12 +65,6 @@ async def failure_of(connection: Value, log: SilentLog | None = None) -> str:
     with pytest.raises(ProviderError) as failure:
         await create({"create": "true", "connection": connection}, log)
     return str(failure.value)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("kbdint", [False, True])

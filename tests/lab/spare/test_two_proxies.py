@@ -74,8 +74,8 @@ client.finish(place, content)
 assert client.put('team/app', 'loop', image(content, [])).status == 201
 told['done'].append(time.time())
 """
-PATIENCE = 25
-"""Seconds: the client's own 20 are waited for where the address goes while it waits for an answer."""
+PATIENCE = 30
+"""Seconds: a request that a client sends before the address has moved waits for the client's own 20."""
 Record = Callable[[str, object], None]
 
 
