@@ -136,7 +136,7 @@ class Host(pulumi.ComponentResource):
         return self._command(
             f"{self.name}-{unit}{step}",
             create=f"python3 {self._program} apply",
-            delete=None if step else f"python3 {self._program} remove",
+            delete=None if step else self._removal,
             stdin=self._request(unit, wish),
             opts=self._with_hostctl(parent, depends_on),
         )
@@ -184,6 +184,12 @@ class Host(pulumi.ComponentResource):
         )
         self.done.append(made.stdout)
         return made
+
+    @property
+    def _removal(self) -> str:
+        """A unit's delete. Where the host has nothing of ours left, as after a delete that no state has noted, it is
+        done."""
+        return f"if [ -e {FOLDER}/units ] || [ -e {self._program} ]; then python3 {self._program} remove; fi"
 
     @property
     def _mark(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import gc
 import os
 import signal
 
 from pulumi import log
+from pulumi.runtime import settings as sdk
 
 DEBUG = "HTTP_REGISTRY_SDK_DEBUG"
 """Set to anything, the SDK's own debug lines are sent."""
@@ -27,6 +29,7 @@ def live_briefly() -> None:
     if not os.environ.get(DEBUG):
         log.debug = _unsent
     atexit.register(gc.freeze)
+    sdk._get_rpc_manager().rpcs.append(asyncio.sleep(0))
 
 
 def _unsent(*_: object, **__: object) -> None:

@@ -25,7 +25,8 @@ PATIENCE = 60.0
 TRIES = 6
 HELD_OFF = 503
 """What our proxy answers to pushes while garbage is collected; it says Retry-After."""
-MOST_PAGES = 10_000
+MOST_PAGES, LONGEST_PATH = 10_000, 8192
+"""Of a list; a path that grows from page to page goes on for ever as well, and most servers take none so long."""
 WAIT, LONGEST_WAIT = 2.0, 30.0
 """Seconds before a push is tried again, where it is not said, and where too much is said."""
 _TOKEN = re.compile(r"[!-~]+")
@@ -83,7 +84,7 @@ class Registry:
         path = f"/v2/{repository}/tags/list"
         seen: Set[str] = set()
         known: Set[str] = set()
-        while path not in seen and len(seen) < MOST_PAGES:
+        while path not in seen and len(seen) < MOST_PAGES and len(path) < LONGEST_PATH:
             seen.add(path)
             answer = self._must("GET", path, _pull(repository), (200, 404))
             if answer.status == 404:
@@ -102,7 +103,7 @@ class Registry:
             except ValueError:
                 raise Failure(f"{self.url}: GET {path}: names a next page that is no URL") from None
             path = f"{parts.path}?{parts.query}"
-        raise Failure(f"{self.url}: GET {path}: the pages of this list do not end")
+        raise Failure(f"{self.url}: GET {path[:200]}: the pages of this list do not end")
 
     def head(self, repository: str, reference: str) -> Optional[Found]:
         """A manifest by tag or digest; None where it is not there."""

@@ -61,7 +61,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
         tier = tier_of(stack)
         if tier.observe:
             refresh_drift(chosen)
-        chosen.environment.update(writing(len(tier.hosts), deployment))
+        chosen.environment.update(writing(len(tier.hosts)))
         # Without the outputs: `documents` has every file of every host.
         options = ("--yes", "--skip-preview", "--suppress-outputs")
         with explained(chosen):

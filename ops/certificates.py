@@ -18,7 +18,7 @@ from ops import authority
 from ops.authority import Authority
 from ops.stack import Stack, StackError
 from settings import Tier
-from settings.certificates import pem
+from settings.certificates import DAMAGED, pem
 from settings.proxy import Endpoint
 from settings.tls import Tls
 
@@ -140,7 +140,7 @@ class _Work:
         except FileNotFoundError:
             if there is not None:
                 return there.public_key()
-        except ValueError:
+        except DAMAGED:
             pass
         raise StackError(f"{request}: must be a signing request (PEM) for the key in the token; docs/tls.md says how")
 
@@ -149,7 +149,7 @@ class _Work:
             return x509.load_pem_x509_certificates((self.project / file).read_bytes())
         except FileNotFoundError:
             return []
-        except ValueError:
+        except DAMAGED:
             raise StackError(f"{file}: is damaged; remove it and run this again") from None
 
     def _write(self, file: str, text: str) -> None:

@@ -10,6 +10,7 @@ from ops.configuration import tier_of, write_known_hosts
 from ops.deployment import resources_of
 from ops.leftovers import wait_for_leftovers
 from ops.locks import Locks
+from ops.many_hosts import ONCE, writing
 from ops.ssh import on_host
 from ops.stack import Stack, StackError
 from settings.tier import Host
@@ -20,7 +21,8 @@ def recover(stack: Stack) -> dict[str, Any]:
 
     A state that knows nothing may have been lost, so it is treated like one after a crash; any other costs nothing.
     Volumes stay: creating one that exists adopts it. What was pending is forgotten, since every step can be taken
-    again. Prints what it does; returns the deployment.
+    again. Where the state is written once, a dead `up` may have removed what the state still has: Docker is asked.
+    Prints what it does; returns the deployment.
     """
     state = stack.state()
     pending = state["deployment"].get("pending_operations") or []
@@ -33,6 +35,7 @@ def recover(stack: Stack) -> dict[str, Any]:
         # What the state does not know may be what somebody is just making.
         raise StackError(locks.held)
     wait_for_leftovers(stack)
+    died = locks.dead
     locks.clear()
     state = stack.state()  # somebody may have ended meanwhile
     deployment = state["deployment"]
@@ -46,6 +49,12 @@ def recover(stack: Stack) -> dict[str, Any]:
         print(f"{len(pending)} interrupted steps will be taken again.", flush=True)
         deployment["pending_operations"] = []
         stack.import_state(state)
+    if died and resources_of(deployment) and writing(len(tier.hosts)) is ONCE:
+        print(
+            "What the interrupted 'up' has removed is looked for: its state was to be written at its end.", flush=True
+        )
+        stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+        deployment = stack.state()["deployment"]
     return deployment
 
 

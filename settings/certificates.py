@@ -15,6 +15,8 @@ from settings.runtimes import Authority
 from settings.tier import Tier
 
 LABEL = re.compile(r"-----BEGIN ([^-\n]+)-----")
+DAMAGED = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What cryptography raises for a text that is no whole certificate, or no request for one."""
 NOTICE = timedelta(days=30)
 """How long before its end a certificate is told of."""
 
@@ -97,7 +99,7 @@ def certificates(text: str) -> list[x509.Certificate]:
         found = list(dict.fromkeys(x509.load_pem_x509_certificates(text.encode())))
         for each in found:
             _ = each.extensions
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except DAMAGED:
         raise ValueError("must hold certificates in PEM form, whole and undamaged; export it again") from None
     return found
 

@@ -35,7 +35,6 @@ class Ours:
             (folder / name).mkdir()
         self._environment: dict[str, str] = {}
         self._fleet: Fleet | None = None
-        self._is_up = False
 
     def environment(self) -> Mapping[str, str]:
         """A backend, a passphrase and an agent of its own; and the state is written when `make up` has it written."""
@@ -47,7 +46,7 @@ class Ours:
                 "SSH_AUTH_SOCK": self._agent,
             }
         hosts = len(self._fleet.hosts) if self._fleet else 0
-        return {**self._environment, **writing(hosts, {"resources": self._is_up})}
+        return {**self._environment, **writing(hosts)}
 
     def prepare(self, fleet: Fleet) -> None:
         """Who the hosts are."""
@@ -79,7 +78,6 @@ class Ours:
         }
         file = self.folder / "stacks" / f"Pulumi.{STACK}.yaml"
         new = not file.exists()
-        self._is_up = not new
         kept = {} if new else yaml.safe_load(file.read_text())
         file.write_text(
             yaml.safe_dump({**kept, "config": {f"http-registry:{key}": each for key, each in settings.items()}})

@@ -29,7 +29,7 @@ def ask(url: str, headers: Mapping[str, str] = {}, *, authorities: str = "", ver
         host, port = parts.hostname, parts.port
     except ValueError as odd:
         raise OSError("no URL") from odd
-    if not host or any(each <= " " for each in host):
+    if not host or any(each <= " " or each == "\x7f" for each in host):
         raise OSError("no URL")
     if parts.scheme == "https":
         context = ssl.create_default_context(cadata=None)

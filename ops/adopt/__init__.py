@@ -15,7 +15,6 @@ from typing import Any
 
 import yaml
 
-from adopt.package import COMMAND, stdin
 from lab.paths import work_dir
 from ops import ssh_agent
 from ops.adopt.findings import Machine, named
@@ -23,6 +22,7 @@ from ops.adopt.proposal import propose
 from ops.adopt.text import lines
 from ops.checkpoint import PROJECT_NAME
 from ops.diagnosis import SSH_FAILED
+from ops.from_memory import FromMemory
 from ops.ssh import on_host
 from ops.stack import LAB, PROJECT, Stack, StackError
 from ops.stack_file import plain_settings
@@ -30,6 +30,7 @@ from settings.pieces import Pieces
 from settings.tier import Host, Ssh
 from settings.values import is_ip_address
 
+PROGRAM = FromMemory("adopt")
 LIMIT = 60.0
 """Seconds that a host has to answer."""
 
@@ -50,7 +51,7 @@ def adopt(names: Sequence[str], stack: str) -> None:
 def read_host(stack: Stack, host: Host, known_hosts: Path) -> dict[str, Any]:
     """What `adopt` tells of a host. Raises StackError where it can't be asked."""
     try:
-        done = on_host(stack, host, known_hosts, COMMAND, stdin("{}"), LIMIT)
+        done = on_host(stack, host, known_hosts, PROGRAM.command, PROGRAM.stdin("{}"), LIMIT)
     except subprocess.TimeoutExpired:
         raise StackError(f"{host.name}: no answer within {LIMIT:g} s") from None
     try:

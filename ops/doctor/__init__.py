@@ -14,7 +14,6 @@ from typing import Any
 
 from doctor.causes import STATUS
 from doctor.finding import CONTROLLER
-from doctor.package import COMMAND, stdin
 from doctor.pull import Image
 from doctor.steps import reference
 from ops.configuration import resolved_tier, write_known_hosts
@@ -25,10 +24,12 @@ from ops.doctor.found import Found, found, once, steps
 from ops.doctor.pulls import document as pull_document
 from ops.doctor.pulls import pulls
 from ops.doctor.server import folded, served
+from ops.from_memory import FromMemory
 from ops.ssh import on_host
 from ops.stack import Stack
 from settings.tier import Host, Tier
 
+PROGRAM = FromMemory("doctor")
 DEADLINE = 8.0
 """Seconds that a host takes at most for its answer."""
 LIMIT = 20.0
@@ -109,7 +110,7 @@ def ask(stack: Stack, tier: Tier, requests: Mapping[str, Mapping[str, Any]]) -> 
 
     def answer(host: Host) -> subprocess.CompletedProcess[str]:
         request = json.dumps({"clock": time.time(), **requests[host.name]})
-        return on_host(stack, host, known_hosts, COMMAND, stdin(request), LIMIT)
+        return on_host(stack, host, known_hosts, PROGRAM.command, PROGRAM.stdin(request), LIMIT)
 
     hosts = [each for each in tier.hosts if each.name in requests]
     with ThreadPoolExecutor(len(hosts)) as pool:

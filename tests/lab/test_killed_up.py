@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ops import many_hosts
 from ops.proof import prove
 from ops.recovery import recover
 from ops.stack import LAB_STATE, PROJECT, Stack
@@ -29,10 +32,11 @@ UP = (
 DOWN = ("containerd1-containerd-mirrors deleting", "registry.hosted-container deleting", "registry-firewall deleting")
 
 
-def killed(stack: Stack, command: str, moment: str, later: float = 0) -> bool:
+def killed(stack: Stack, command: str, moment: str, *options: str, later: float = 0) -> bool:
     """Run pulumi and SIGKILL it `later` seconds after it prints `moment`; False where it never does."""
+    shown = ("--stack", stack.name, "--non-interactive", "--color", "never")
     process = subprocess.Popen(
-        ["pulumi", command, "--yes", "--skip-preview", "--stack", stack.name, "--non-interactive", "--color", "never"],
+        ["pulumi", command, "--yes", "--skip-preview", *shown, *options],
         cwd=PROJECT, env=stack.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     with process, process.stdout or open("/dev/null") as lines:
@@ -94,3 +98,43 @@ def test_up_goes_on_where_the_state_was_lost(stack: Stack) -> None:
     go_on(stack)
     assert "created" in pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
     assert prove(stack)
+
+
+@pytest.fixture
+def written_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The state is written as where there are many hosts."""
+    monkeypatch.setattr(many_hosts, "MANY", 1)
+    before = dict(stack.environment)
+    stack.environment.update(many_hosts.writing(1))
+    yield
+    stack.environment.clear()
+    stack.environment.update(before)
+
+
+@pytest.mark.usefixtures("written_once")
+def test_up_goes_on_where_the_state_was_to_be_written_at_the_end(stack: Stack, tmp_path: Path) -> None:
+    """A change is killed when the registry's container has been replaced, and then given up; then a first `up`."""
+    text = (PROJECT / "stacks" / "Pulumi.lab.yaml").read_text()
+    wish = tmp_path / "Pulumi.lab.yaml"
+    wish.write_text(text.replace("keep_data: false", "keep_data: false, sparse_indexes: true"))
+    known = stack.state()["deployment"]["resources"]
+    assert killed(stack, "up", "registry.hosted-container-ready updating", "--config-file", str(wish))
+    assert stack.state()["deployment"]["resources"] == known
+    go_on(stack)
+    assert "created" in pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
+    assert prove(stack)
+
+    pulumi(stack, "destroy", "--yes", "--skip-preview")
+    before = {name: snapshot(name) for name in HOSTS}
+    try:
+        assert killed(stack, "up", "docker1-docker-mirrors creating")
+        go_on(stack)
+        pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
+        assert prove(stack)
+        assert killed(stack, "destroy", "registry-python deleting", later=0.3)
+        go_on(stack)
+        pulumi(stack, "destroy", "--yes", "--skip-preview")
+        assert {name: snapshot(name) for name in HOSTS} == before
+    finally:
+        go_on(stack)
+        pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from tests.certificates import DAY, NOW, Signed, authority, server
 
 CA = authority()
 OTHER = authority("Other")
+NO_VERSION = CA.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1)
+"""A certificate has version 1 or 3, told as 0 or 2."""
 
 
 def tier(*wanted: dict[str, Any]) -> Tier:
@@ -68,6 +71,7 @@ def test_a_file_is_taken_down_to_its_certificates_each_once() -> None:
     [
         ("", "must hold certificates in PEM form"),
         (CA.pem.replace("MII", "MIJ"), "must hold certificates in PEM form, whole and undamaged"),
+        (ssl.DER_cert_to_PEM_cert(NO_VERSION), "must hold certificates in PEM form, whole and undamaged"),
         (CA.pem[:-30], "must hold certificates in PEM form"),
         (CA.der, "must be PEM, not DER; convert it with 'openssl x509 -inform der -in ca/lab.pem"),
         (CA.pem.replace("CERTIFICATE", "CERTIFICATE REQUEST") + CA.pem, "holds a CERTIFICATE REQUEST too"),

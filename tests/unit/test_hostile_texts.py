@@ -64,6 +64,12 @@ def test_doctor_tells_a_token_server_without_tls_no_password() -> None:
         )
 
 
+@pytest.mark.parametrize("host", ["a b", "a\x7fb", "", "["])
+def test_a_token_server_that_has_no_name_is_no_url(host: str) -> None:
+    with pytest.raises(OSError, match="no URL"):
+        http_asking.ask(f"http://{host}/token")
+
+
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
@@ -79,9 +85,15 @@ def test_a_registry_says_how_long_to_wait_in_any_way(said: str, seconds: float) 
     assert _wait(said) == seconds
 
 
-def test_a_list_of_tags_whose_pages_go_in_a_circle_ends() -> None:
-    body = b'{"tags": ["a"]}'
-    head = b'HTTP/1.1 200 OK\r\nLink: </v2/a/tags/list?n=1>; rel="next"\r\nContent-Length: %d\r\n\r\n' % len(body)
+@pytest.mark.parametrize(
+    ("body", "following"),
+    [
+        pytest.param(b'{"tags": ["a"]}', b"/v2/a/tags/list?n=1", id="a circle"),
+        pytest.param(b'{"tags": []}', b"list/tags/list", id="a path that grows"),
+    ],
+)
+def test_a_list_of_tags_ends_though_its_pages_do_not(body: bytes, following: bytes) -> None:
+    head = b'HTTP/1.1 200 OK\r\nLink: <%b>; rel="next"\r\nContent-Length: %d\r\n\r\n' % (following, len(body))
     with answered(head + body), pytest.raises(Failure, match="the pages of this list do not end"):
         Registry("http://r.example").tags("a")
 

@@ -10,8 +10,10 @@ import sys
 import time
 from typing import Any
 
-from doctor.package import COMMAND, archive, stdin
 from hostctl import package
+from ops.from_memory import FromMemory
+
+DOCTOR = FromMemory("doctor")
 
 
 def asked(deadline: float, *urls: str) -> tuple[dict[str, Any], float]:
@@ -25,12 +27,12 @@ def asked(deadline: float, *urls: str) -> tuple[dict[str, Any], float]:
         for url in urls
     ]
     request = json.dumps({"clock": time.time(), "deadline": deadline, "pulls": pulls, "serves": None})
-    python, *rest = shlex.split(COMMAND)
+    python, *rest = shlex.split(DOCTOR.command)
     assert python == "python3"
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-S", *rest],
-        input=stdin(request),
+        input=DOCTOR.stdin(request),
         capture_output=True,
         text=True,
         cwd="/",
@@ -60,6 +62,5 @@ def test_it_ends_by_its_deadline_and_says_who_did_not() -> None:
 
 
 def test_hostctl_is_another_program() -> None:
-    assert b"doctor/walk.py" in archive()
-    assert b"doctor/package.py" not in archive()
+    assert b"doctor/walk.py" in DOCTOR.archive()
     assert b"doctor/" not in package.archive()
