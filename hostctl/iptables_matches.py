@@ -130,15 +130,16 @@ def _addrtype(options: Options) -> Step:
 
 
 def _conntrack(options: Options) -> Step:
-    state = [each for each in options if each.name in ("--ctstate", "--state")]
-    others = _all([_tracked(each) for each in options if each not in state])
+    asked = [each for each in options if each.name in ("--ctstate", "--state")]
+    others = _all([_tracked(each) for each in options if each not in asked])
+    states = [(set(each.values[0].split(",")), each.negated) for each in asked]
 
     def step(packet: Packet, around: Surroundings) -> Found:
-        for each in state:
-            if bool(ct_states(packet) & set(each.values[0].split(","))) is each.negated:
+        for wanted, negated in states:
+            if bool(ct_states(packet) & wanted) is negated:
                 return False
         if packet.conntrack != NEW:
-            return bool(state)
+            return bool(states)
         return others(packet, around)
 
     return step
