@@ -58,6 +58,8 @@ class Planner:
             self._note_overwritten(own.path, current, known, state)
         for shared, base in shared_files:
             text, ours = self._merged_before(shared) or shared.merge(base.content if base else None)
+            if self._made(shared.path):
+                ours = {**ours, "created": True}
             state = shared.state(base or self._made_over(shared.path)).with_content(text)
             self.after[shared.path] = state
             kept = base is not None and base.rights == state.rights
@@ -117,6 +119,12 @@ class Planner:
         if current is None or known is None or known.ours is None or current.digest != known.written:
             return None
         return (current.content, known.ours) if shared.repeats(known.ours) else None
+
+    def _made(self, path: str) -> bool:
+        """Whether a shared file is there because of us, also where somebody has written in it since: once nobody has
+        anything in it any more, it goes."""
+        known = self.record.files.get(path)
+        return bool(known and known.ours and known.ours.get("created"))
 
     def _made_over(self, path: str) -> Optional[FileState]:
         """A shared file that we made, where somebody has given it a mode or owner of their own since."""

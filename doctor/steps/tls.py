@@ -114,7 +114,8 @@ def _plain(walk: Walk) -> Seen:
         if cause != "connection-timed-out" and shown(server):
             return walk.broken("tls", "https-answer-to-http", f"HTTP: {words}; TLS there: a certificate is shown")
         return walk.broken("tls", cause, f"GET {none.place.url}{walk.endpoint.prefix}/: {words}")
-    if answer.status == 400 and any(each in answer.body for each in TLS_WANTED):
+    # The words are lost where the server hangs up on what it has not read.
+    if answer.status == 400 and (any(each in answer.body for each in TLS_WANTED) or shown(server)):
         return walk.broken("tls", "https-answer-to-http", f"GET {walk.endpoint.url}/v2/: {answer.line}: TLS is wanted")
     return walk.ok("tls", "none: HTTP")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -113,10 +114,26 @@ class Joined(bad_registry.Server):
     daemon_threads = False
 
 
+class Hasty(Joined):
+    """One that says no word to who speaks HTTP where TLS is spoken."""
+
+    def get_request(self) -> tuple[Any, Any]:
+        """TLS goes on; other requests get their status."""
+        connection, address = super().get_request()
+        with socket.socket(fileno=os.dup(connection.fileno())) as plain:
+            if plain.recv(1, socket.MSG_PEEK) == b"\x16":
+                return connection, address
+            plain.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        connection.close()
+        raise OSError
+
+
 @contextmanager
-def serving(handler: Callable[..., Handler], certificate: Signed | None, tls: str, folder: Path) -> Iterator[int]:
+def serving(
+    handler: Callable[..., Handler], certificate: Signed | None, tls: str, folder: Path, kind: type[Joined] = Joined
+) -> Iterator[int]:
     """A registry on a port of 127.0.0.1."""
-    running = Joined(("127.0.0.1", 0), handler)
+    running = kind(("127.0.0.1", 0), handler)
     if certificate:
         file = folder / "server.pem"
         file.write_text(certificate.pem + certificate.private)
@@ -178,6 +195,13 @@ def test_the_cause_and_no_other(case: Case, tmp_path: Path) -> None:
     if not case.cause and case.image:
         assert [each.step for each in seen] == ["name", "connection", "tls", "access", "content", "host"]
         assert "not read" not in seen[4].said
+
+
+def test_a_server_that_speaks_tls_and_says_nothing_of_it(tmp_path: Path) -> None:
+    case = CASES["HTTPS where HTTP is asked"]
+    with serving(partial(Handler, case.does, realm()), GOOD, "", tmp_path, Hasty) as port:
+        seen = walked(walk(port, case, tmp_path), AT_AN_ENDPOINT)
+    assert causes(seen) == case.cause, seen
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -67,6 +67,21 @@ def test_a_foreign_edit_between_two_applies_survives_both_ways(host: Host) -> No
     assert json.loads(path.read_text()) == {"theirs": 1, "added": 7}
 
 
+@pytest.mark.parametrize("in_between", [True, False])
+def test_a_file_that_we_made_goes_with_us_though_somebody_wrote_in_it_meanwhile(host: Host, in_between: bool) -> None:
+    path = host.root / "etc/app/shared.json"
+    path.unlink()
+    before = tree(host)
+    Transactions(host).apply(App(), OLD)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "added": 7}))
+    Transactions(host).apply(App(), NEW)
+    path.write_text(json.dumps({key: each for key, each in json.loads(path.read_text()).items() if key != "added"}))
+    if in_between:
+        Transactions(host).apply(App(), OLD)
+    Transactions(host).remove(App())
+    assert tree(host) == before
+
+
 def test_a_file_deleted_by_hand_comes_back(host: Host) -> None:
     Transactions(host).apply(App(), OLD)
     (host.root / "etc/app/own/a").unlink()
