@@ -22,7 +22,7 @@ PATIENCE = 3.0
 LONGEST = 400
 """Characters that are told of a line."""
 SUCCESS = re.compile(r'msg="PullImage \\?"(?P<image>[^"\\]+)\\?" returns image reference')
-_LINE = re.compile(r"(?P<at>\d+\.\d+) \S+ \S+?\[\d+\]: (?P<text>.*)")
+_LINE = re.compile(r"(?P<at>\d{1,11}\.\d+) \S+ \S+?\[\d+\]: (?P<text>.*)")
 
 
 class Line(NamedTuple):

@@ -47,7 +47,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     from ops.configuration import tier_of
     from ops.diagnosis import explained
     from ops.drift import refresh_drift
-    from ops.many_hosts import writing
+    from ops.many_hosts import environment
     from ops.recovery import recover
     from ops.renamed import refuse_renamed
     from ops.secret import telling_what_is_missing
@@ -61,7 +61,8 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
         tier = tier_of(stack)
         if tier.observe:
             refresh_drift(chosen)
-        chosen.environment.update(writing(len(tier.hosts)))
+        for name, value in environment(len(tier.hosts)).items():
+            chosen.environment.setdefault(name, value)
         # Without the outputs: `documents` has every file of every host.
         options = ("--yes", "--skip-preview", "--suppress-outputs")
         with explained(chosen):

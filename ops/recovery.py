@@ -10,7 +10,7 @@ from ops.configuration import tier_of, write_known_hosts
 from ops.deployment import resources_of
 from ops.leftovers import wait_for_leftovers
 from ops.locks import Locks
-from ops.many_hosts import ONCE, writing
+from ops.many_hosts import are_many
 from ops.ssh import on_host
 from ops.stack import Stack, StackError
 from settings.tier import Host
@@ -49,7 +49,7 @@ def recover(stack: Stack) -> dict[str, Any]:
         print(f"{len(pending)} interrupted steps will be taken again.", flush=True)
         deployment["pending_operations"] = []
         stack.import_state(state)
-    if died and resources_of(deployment) and writing(len(tier.hosts)) is ONCE:
+    if died and resources_of(deployment) and are_many(len(tier.hosts)):
         print(
             "What the interrupted 'up' has removed is looked for: its state was to be written at its end.", flush=True
         )

@@ -9,7 +9,7 @@ import yaml
 
 from bench.fleet.hosts import Fleet
 from lab.process import run
-from ops.many_hosts import writing
+from ops import many_hosts
 from toolchain.engine import engine_environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ class Ours:
         self._fleet: Fleet | None = None
 
     def environment(self) -> Mapping[str, str]:
-        """A backend, a passphrase and an agent of its own; and the state is written when `make up` has it written."""
+        """A backend, a passphrase and an agent of its own, and what `make up` adds for so many hosts."""
         if not self._environment:
             self._environment = {
                 **engine_environment(),
@@ -46,7 +46,7 @@ class Ours:
                 "SSH_AUTH_SOCK": self._agent,
             }
         hosts = len(self._fleet.hosts) if self._fleet else 0
-        return {**self._environment, **writing(hosts)}
+        return {**self._environment, **many_hosts.environment(hosts)}
 
     def prepare(self, fleet: Fleet) -> None:
         """Who the hosts are."""

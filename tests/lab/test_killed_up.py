@@ -105,7 +105,7 @@ def written_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     """The state is written as where there are many hosts."""
     monkeypatch.setattr(many_hosts, "MANY", 1)
     before = dict(stack.environment)
-    stack.environment.update(many_hosts.writing(1))
+    stack.environment.update(many_hosts.ONCE)
     yield
     stack.environment.clear()
     stack.environment.update(before)

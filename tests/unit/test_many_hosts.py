@@ -1,12 +1,21 @@
-"""Decides when pulumi writes the state once: where there are many hosts."""
+"""Decides how pulumi works where there are many hosts."""
 
 from __future__ import annotations
 
 import pytest
 
-from ops.many_hosts import AFTER_EACH_STEP, MANY, ONCE, writing
+from ops.many_hosts import AT_ONCE, MANY, ONCE, environment
 
 
-@pytest.mark.parametrize(("hosts", "expected"), [(MANY, ONCE), (MANY - 1, AFTER_EACH_STEP)])
-def test_many_hosts_have_their_state_written_once(hosts: int, expected: dict[str, str]) -> None:
-    assert writing(hosts) == expected
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        (MANY - 1, {}),
+        (MANY, {**ONCE, "PULUMI_PARALLEL": str(MANY)}),
+        (1000, {**ONCE, "PULUMI_PARALLEL": str(AT_ONCE)}),
+    ],
+)
+def test_many_hosts_have_their_state_written_once_and_are_waited_for_together(
+    hosts: int, expected: dict[str, str]
+) -> None:
+    assert environment(hosts) == expected
