@@ -47,7 +47,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
     from ops.configuration import tier_of
     from ops.diagnosis import explained
     from ops.drift import refresh_drift
-    from ops.many_hosts import environment
+    from ops.many_hosts import prepare
     from ops.recovery import recover
     from ops.renamed import refuse_renamed
     from ops.secret import telling_what_is_missing
@@ -61,8 +61,7 @@ def up(stack: StackName = LAB, host: OneHost = "") -> None:
         tier = tier_of(stack)
         if tier.observe:
             refresh_drift(chosen)
-        for name, value in environment(len(tier.hosts)).items():
-            chosen.environment.setdefault(name, value)
+        prepare(chosen.environment, len(tier.hosts))
         # Without the outputs: `documents` has every file of every host.
         options = ("--yes", "--skip-preview", "--suppress-outputs")
         with explained(chosen):
@@ -156,12 +155,14 @@ def refresh(stack: StackName = LAB) -> None:
 @app.command()
 def destroy(stack: StackName = LAB) -> None:
     """Take everything back: each host as it was before."""
-    from ops.configuration import write_known_hosts
+    from ops.configuration import tier_of, write_known_hosts
     from ops.diagnosis import explained
+    from ops.many_hosts import prepare
     from ops.recovery import recover
 
     with reached(stack) as chosen:
         recover(chosen)
+        prepare(chosen.environment, len(tier_of(stack).hosts))
         write_known_hosts(stack)
         with explained(chosen):
             chosen.pulumi("destroy", "--yes", "--skip-preview")

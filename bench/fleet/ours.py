@@ -46,7 +46,7 @@ class Ours:
                 "SSH_AUTH_SOCK": self._agent,
             }
         hosts = len(self._fleet.hosts) if self._fleet else 0
-        return {**self._environment, **many_hosts.environment(hosts)}
+        return {**self._environment, **many_hosts.variables(hosts)}
 
     def prepare(self, fleet: Fleet) -> None:
         """Who the hosts are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.many_hosts import AT_ONCE, MANY, ONCE, environment
+from ops.many_hosts import AT_ONCE, MANY, ONCE, prepare, variables
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,10 @@ from ops.many_hosts import AT_ONCE, MANY, ONCE, environment
 def test_many_hosts_have_their_state_written_once_and_are_waited_for_together(
     hosts: int, expected: dict[str, str]
 ) -> None:
-    assert environment(hosts) == expected
+    assert variables(hosts) == expected
+
+
+def test_what_somebody_has_set_counts() -> None:
+    environment = {"PULUMI_PARALLEL": "2", "HOME": "/root"}
+    prepare(environment, MANY)
+    assert environment == {"PULUMI_PARALLEL": "2", "HOME": "/root", **ONCE}
