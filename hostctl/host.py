@@ -78,7 +78,7 @@ class Host:
         """The number of a group, or None where the host has none of that name."""
         try:
             return grp.getgrnam(name).gr_gid
-        except KeyError:
+        except (KeyError, ValueError):
             return None
 
     def offers(self, what: str, ask: Callable[[], bool]) -> bool:  # noqa: ARG002
