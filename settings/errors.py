@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,9 @@ __all__ = ["SettingsError", "check", "parse"]
 
 KINDS = ("hosted", "cache")
 """Pydantic puts the kind of a registry into the path; it is no key of the file."""
+
+CREDENTIALS = re.compile(r"(\w://)\S*@")
+"""Those in a URL, wherever somebody has put one."""
 
 REMEDIES = {
     "extra_forbidden": "there is no such key here; remove it or correct its spelling",
@@ -61,7 +65,7 @@ def check(given: Given, secrets: Collection[str] | None = None) -> tuple[Tier | 
         for key in needed_secrets(data)
         if secrets is not None and key not in secrets and key not in data
     ]
-    return tier, errors
+    return tier, [CREDENTIALS.sub(r"\1***@", line) for line in errors]
 
 
 def by_path(found: ValidationError) -> list[tuple[str, str]]:
