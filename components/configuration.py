@@ -21,6 +21,7 @@ from documents.ssh_access import SshAccess
 from hostctl.errors import HostError
 from hostctl.image_archive import ids_in, tagged
 from hostctl.package import build
+from hostctl.whole_file import write_whole
 from settings import server_certificates, ssh_key
 from settings.certificates import Certificate, authorities, notices
 from settings.known_hosts import host_keys, render
@@ -183,7 +184,7 @@ def checked(source: Source) -> Loaded:
     program = source.work / "hostctl.pyz"
     keys = host_keys(tier, known or "")
     known_hosts = source.work / f"known_hosts.{source.name}"
-    (project / known_hosts).write_text(render(tier, keys))
+    write_whole(project / known_hosts, render(tier, keys).encode())
     return Loaded(
         tier,
         keys,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from pathlib import Path
 from typing import Dict, Mapping, Optional
 
 import tomlkit
+
+from hostctl.whole_file import write_whole
 
 HERE = Path(__file__).resolve().parent
 MAIN = b"""import sys
@@ -33,10 +34,7 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 def build(target: Path) -> str:
     """Write the zipapp to `target`; returns its SHA-256 in hex."""
     content = archive()
-    if not target.exists() or target.read_bytes() != content:
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
-        beside.write_bytes(content)
-        beside.replace(target)
+    write_whole(target, content)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hostctl.whole_file import write_whole
 from ops.deployment import references
 from ops.stack import PROJECT, Stack, StackError
 from ops.stack_file import plain_settings
@@ -45,7 +46,7 @@ def write_known_hosts(stack: str) -> Path:
     file = PROJECT / ".work" / f"known_hosts.{stack}"
     try:
         known = (PROJECT / tier.known_hosts).read_text() if tier.known_hosts else ""
-        file.write_text(render(tier, host_keys(tier, known)))
+        write_whole(file, render(tier, host_keys(tier, known)).encode())
     except (SettingsError, OSError) as wrong:
         raise StackError(str(wrong)) from None
     return file

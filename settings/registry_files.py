@@ -121,12 +121,16 @@ def _signed(leaf: x509.Certificate, by: x509.Certificate) -> bool:
     return True
 
 
+def _is_text(value: object) -> bool:
+    return all(isinstance(each, str) for each in (value if isinstance(value, list) else [value]))
+
+
 def _jwks(text: str) -> str:
     """The key set, written anew. Raises ValueError with rule and remedy."""
     try:
         data: Any = json.loads(text)
         keys = data["keys"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError('must be a JSON Web Key Set: {"keys": [...]}') from None
     if not isinstance(keys, list) or not keys or not all(isinstance(each, Mapping) for each in keys):
         raise ValueError("must hold a key at least; export the token server's public keys")
@@ -137,6 +141,8 @@ def _jwks(text: str) -> str:
             raise ValueError("holds a key without a kid, which no token could name; give it one")
         if more := sorted(set(each) - PUBLIC):
             raise ValueError(f"holds more than a public key ({', '.join(more)}); leave only the public half in it")
+        if odd := sorted(name for name, value in each.items() if not _is_text(value)):
+            raise ValueError(f"holds a key whose {', '.join(odd)} is no text (RFC 7517); export it again")
     if len({each["kid"] for each in keys}) < len(keys):
         raise ValueError("holds two keys with one kid; give each its own")
     return json.dumps({"keys": keys}, indent=2, sort_keys=True) + "\n"

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from hostctl.whole_file import write_whole
 from lab.paths import work_dir
 from ops import ssh_agent
 from ops.adopt.findings import Machine, named
@@ -99,7 +100,7 @@ def _reaching(stack: str, base: Mapping[str, Any]) -> Iterator[Any]:
         return file
 
     file.parent.mkdir(exist_ok=True)
-    file.write_text(_keys(base))
+    write_whole(file, _keys(base).encode())
     if stack != LAB:
         yield chosen, known_hosts
         return

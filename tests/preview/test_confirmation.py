@@ -50,7 +50,7 @@ confirmed = host.confirm_unit("firewall", wish, applied, 10, host)
 local.Command("after", create="true", environment={{"RULES": wish["own"]["rules"]}},
     opts=pulumi.ResourceOptions(depends_on=[confirmed]))
 """
-HOSTCTL = re.compile(r"python3 /var/lib/http-registry/hostctl-\w+\.pyz (apply|confirm|remove)")
+HOSTCTL = re.compile(r"python3 /var/lib/http-registry/hostctl-\w+\.pyz (apply|confirm|remove)(?!-)\b")
 BACK, CONFIRMED = "came back", "confirmed by a new connection"
 
 
@@ -84,7 +84,7 @@ class Machine:
 
     def run(self, command: str, connection: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
         """Only hostctl is really run: the other commands mean the host's own folders."""
-        found = HOSTCTL.fullmatch(command)
+        found = HOSTCTL.search(command)
         if not found:
             return subprocess.CompletedProcess([], 0, b"", b"")
         self.asked.append(found[1])

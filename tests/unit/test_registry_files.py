@@ -79,6 +79,8 @@ def test_what_nginx_could_not_verify(wanted: dict[str, Any], files: dict[str, st
         ('{"keys": []}', "must hold a key"),
         ({"kty": "oct", "k": "geheim", "kid": "a"}, "a shared secret can't be used"),
         ({**KEY, "d": "geheim"}, "holds more than a public key (d)"),
+        ({**KEY, "n": 5, "key_ops": ["verify", []]}, "whose key_ops, n is no text"),
+        ("[" * 5000 + "]" * 5000, "must be a JSON Web Key Set"),
         ({key: value for key, value in KEY.items() if key != "kid"}, "without a kid"),
     ],
 )
