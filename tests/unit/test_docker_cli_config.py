@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import codecs
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,10 @@ RESERVED = {AUTHS, STORE.casefold(), HELPERS.casefold()}
 foreign = st.dictionaries(st.text(max_size=6).filter(lambda key: key.casefold() not in RESERVED), anything, max_size=3)
 
 
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+"""A string of JSON."""
+
+
 @st.composite
 def config_texts(draw: st.DrawFn) -> bytes:
     """A config.json in any way of writing it."""
@@ -179,7 +184,7 @@ def config_texts(draw: st.DrawFn) -> bytes:
     text = json.dumps(document, indent=draw(st.sampled_from([None, 1, 2, "\t"]))) + draw(st.sampled_from(["", "\n"]))
     if draw(st.booleans()):
         text = text.replace("\n", "\r\n")
-    if draw(st.booleans()):
+    if draw(st.booleans()) and not any("{}" in each for each in STRING.findall(text)):
         text = text.replace("{}", draw(st.sampled_from(["{ }", "{\n}", "{\r\n\t}"])))
     return draw(st.sampled_from([b"", codecs.BOM_UTF8])) + text.encode()
 
