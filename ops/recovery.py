@@ -21,7 +21,7 @@ def recover(stack: Stack) -> dict[str, Any]:
 
     A state that knows nothing may have been lost, so it is treated like one after a crash; any other costs nothing.
     Volumes stay: creating one that exists adopts it. What was pending is forgotten, since every step can be taken
-    again. Where the state is written once, a dead `up` may have removed what the state still has: Docker is asked.
+    again. Where the state is written once, a dead pulumi may have removed what the state still has: Docker is asked.
     Prints what it does; returns the deployment.
     """
     state = stack.state()
@@ -50,9 +50,7 @@ def recover(stack: Stack) -> dict[str, Any]:
         deployment["pending_operations"] = []
         stack.import_state(state)
     if died and resources_of(deployment) and are_many(len(tier.hosts)):
-        print(
-            "What the interrupted 'up' has removed is looked for: its state was to be written at its end.", flush=True
-        )
+        print("What the interrupted command has removed is looked for: it writes the state at its end.", flush=True)
         stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
         deployment = stack.state()["deployment"]
     return deployment

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,22 @@ def go_on(stack: Stack) -> None:
     recover(stack)
 
 
-def test_up_and_destroy_converge_after_each_kill(stack: Stack) -> None:
+@contextmanager
+def given_back(stack: Stack) -> Iterator[None]:
+    """The block begins with nothing on the hosts; a `destroy` after it leaves them just so. Then the stack is up."""
     pulumi(stack, "destroy", "--yes", "--skip-preview")
     before = {name: snapshot(name) for name in HOSTS}
     try:
+        yield
+        pulumi(stack, "destroy", "--yes", "--skip-preview")
+        assert {name: snapshot(name) for name in HOSTS} == before
+    finally:
+        go_on(stack)
+        pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
+
+
+def test_up_and_destroy_converge_after_each_kill(stack: Stack) -> None:
+    with given_back(stack):
         for moment in UP:
             go_on(stack)
             assert killed(stack, "up", moment), f"{moment}: never came"
@@ -70,27 +83,15 @@ def test_up_and_destroy_converge_after_each_kill(stack: Stack) -> None:
         for moment in DOWN:
             assert killed(stack, "destroy", moment), f"{moment}: never came"
             go_on(stack)
-        pulumi(stack, "destroy", "--yes", "--skip-preview")
-        assert {name: snapshot(name) for name in HOSTS} == before
-    finally:
-        go_on(stack)
-        pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
 
 
 def test_destroy_takes_back_what_a_killed_up_has_left(stack: Stack) -> None:
     """The proxy's site comes to be after the kill, and no state knows of it; the checkpoint was being written."""
-    pulumi(stack, "destroy", "--yes", "--skip-preview")
-    before = {name: snapshot(name) for name in HOSTS}
-    try:
+    with given_back(stack):
         assert killed(stack, "up", "registry-nginx-proxy creating", later=0.4)
         (LAB_STATE / ".pulumi/stacks/http-registry/lab.json.attrs").write_text("")
         go_on(stack)
         assert "/etc/nginx/conf.d/http-registry.conf" in "\n".join(snapshot("registry"))
-        pulumi(stack, "destroy", "--yes", "--skip-preview")
-        assert {name: snapshot(name) for name in HOSTS} == before
-    finally:
-        go_on(stack)
-        pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
 
 
 def test_up_goes_on_where_the_state_was_lost(stack: Stack) -> None:
@@ -124,17 +125,10 @@ def test_up_goes_on_where_the_state_was_to_be_written_at_the_end(stack: Stack, t
     assert "created" in pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
     assert prove(stack)
 
-    pulumi(stack, "destroy", "--yes", "--skip-preview")
-    before = {name: snapshot(name) for name in HOSTS}
-    try:
+    with given_back(stack):
         assert killed(stack, "up", "docker1-docker-mirrors creating")
         go_on(stack)
         pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")
         assert prove(stack)
         assert killed(stack, "destroy", "registry-python deleting", later=0.3)
         go_on(stack)
-        pulumi(stack, "destroy", "--yes", "--skip-preview")
-        assert {name: snapshot(name) for name in HOSTS} == before
-    finally:
-        go_on(stack)
-        pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs")

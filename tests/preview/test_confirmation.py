@@ -50,7 +50,11 @@ confirmed = host.confirm_unit("firewall", wish, applied, 10, host)
 local.Command("after", create="true", environment={{"RULES": wish["own"]["rules"]}},
     opts=pulumi.ResourceOptions(depends_on=[confirmed]))
 """
-HOSTCTL = re.compile(r"python3 /var/lib/http-registry/hostctl-\w+\.pyz (apply|confirm|remove)(?!-)\b")
+PYZ = r"/var/lib/http-registry/hostctl-\w+\.pyz"
+HOSTCTL = re.compile(
+    rf"(?:if \[ -e /var/lib/http-registry/units \] \|\| \[ -e {PYZ} \]; then (?=.*; fi))?"
+    rf"python3 {PYZ} (apply|confirm|remove)(?:; fi)?"
+)
 BACK, CONFIRMED = "came back", "confirmed by a new connection"
 
 
@@ -84,7 +88,7 @@ class Machine:
 
     def run(self, command: str, connection: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
         """Only hostctl is really run: the other commands mean the host's own folders."""
-        found = HOSTCTL.search(command)
+        found = HOSTCTL.fullmatch(command)
         if not found:
             return subprocess.CompletedProcess([], 0, b"", b"")
         self.asked.append(found[1])

@@ -27,6 +27,7 @@ from doctor.steps import tls as tls_step
 from doctor.walk import Walk, walked
 from hostctl.host import Host
 from tests.certificates import DAY, NOW, Signed, authority, intermediate, server
+from tests.free_port import free_port
 from tests.lab.doctor import bad_registry
 from tests.lab.doctor.bad_registry import Handler
 
@@ -156,8 +157,7 @@ def serving(
 
 def realm() -> str:
     """A token server's at a port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"http://127.0.0.1:{free.getsockname()[1]}/token"
+    return f"http://127.0.0.1:{free_port()}/token"
 
 
 def walk(port: int, case: Case, folder: Path, *, name: str = "127.0.0.1", servers: tuple[Server, ...] = ()) -> Walk:
@@ -205,9 +205,7 @@ def test_a_server_that_speaks_tls_and_says_nothing_of_it(tmp_path: Path) -> None
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    assert causes(walked(walk(port, Case(NOTHING), tmp_path), AT_AN_ENDPOINT)) == "connection-refused"
+    assert causes(walked(walk(free_port(), Case(NOTHING), tmp_path), AT_AN_ENDPOINT)) == "connection-refused"
 
 
 def test_a_name_that_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
