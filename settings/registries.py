@@ -95,7 +95,9 @@ class Token(Settings):
     Format of the tokens: https://distribution.github.io/distribution/spec/auth/jwt/. A token names its key: by an `x5c`
     chain that ends at the certificate, or by a `kid`. For a certificate that is the thumbprint of its public key
     (RFC 7638, SHA-256, base64url); for a JWKS the `kid` of one of its keys. The algorithms RS, PS and ES 256 to 512
-    and EdDSA are taken, none with a shared secret.
+    and EdDSA are taken, none with a shared secret. An EC key of which a coordinate begins with a zero byte, one of 128,
+    distribution 3.1.2 does not know by its thumbprint (it leaves the zeros out): have such a key in the JWKS, or
+    tokens with its `x5c`.
     """
 
     realm: Annotated[str, matching(r"https?://[!#-\[\]-~]+", "the URL of the token server, as clients reach it")]

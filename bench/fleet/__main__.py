@@ -1,6 +1,6 @@
 """`python -m bench.fleet [HOSTS…]`: measure, print, write the table of docs/fleet.md; `make bench-scale` calls it.
 
-With numbers of hosts it measures those and writes nothing; with a tool's name before them, that tool alone.
+With numbers of hosts, or with tools, it measures those and writes nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import signal
 import sys
 import time
 from types import FrameType
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from bench.fleet.hosts import LARGEST
@@ -20,31 +22,33 @@ from lab.process import LabError
 SIZES = (10, 50, LARGEST)
 
 
-def main(arguments: list[str]) -> int:
-    """Gives the exit status."""
+def main(
+    hosts: Annotated[list[int] | None, typer.Argument(help="Numbers of hosts; the page's, if none is said.")] = None,
+    tool: Annotated[list[str] | None, typer.Option(help=f"Only this one, of: {'; '.join(TOOLS)}.")] = None,
+) -> None:
+    """See the module."""
     signal.signal(signal.SIGTERM, _end)
-    sizes = [int(each) for each in arguments if each.isdigit()]
-    tools = [each for each in arguments if each in TOOLS]
+    if unknown := set(tool or ()) - TOOLS.keys():
+        raise typer.BadParameter(f"{', '.join(unknown)}: there are {'; '.join(TOOLS)}", param_hint="--tool")
     console = Console()
     found: list[Measured] = []
     began = time.monotonic()
     try:
-        for count in sizes or SIZES:
+        for count in hosts or SIZES:
             wanted: dict[int, Texts] = {}
-            for each in measured(tools or list(TOOLS), count, wanted):
+            for each in measured(tool or list(TOOLS), count, wanted):
                 found.append(each)
                 console.print(summary(each), highlight=False)
     except LabError as wrong:
         print(f"bench: {wrong}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
+        raise typer.Exit(1) from wrong
+    except KeyboardInterrupt as stopped:
         print("bench: interrupted; the light hosts are taken away", file=sys.stderr)
-        return 130
+        raise typer.Exit(130) from stopped
     console.print(table(found))
-    if not arguments:
+    if not hosts and not tool:
         PAGE.write_text(written(PAGE.read_text(), found))
     console.print(f"{time.monotonic() - began:.0f} s")
-    return 0
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -52,4 +56,4 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    typer.run(main)

@@ -6,6 +6,7 @@ check sinks, so the other one takes the address over and keeps it. Where both fa
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 from pathlib import Path
@@ -28,6 +29,8 @@ PROGRAM = "/usr/local/lib/http-registry/proxy_alive"
 """The folder of the program by which keepalived asks nginx."""
 SERVICE_FILE = f"/etc/systemd/system/{SERVICE}.service"
 DAEMON = "keepalived"
+INSTANCE = re.compile(rb"^ *(?:virtual_router_id|unicast_src_ip) .*$", re.MULTILINE)
+"""What makes an instance another one, of what is not in the unit file too (keepalived.conf(5))."""
 SECONDS = 2.0
 
 
@@ -80,11 +83,10 @@ class FloatingAddress(Unit):
             tried.runs([SERVICE_FILE])
 
     def activation(self, host: Host, change: Change) -> str:
-        """RELOAD where only its configuration differs, over which the address stays; else RESTART."""
+        """RELOAD where the address stays over it; else RESTART."""
         if not change.facts and not change.facts_before:
             return NONE
-        same = change.facts.get("address") == change.facts_before.get("address")
-        return RELOAD if same and SERVICE_FILE not in change.changed and service(host, SERVICE).runs else RESTART
+        return RELOAD if _stays(change) and service(host, SERVICE).runs else RESTART
 
     def foresee(self, change: Change, known: Mapping[str, Any]) -> Foresight:
         """The same, of files alone."""
@@ -92,7 +94,7 @@ class FloatingAddress(Unit):
             return Foresight((RESTART,), "keepalived is stopped; the floating address goes to the other proxy")
         if not any(change.before.values()):
             return Foresight((RESTART,), "keepalived is started; it takes the floating address where nobody has it")
-        if SERVICE_FILE in change.changed:
+        if not _stays(change):
             return Foresight((RESTART,), "keepalived is restarted; the floating address goes to the other proxy")
         return Foresight((RELOAD, RESTART), "keepalived is reloaded, and restarted only where it does not run")
 
@@ -116,6 +118,17 @@ class FloatingAddress(Unit):
         """Its configuration."""
         path = host.path(CONFIG)
         return {CONFIG: path.read_text(errors="replace")} if path.exists() else {}
+
+
+def _stays(change: Change) -> bool:
+    """Whether keepalived keeps hold of the address when it is reloaded.
+
+    It lets go of it, some time after it was told to reload, where its instance becomes another one.
+    """
+    if SERVICE_FILE in change.changed:
+        return False
+    before, after = (INSTANCE.findall(side.text(CONFIG) or b"") for side in (change.reverse, change))
+    return before == after
 
 
 def _interface(host: Host, address: str) -> str:

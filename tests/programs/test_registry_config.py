@@ -24,7 +24,18 @@ from tests.programs.registry_process import serving
 from tests.registry_client import Client, digest, image
 from tests.unit.test_registry_documents import registry
 
-CA = authority()
+
+def authority_with(zeros: bool) -> Signed:
+    """An authority whose key has a coordinate that begins with a zero byte, which one of 128 has, or none."""
+    while True:
+        made = authority()
+        numbers = made.key.public_key().public_numbers()
+        if (min(numbers.x, numbers.y) < 1 << 248) == zeros:
+            return made
+
+
+CA = authority_with(zeros=False)
+ODD = authority_with(zeros=True)
 SERVER = server("r.test", CA, "127.0.0.1")
 TOKEN = {"realm": "https://tokens.example/token", "service": "hub", "issuer": "lab"}
 
@@ -46,6 +57,10 @@ def test_https(tmp_path: Path) -> None:
 def encoded(content: bytes | dict[str, Any]) -> str:
     raw = json.dumps(content, separators=(",", ":"), sort_keys=True).encode() if isinstance(content, dict) else content
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def coordinate(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=")
 
 
 def public(key: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
@@ -82,7 +97,7 @@ class Tokens:
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tokens]:
     wanted = registry(kind="hosted", token={**TOKEN, "certificate": "t.pem", "jwks": "t.json"})
     jwks = json.dumps({"keys": [{**public(SERVER.key), "kid": "our key"}]})
-    files = RegistryFiles(token_certificate=CA.pem, token_jwks=jwks)
+    files = RegistryFiles(token_certificate=CA.pem + ODD.pem, token_jwks=jwks)
     with serving(tmp_path_factory.mktemp("token"), wanted, files) as client:
         bearer = token(CA, {"kid": thumbprint(public(CA.key))})
         pusher = Client(client.url, {"Authorization": f"Bearer {bearer}"})
@@ -107,6 +122,14 @@ def test_a_token_names_a_known_key(tokens: Tokens) -> None:
     assert tokens.status(token(CA, {"kid": "another"})) == 401
     assert tokens.status(token(CA, {"kid": "our key"})) == 401
     assert tokens.status(token(CA, {})) == 401
+
+
+def test_a_key_with_zeros_in_front_is_known_by_what_is_no_thumbprint(tokens: Tokens) -> None:
+    jwk = public(ODD.key)
+    short = {**jwk, **{each: encoded(coordinate(jwk[each]).lstrip(b"\0")) for each in ("x", "y")}}
+    assert tokens.status(token(ODD, {"kid": thumbprint(jwk)})) == 401
+    assert tokens.status(token(ODD, {"kid": thumbprint(short)})) == 200
+    assert tokens.status(token(ODD, {"x5c": [base64.b64encode(ODD.der).decode()]})) == 200
 
 
 def test_a_token_for_somebody_or_something_else_does_not_count(tokens: Tokens) -> None:

@@ -18,6 +18,7 @@ RELAY, RELAY_UNIT = "/etc/http-registry/docker-relay.conf", "/etc/systemd/system
 RULES, BOOT = "/etc/http-registry/firewall.v4", "/etc/systemd/system/http-registry-firewall.service"
 PROMETHEUS = "/etc/http-registry/prometheus/prometheus.yml"
 PROMETHEUS_UNIT = "/etc/systemd/system/http-registry-prometheus.service"
+VRRP = "/etc/http-registry/keepalived.conf"
 PEM = "/etc/http-registry/authorities/ours.pem"
 BOTH = '# registry-mirrors: not on some.\n{"registry-mirrors": ["http://a"], "insecure-registries": ["a"]}\n'
 OLD_DOCKER, LOSES, NEW_DOCKER = (
@@ -54,6 +55,10 @@ CASES: tuple[tuple[str, Texts, Texts, dict[str, Any], tuple[str, ...]], ...] = (
     ("nginx-proxy", {SITE: "a"}, {SITE: "b", OPENSSL_CONF: "a"}, {}, (RESTART,)),
     ("nginx-proxy", {}, {SITE: "b"}, {}, (RELOAD, RESTART)),
     ("origin", {"/etc/http-registry/origin.json": "a"}, {"/etc/http-registry/origin.json": "b"}, {}, (RESTART,)),
+    ("floating-address", {}, {VRRP: "a"}, {}, (RESTART,)),
+    ("floating-address", {VRRP: " fall 2\n"}, {VRRP: " fall 3\n"}, {}, (RELOAD, RESTART)),
+    ("floating-address", {VRRP: " virtual_router_id 1\n"}, {VRRP: " virtual_router_id 2\n"}, {}, (RESTART,)),
+    ("floating-address", {VRRP: "a"}, {}, {}, (RESTART,)),
     ("garbage-collection", {}, {"/etc/http-registry/garbage-collection/a.json": "a"}, {}, (RESTART,)),
     ("offline-sync", {}, {"/etc/http-registry/offline-sync.json": "a"}, {}, (NONE,)),
     ("pull-metrics", {}, {"/etc/http-registry/pull-metrics.json": "a"}, {}, (RESTART,)),

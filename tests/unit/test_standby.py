@@ -212,6 +212,25 @@ def test_written_with_the_hosts_interface_started_and_taken_back(host: Host, por
     assert not host.path(CONFIG).exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "other", "how"),
+    [
+        ("virtual_router_id 51", "virtual_router_id 52", "restart"),
+        ("unicast_src_ip 192.0.2.1", "unicast_src_ip 192.0.2.3", "restart"),
+        ("192.0.2.2\n", "192.0.2.4\n", "reload"),
+        ("fall 2", "fall 3", "reload"),
+    ],
+)
+def test_reloaded_only_where_the_address_stays(host: Host, port: int, line: str, other: str, how: str) -> None:
+    unit = unit_named("floating-address")
+    Transactions(host).apply(unit, wish(port))
+    wanted = wish(port)
+    wanted["files"] = [{**each, "content": each["content"].replace(line, other)} for each in wanted["files"]]
+    report = Transactions(host).apply(unit, wanted)
+    assert (report["activation"], len(report["files"])) == (how, 1)
+    assert f"{how} {SERVICE}.service" in (host.root.parent / "log").read_text()
+
+
 def test_refused_before_anything_is_touched(host: Host, port: int) -> None:
     wrong = wish(port)
     wrong["files"] = [{**each, "content": each["content"].replace("state", "wrong")} for each in wrong["files"]]
