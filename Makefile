@@ -98,7 +98,7 @@ fuzz: $(VENV)/ready ## feed every parser with what nobody would write (TARGET=na
 	@$(PYTHON) -m fuzz --seconds $(or $(SECONDS),600) $(if $(TARGET),--target $(TARGET))
 
 soak: $(VENV)/ready ## pulls, pushes, changes and clean-ups on the lab, memory and lost requests watched (MINUTES=60)
-	@$(PYTHON) -m bench.soak --minutes $(or $(MINUTES),60)
+	@lab/up && $(PYTHON) -m bench.soak --minutes $(or $(MINUTES),60)
 
 lint: $(VENV)/ready ## format, lint and types
 	@ruff format --check . && ruff check . && mypy && mypy examples/app-infra

@@ -5,33 +5,50 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from lab.paths import cache_dir
 from lab.process import LabError, run
 from lab.progress import step
+from toolchain.locking import locked
 
 APT = Path("/etc/apt")
+PATIENCE = ("-o", "DPkg::Lock::Timeout=300")
+"""Seconds for somebody else's apt, such as an unattended upgrade, to end (apt.conf(5))."""
 REMEDY = "Check that apt works on this machine: apt-get update"
 ONE_LINE_NAMES = {"architectures": "arch", "languages": "lang", "targets": "target"}
 """The options that a one-line entry calls otherwise than a deb822 stanza; man sources.list has them all."""
 
 
-def need(programs: dict[str, str]) -> None:
-    """Install the packages of those programs, or files, that are missing: {program: package}."""
+def need(programs: Mapping[str, str]) -> None:
+    """Install the packages of those programs, or files, that are missing: {program: package}.
+
+    Several processes may need the same at once: apt gives up where another one runs.
+    """
+    if not (missing := _missing(programs)):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise LabError(f"missing packages: {', '.join(missing)}. Install them, or run as root on Debian.")
+    with locked(cache_dir() / "packages.lock", "it is installing packages", sys.stdout):
+        if missing := _missing(programs):
+            _install(missing)
+
+
+def _missing(programs: Mapping[str, str]) -> list[str]:
     there = {
         program
         for program in programs
         if shutil.which(program) or (Path(program).is_absolute() and Path(program).exists())
     }
-    missing = sorted({package for program, package in programs.items() if program not in there})
-    if not missing:
-        return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise LabError(f"missing packages: {', '.join(missing)}. Install them, or run as root on Debian.")
+    return sorted({package for program, package in programs.items() if program not in there})
+
+
+def _install(missing: Iterable[str]) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *PATIENCE, *missing]
     with step(f"installing {', '.join(missing)}"):
         try:
             run(install, what="installing packages", env=env)

@@ -6,6 +6,7 @@ That a real `lab/down` leaves nothing behind is the lab tier's to show.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,19 @@ def test_the_entries_of_the_hosts_debian_are_taken_out_of_any_source_file(
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list.d" / file).write_text(text)
     assert packages.sources("bookworm") == lines
+
+
+def test_packages_that_two_need_at_once_are_installed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, log = tmp_path / "tool", tmp_path / "log"
+    apt = tmp_path / "apt-get"
+    apt.write_text(f"#!/bin/sh\necho $* >> {log}\nmkdir {tmp_path}/lock || exit 100\nsleep 0.2\ntouch {program}\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("HTTP_REGISTRY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(packages.need, [{str(program): "a-tool"}] * 2)) == [None, None]
+    assert log.read_text() == "install -y --no-install-recommends -o DPkg::Lock::Timeout=300 a-tool\n"
 
 
 def test_mmdebstrap_gets_the_entries_in_a_file_that_does_not_stay(
