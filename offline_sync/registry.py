@@ -25,8 +25,9 @@ PATIENCE = 60.0
 TRIES = 6
 HELD_OFF = 503
 """What our proxy answers to pushes while garbage is collected; it says Retry-After."""
-MOST_PAGES, LONGEST_PATH = 10_000, 8192
-"""Of a list; a path that grows from page to page goes on for ever as well, and most servers take none so long."""
+MOST_PAGES, MOST_EMPTY, LONGEST_PATH = 10_000, 100, 8192
+"""Of a list, and of it pages without a tag. A path that grows from page to page goes on for ever as well, and most
+servers take none so long."""
 WAIT, LONGEST_WAIT = 2.0, 30.0
 """Seconds before a push is tried again, where it is not said, and where too much is said."""
 _TOKEN = re.compile(r"[!-~]+")
@@ -81,6 +82,7 @@ class Registry:
     def tags(self, repository: str) -> List[str]:
         """All of them; none where there is no such repository."""
         found: List[str] = []
+        empty = 0
         path = f"/v2/{repository}/tags/list"
         seen: Set[str] = set()
         known: Set[str] = set()
@@ -91,7 +93,8 @@ class Registry:
                 return found
             tags = _json(answer.body).get("tags")
             page = [each for each in tags if isinstance(each, str)] if isinstance(tags, list) else []
-            if page and known.issuperset(page):
+            empty += not page
+            if empty > MOST_EMPTY or (page and known.issuperset(page)):
                 break
             known.update(page)
             found += page
@@ -204,11 +207,11 @@ class Registry:
     def _send(
         self, method: str, url: str, body: Optional[bytes], headers: Mapping[str, str], authorization: Optional[str]
     ) -> Answer:
-        request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310
-        if authorization:
-            request.add_unredirected_header("Authorization", authorization)
         opener = self._opener if method == "GET" else self._staying
         try:
+            request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310
+            if authorization:
+                request.add_unredirected_header("Authorization", authorization)
             try:
                 response = opener.open(request, timeout=PATIENCE)
             except urllib.error.HTTPError as refused:

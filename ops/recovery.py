@@ -7,7 +7,7 @@ from typing import Any
 
 from ops.checkpoint import PROJECT_NAME
 from ops.configuration import tier_of, write_known_hosts
-from ops.deployment import resources_of
+from ops.deployment import hosts_of, resources_of
 from ops.leftovers import wait_for_leftovers
 from ops.locks import Locks
 from ops.many_hosts import are_many
@@ -49,7 +49,9 @@ def recover(stack: Stack) -> dict[str, Any]:
         print(f"{len(pending)} interrupted steps will be taken again.", flush=True)
         deployment["pending_operations"] = []
         stack.import_state(state)
-    if died and resources_of(deployment) and are_many(len(tier.hosts)):
+    # The settings may have changed since.
+    hosts = max(len(tier.hosts), len(hosts_of(deployment)))
+    if died and resources_of(deployment) and are_many(hosts):
         print("What the interrupted command has removed is looked for: it writes the state at its end.", flush=True)
         stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
         deployment = stack.state()["deployment"]

@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -20,7 +21,7 @@ from hostctl.errors import HostError
 from hostctl.masking import masked
 from offline_sync import manifests
 from offline_sync.failure import Failure
-from offline_sync.registry import LONGEST_WAIT, WAIT, Registry, _wait
+from offline_sync.registry import LONGEST_WAIT, MOST_EMPTY, WAIT, Registry, _wait
 from pull_metrics import config as metrics_config
 from pull_metrics.access_log import parsed
 from pull_metrics.program import Service
@@ -94,8 +95,10 @@ def test_a_registry_says_how_long_to_wait_in_any_way(said: str, seconds: float) 
 )
 def test_a_list_of_tags_ends_though_its_pages_do_not(body: bytes, following: bytes) -> None:
     head = b'HTTP/1.1 200 OK\r\nLink: <%b>; rel="next"\r\nContent-Length: %d\r\n\r\n' % (following, len(body))
-    with answered(head + body), pytest.raises(Failure, match="the pages of this list do not end"):
+    counted = patch.object(Registry, "_send", autospec=True, side_effect=Registry._send)
+    with answered(head + body), counted as sent, pytest.raises(Failure, match="the pages of this list do not end"):
         Registry("http://r.example").tags("a")
+    assert sent.call_count <= MOST_EMPTY + 1
 
 
 def service(folder: Path, state: Any, **more: Any) -> Service:
