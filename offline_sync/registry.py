@@ -28,6 +28,8 @@ HELD_OFF = 503
 MOST_PAGES, MOST_EMPTY, LONGEST_PATH = 10_000, 100, 8192
 """Of a list, and of it pages without a tag. A path that grows from page to page goes on for ever as well, and most
 servers take none so long."""
+MOST_BYTES = 64 << 20
+"""Of an answer: of a manifest 4 MiB are usual, and a list may come in one page."""
 WAIT, LONGEST_WAIT = 2.0, 30.0
 """Seconds before a push is tried again, where it is not said, and where too much is said."""
 _TOKEN = re.compile(r"[!-~]+")
@@ -217,7 +219,12 @@ class Registry:
             except urllib.error.HTTPError as refused:
                 response = refused
             with response:
-                return Answer(response.status, _lower(response.headers), response.read())
+                said = response.read(MOST_BYTES + 1)
+                if len(said) > MOST_BYTES:
+                    raise Failure(f"{self.url}: answers with more than {MOST_BYTES >> 20} MiB")
+                if response.length:
+                    raise http.client.IncompleteRead(said, response.length)
+                return Answer(response.status, _lower(response.headers), said)
         except http.client.HTTPException as odd:
             raise Failure(f"{self.url}: gives no answer that is HTTP ({type(odd).__name__})") from None
         except (OSError, ValueError) as silent:

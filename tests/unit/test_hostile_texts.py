@@ -101,6 +101,20 @@ def test_a_list_of_tags_ends_though_its_pages_do_not(body: bytes, following: byt
     assert sent.call_count <= MOST_EMPTY + 1
 
 
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        pytest.param(b"Content-Length: 3\r\n\r\n{}", "IncompleteRead", id="cut off"),
+        pytest.param(b"Content-Length: %d\r\n\r\n{}" % 10**40, "IncompleteRead", id="a length that nothing has"),
+        pytest.param(b"\r\n" + b" " * 16, "answers with more than 0 MiB", id="too long"),
+    ],
+)
+def test_an_answer_that_is_cut_off_or_too_long_is_none(rest: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("offline_sync.registry.MOST_BYTES", 15)
+    with answered(b"HTTP/1.1 200 OK\r\n" + rest), pytest.raises(Failure, match=said):
+        Registry("http://r.example").tags("a")
+
+
 def service(folder: Path, state: Any, **more: Any) -> Service:
     path = folder / "state"
     path.write_text(state if isinstance(state, str) else json.dumps(state))
