@@ -10,6 +10,7 @@ import json
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +31,8 @@ USAGE = (ON_HOST / "usage.py").read_text()
 EVERY = 5.0
 """Seconds between two samples, and between two changes at least."""
 SLACK = {"memory": float(8 << 20), "files": 32.0}
+PART = 500
+"""Images: those of an hour at once took longer than the minute."""
 COLLECT = 3
 """A clean-up after so many changes."""
 
@@ -91,12 +94,14 @@ def soak(two: TwoHosts, minutes: float, console: Console) -> tuple[Sampled, dict
 
 
 def lost_images(pushed: list[str]) -> list[str]:
-    """Which of them can't be pulled whole by their digests."""
+    """Which of them can't be pulled whole by their digests. Asked for in parts: a host has a minute for each answer."""
+    lost: list[str] = []
     file = must(RUNTIME, "mktemp").strip()
-    must(RUNTIME, f"cat > {file}", json.dumps(pushed))
-    found: list[str] = json.loads(must(RUNTIME, "python3 -", client(CHECK.replace("$file", file))))
+    for start in range(0, len(pushed), PART):
+        must(RUNTIME, f"cat > {file}", json.dumps(pushed[start : start + PART]))
+        lost += json.loads(must(RUNTIME, "python3 -", client(CHECK.replace("$file", file))))
     must(RUNTIME, f"rm {file}")
-    return found
+    return lost
 
 
 def table(sampled: Sampled) -> tuple[Table, list[str]]:
@@ -119,6 +124,17 @@ def _shown(what: str, value: float) -> str:
     return f"{value / 2**20:.1f} MiB" if what == "memory" else f"{value:.0f}"
 
 
+def watched(sampled: Sampled, told: Mapping[str, Mapping[str, Any]], console: Console) -> list[str]:
+    """Print what the loops did and the programs used; returns what is wrong with it."""
+    shown, wrong = table(sampled)
+    console.print(shown)
+    counts = {what: len(each) for loop in told.values() for what, each in loop.items() if what != "lost"}
+    console.print(", ".join(f"{what} {count}" for what, count in sorted(counts.items())), markup=False)
+    console.print(f"disk: {sampled.disk[0] >> 20} MiB at first, {sampled.disk[-1] >> 20} at last", markup=False)
+    wrong += [f"{name}: {why}" for name, each in told.items() for why in each["lost"]]
+    return wrong + ([f"a sample failed: {sampled.failed}"] if sampled.failed else [])
+
+
 def main(minutes: Annotated[float, typer.Option(help="How long.")] = 60) -> None:
     """See the module."""
     console = Console()
@@ -131,19 +147,12 @@ def main(minutes: Annotated[float, typer.Option(help="How long.")] = 60) -> None
             two.make("up")
             push("1")
             sampled, told, wrong = soak(two, minutes, console)
+            wrong += watched(sampled, told, console)
             pushed = told["pushes"].get("pushed", [])
             wrong += [f"lost: {each}" for each in lost_images(pushed)]
         finally:
             ended(two)
             must("hub", f"rm -rf {KEPT}")
-    for name, each in told.items():
-        wrong += [f"{name}: {why}" for why in each["lost"]]
-    shown, grows = table(sampled)
-    console.print(shown)
-    counts = {what: len(each) for loop in told.values() for what, each in loop.items() if what != "lost"}
-    console.print(", ".join(f"{what} {count}" for what, count in sorted(counts.items())), markup=False)
-    console.print(f"disk: {sampled.disk[0] >> 20} MiB at first, {sampled.disk[-1] >> 20} at last", markup=False)
-    wrong += grows + ([f"a sample failed: {sampled.failed}"] if sampled.failed else [])
     for line in wrong:
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"{len(pushed)} images pushed, all whole" if not wrong else f"{len(wrong)} things are wrong")
