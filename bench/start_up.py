@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ops.preview import preview_environment
 from ops.stack import LAB, PROJECT, StackError, selected
+from toolchain.engine import restore_interrupt
 from toolchain.errors import EngineError
 
 ROUNDS = 7
@@ -103,6 +104,7 @@ def rows(name: str, runs: Sequence[Run]) -> list[str]:
 
 def main(stack: str = LAB) -> int:
     """Gives the exit status."""
+    restore_interrupt()
     try:
         with selected(stack, asks_hosts=False) as chosen:
             environment = {**chosen.environment, **preview_environment(chosen.environment)}

@@ -18,6 +18,7 @@ from bench.fleet.hosts import LARGEST
 from bench.fleet.measure import TOOLS, Measured, Texts, measured
 from bench.fleet.page import PAGE, summary, table, written
 from lab.process import LabError
+from toolchain.engine import restore_interrupt
 
 SIZES = (10, 50, LARGEST)
 
@@ -27,6 +28,7 @@ def main(
     tool: Annotated[list[str] | None, typer.Option(help=f"Only this one, of: {'; '.join(TOOLS)}.")] = None,
 ) -> None:
     """See the module."""
+    restore_interrupt()
     signal.signal(signal.SIGTERM, _end)
     if unknown := set(tool or ()) - TOOLS.keys():
         raise typer.BadParameter(f"{', '.join(unknown)}: there are {'; '.join(TOOLS)}", param_hint="--tool")
