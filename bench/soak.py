@@ -1,7 +1,8 @@
 """`python -m bench.soak [--minutes 60]`: pulls, pushes, changes and clean-ups for an hour; `make soak`.
 
-On two spare hosts of the lab, which has to be up. It fails where a program's memory or open files grow (bench/growth.py
-says when), where a request is lost, or where an image that was pushed is not whole at the end.
+On two spare hosts of the lab, which has to be up (`make soak` sees to that). It fails where a program's memory or open
+files grow (bench/growth.py says when), where a request is lost, or where an image that was pushed is not whole at the
+end.
 """
 
 from __future__ import annotations
