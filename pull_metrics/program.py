@@ -17,6 +17,7 @@ from pull_metrics import access_log
 from pull_metrics.config import Config, ConfigError, read
 from pull_metrics.figures import Figures
 from pull_metrics.follow import Follower
+from pull_metrics.in_order import InOrder
 from pull_metrics.measured import Measured
 from pull_metrics.pulls import Pulls
 from pull_metrics.server import server
@@ -42,21 +43,25 @@ class Service:
     def _go_on(self, kept: Mapping[str, Any]) -> None:
         """Where the last run has ended."""
         self._log = Follower(Path(self._config.log), kept.get("log"))
+        self._in_order = InOrder(kept.get("held", ()))
         self._pulls = Pulls(self._config.quiet, kept.get("pulls"))
         self._figures = Figures(self._config.registries, kept.get("figures"))
 
     def step(self) -> None:
         """Read what the log has, count what has ended."""
         with self._lock:
+            ours = []
             for line in self._log.lines():
                 request = access_log.parsed(line)
                 self._figures.line(request is not None)
                 if request is None or not self._figures.serves(request):
                     continue
                 self._figures.request(request)
+                ours.append((line, request))
+            for request in self._in_order.take(ours):
                 for pull in self._pulls.take(request):
                     self._figures.pull(pull)
-            for pull in self._pulls.settle(time.time()):
+            for pull in self._pulls.settle(self._in_order.until(time.time())):
                 self._figures.pull(pull)
 
     def measure(self) -> None:
@@ -76,6 +81,7 @@ class Service:
         with self._lock:
             kept: Dict[str, Any] = {
                 "log": self._log.position,
+                "held": self._in_order.as_data(),
                 "pulls": self._pulls.as_data(),
                 "figures": self._figures.as_data(),
             }

@@ -92,8 +92,6 @@ class Pulls:
         """About a reference: the pull goes on, or another one begins."""
         key = (request.endpoint, request.client, request.agent, request.repository)
         before = [each for each in self._open.get(key, []) if each.reference == request.reference]
-        if before and _came_late(before[-1], request):
-            return []
         if before and _goes_on(before[-1], request):
             before[-1].take(request)
             return []
@@ -122,12 +120,6 @@ class Pulls:
         self._open[pull.key].remove(pull)
         if not self._open[pull.key]:
             del self._open[pull.key]
-
-
-def _came_late(pull: Pull, request: Request) -> bool:
-    """Whether it is the HEAD before a GET that nginx's workers, side by side, have written down behind it."""
-    answered = bool(pull.questions) and pull.questions[-1][0] == "GET"
-    return answered and request.method == "HEAD" and request.ended <= pull.asked
 
 
 def _goes_on(pull: Pull, request: Request) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.target import Target, promised, texts
+from fuzz.targets.logs import LINE
 from garbage_collection import program as garbage_collection
 from hostctl import __main__ as hostctl
 from hostctl import reach, replicas, rule_steps
@@ -72,6 +73,7 @@ METRICS: dict[str, Any] = {
 }
 STATE = {
     "log": {"inode": 1, "offset": 2},
+    "held": [json.dumps(LINE)],
     "pulls": {
         "open": [
             {

@@ -12,6 +12,7 @@ from hostctl import containerd_versions, docker_engine, docker_state, log_lines,
 from hostctl.errors import HostError
 from pull_metrics import access_log
 from pull_metrics.figures import Figures
+from pull_metrics.in_order import InOrder
 from pull_metrics.pulls import Pulls
 
 LINE = {
@@ -38,13 +39,19 @@ SECRET = "geheim0"
 def run_access_log(data: bytes) -> None:
     """A log that a client fills: each line counts or does not, what is kept is read again, what is shown is text."""
     served = {("192.168.1.11", 443): "team"}
-    figures, pulls = Figures(served), Pulls(10)
+    figures, pulls, order, ours = Figures(served), Pulls(10), InOrder(), []
     for line in data.split(b"\n")[:200]:
         request = access_log.parsed(line)
         figures.line(request is not None)
         if request is None or not figures.serves(request):
             continue
         figures.request(request)
+        ours.append((line, request))
+    given = order.take(ours[::2]) + order.take(ours[1::2])
+    order = InOrder(json.loads(json.dumps(order.as_data())))
+    given += order.take([])
+    assert len(given) == len(ours)
+    for request in given:
         for pull in pulls.take(request):
             figures.pull(pull)
     again = Pulls(10, json.loads(json.dumps(pulls.as_data())))

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from doctor import http_client
 from documents.nginx_log import LOG_FIELDS
-from pull_metrics.access_log import parsed
+from pull_metrics.access_log import Request, parsed
+from pull_metrics.in_order import InOrder
 from pull_metrics.pull import Pull
 from pull_metrics.pulls import Pulls
 
@@ -81,6 +83,56 @@ def test_a_restart_between_any_two_lines_changes_nothing(agent: str, lines: list
         found += told(agent, [each], pulls)
         pulls = Pulls(30, json.loads(json.dumps(pulls.as_data())))
     assert ends(found + pulls.settle(START + 1e6)) == ended
+
+
+LATE = [
+    [["0.10", "HEAD", "manifests/1", "-", "200"], ["0.11", "GET", "manifests/sha256:aa", "-", "200"]],
+    [["0.10", "HEAD", "manifests/1", "-", "404"], ["0.11", "GET", "manifests/1", "-", "404"]],
+    [["0.10", "HEAD", "manifests/1", "-", "200"], ["0.10", "GET", "manifests/sha256:aa", "-", "200"]],
+    [["0.10", "HEAD", "blobs/sha256:aa", "-", "404"], ["0.11", "POST", "blobs/uploads/", "-", "202"]],
+]
+"""Two workers' lines, as they were asked."""
+
+
+def lines_of(words: list[list[str]]) -> list[tuple[bytes, Request]]:
+    lines = [line(*each, agent="docker/20.10.24") for each in words]
+    return [(each, request) for each in lines if (request := parsed(each))]
+
+
+@pytest.mark.parametrize("asked", LATE, ids=[" ".join(each[1][1:3]) for each in LATE])
+@pytest.mark.parametrize("readings", [1, 2], ids=["in one reading", "in two"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_line_that_was_written_late_is_taken_before_what_followed_it(
+    asked: list[list[str]], readings: int, restarted: bool
+) -> None:
+    late, order = lines_of(asked)[::-1], InOrder()
+    given: list[Request] = []
+    for each in ([late], [late[:1], late[1:]])[readings - 1]:
+        given += order.take(each)
+        if restarted:
+            order = InOrder(json.loads(json.dumps(order.as_data())))
+    given += order.take([])
+    assert given == [request for _, request in lines_of(asked)]
+
+
+@pytest.mark.parametrize(("agent", "lines", "ended"), [case[1:] for case in cases()], ids=[case[0] for case in cases()])
+def test_the_order_that_workers_write_in_changes_nothing(agent: str, lines: list[list[str]], ended: str) -> None:
+    """Any of the first four lines late."""
+    for first in permutations(lines[:4]):
+        pulls, order = Pulls(30), InOrder()
+        found: list[Pull] = []
+        for batch in ([line(*each, agent=agent) for each in (*first, *lines[4:])], [], []):
+            for request in order.take([(each, request) for each in batch if (request := parsed(each))]):
+                found += pulls.take(request)
+        assert ends(found + pulls.settle(START + 1e6)) == ended
+
+
+def test_no_pull_ends_before_what_is_held_has_been_taken() -> None:
+    order = InOrder()
+    order.take(lines_of(LATE[0]))
+    assert order.until(START + 9) == pytest.approx(START + 0.10)
+    order.take([])
+    assert order.until(START + 9) == START + 9
 
 
 def test_times_are_from_the_first_request_to_the_last_byte() -> None:
