@@ -14,6 +14,7 @@ from pulumi_command import remote
 
 import settings
 from documents.ssh_access import SshAccess
+from hostctl import ISOLATED
 from hostctl.commit_confirmed import APPLIED_AGAIN
 from hostctl.store import mark
 from settings.tier import bracketed
@@ -27,6 +28,7 @@ PYTHON_PROBE = (
     'sys.exit(sys.version_info < (3, 9) or not all(map(sys.meta_path[-1].find_spec, ("json", "zipfile"))))'
 )
 """Looks for modules that python3-minimal lacks, and loads none: that would take three times as long."""
+PYTHON = f"python3 {ISOLATED}"
 NEEDS_PYTHON = (
     "this host needs Python 3.9 or newer with its whole standard library: install the package python3 "
     "(python3-minimal is not enough) and run 'pulumi up' again; nothing was changed"
@@ -82,12 +84,12 @@ class Host(pulumi.ComponentResource):
         self._program = f"{FOLDER}/hostctl-{args.digest[:16]}.pyz"
         left = (
             f"if [ -d {FOLDER}/units ] || [ -d {FOLDER}/journal ] || [ -d {FOLDER}/confirmation ];"
-            f" then python3 {self._program} remove-all; else rm -rf {FOLDER}; fi"
+            f" then {PYTHON} {self._program} remove-all; else rm -rf {FOLDER}; fi"
         )
         self._probe = remote.Command(
             f"{name}-python",
             connection=self.connection,
-            create=f"python3 -IS -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}"
+            create=f"{PYTHON} -c '{PYTHON_PROBE}' 2>/dev/null || {{ echo \"{NEEDS_PYTHON}\" >&2; exit 1; }}"
             + (f" && mkdir -p -m 700 {FOLDER} {OWNERS} && touch {self._mark}" if args.shared else ""),
             # The last thing that happens to the host, since every unit depends on this resource. It takes back also
             # what an interrupted 'up' has left, which no state knows.
@@ -135,7 +137,7 @@ class Host(pulumi.ComponentResource):
         """
         return self._command(
             f"{self.name}-{unit}{step}",
-            create=f"python3 {self._program} apply",
+            create=f"{PYTHON} {self._program} apply",
             delete=None if step else self._removal,
             stdin=self._request(unit, wish),
             opts=self._with_hostctl(parent, depends_on),
@@ -156,7 +158,7 @@ class Host(pulumi.ComponentResource):
         text = pulumi.Output.from_input(request).apply(lambda known: json.dumps(known, sort_keys=True))
         return self._command(
             name,
-            create=f"python3 $(ls -t {FOLDER}/hostctl-*.pyz | head -n 1) {action}",
+            create=f"{PYTHON} $(ls -t {FOLDER}/hostctl-*.pyz | head -n 1) {action}",
             stdin=pulumi.Output.secret(text),
             opts=self._with_hostctl(parent, depends_on),
         )
@@ -189,7 +191,7 @@ class Host(pulumi.ComponentResource):
     def _removal(self) -> str:
         """A unit's delete. Where the host has nothing of ours left, as after a delete that no state has noted, it is
         done."""
-        return f"if [ -e {FOLDER}/units ] || [ -e {self._program} ]; then python3 {self._program} remove; fi"
+        return f"if [ -e {FOLDER}/units ] || [ -e {self._program} ]; then {PYTHON} {self._program} remove; fi"
 
     @property
     def _mark(self) -> str:
@@ -199,7 +201,7 @@ class Host(pulumi.ComponentResource):
         """The last delete of one who shares the host: hostctl takes the mark away under its lock, so that of two who
         leave at once neither takes the program from the other."""
         bare = f"rm -f {self._mark}; rmdir {OWNERS} {FOLDER} 2>/dev/null || true"
-        return f"if [ -e {self._program} ]; then python3 {self._program} remove-all; else {bare}; fi"
+        return f"if [ -e {self._program} ]; then {PYTHON} {self._program} remove-all; else {bare}; fi"
 
     def _with_hostctl(self, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=parent, depends_on=[self._hostctl, *self._access, *depends_on])
@@ -233,7 +235,7 @@ class Host(pulumi.ComponentResource):
         return self._command(
             f"{self.name}-{unit}-confirmed",
             connection=self._connection(max(OWN_DIALS, dials or DIALS + seconds // DIAL_TIMEOUT)),
-            create=f"python3 {self._program} confirm",
+            create=f"{PYTHON} {self._program} confirm",
             stdin=self._request(unit, wish, trial=trial),
             opts=pulumi.ResourceOptions(
                 parent=parent,

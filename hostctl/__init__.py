@@ -2,3 +2,6 @@
 
 Standard library and tomlkit only; Python 3.9 or newer. It travels as one zipapp file.
 """
+
+ISOLATED = "-I -S"
+"""How Python runs it: no variable, module or .pth file of the host's owners has a say."""

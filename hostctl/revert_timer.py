@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hostctl import files
+from hostctl import ISOLATED, files
 from hostctl.errors import HostError
 from hostctl.files import FileState
 from hostctl.host import Host
@@ -49,7 +49,7 @@ class RevertTimer:
 
         A timer that runs already is kept, so that there is no moment without one; unless this is to be `sooner`.
         """
-        text = service_text(self.unit, f"{sys.executable} {Path(sys.argv[0]).resolve()} revert")
+        text = service_text(self.unit, f"{sys.executable} {ISOLATED} {Path(sys.argv[0]).resolve()} revert")
         files.write(self.host.path(self.service), FileState(text.encode()))
         enable(self.host, f"{self.name}.service")
         if sooner:

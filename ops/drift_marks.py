@@ -24,7 +24,7 @@ Drift = Mapping[str, Any]
 Found = Mapping[str, Mapping[str, Drift]]
 """Drift by host and unit, for each unit that was asked for."""
 
-APPLY = re.compile(r"python3 (\S+) apply")
+APPLY = re.compile(r"python3 (?:-I -S )?(\S+) apply")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hostctl import ISOLATED
 from ops.configuration import tier_of, write_known_hosts
 from ops.drift_marks import places
 from ops.ssh import on_host
@@ -47,7 +48,9 @@ def ask_reach(stack: Stack, asked: Asked) -> int:
         raise StackError(f"{asked.host}: hostctl is not there yet; run 'make up' first")
     request = json.dumps(request_of(asked, tier))
     try:
-        done = on_host(stack, host, write_known_hosts(stack.name), f"python3 {programs[0]} reach", request, limit=LIMIT)
+        done = on_host(
+            stack, host, write_known_hosts(stack.name), f"python3 {ISOLATED} {programs[0]} reach", request, limit=LIMIT
+        )
     except subprocess.TimeoutExpired:
         raise StackError(f"{asked.host}: no answer within {LIMIT:g} s") from None
     report = read_report(asked.host, done.returncode, done.stdout, done.stderr)

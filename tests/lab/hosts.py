@@ -13,7 +13,7 @@ from ops.stack import PROJECT, Stack
 HOSTS = ("registry", "docker1", "docker2", "containerd1", "containerd2")
 """Those that the lab's stack changes."""
 
-HOSTCTL = "python3 $(ls -t /var/lib/http-registry/hostctl-*.pyz | head -n 1)"
+HOSTCTL = "python3 -I -S $(ls -t /var/lib/http-registry/hostctl-*.pyz | head -n 1)"
 """The program that the stack has put on a host."""
 
 FOLDERS = (

@@ -210,7 +210,7 @@ def test_what_is_confirmed_outlives_the_host_docker_and_whoever_flushes(guarded:
 def test_hostctl_killed_on_trial_leaves_a_timer_that_takes_it_back(guarded: list[str], step: str) -> None:
     """Before it has said that all is well, and after; the policy shuts out whoever would have to repair it."""
     wish = firewall_wish(SHUT_OUT, confirm_seconds=SHORT, force=True)
-    killed = f"python3 -c {shlex.quote(KILLED)} {step} {HOSTCTL.removeprefix('python3 ')}"
+    killed = f"python3 -c {shlex.quote(KILLED)} {step} {HOSTCTL.removeprefix('python3 -I -S ')}"
     with never_open():
         done = ssh(killed, request(REGISTRY, "firewall", wish))
         assert done.returncode != 0

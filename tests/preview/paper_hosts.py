@@ -17,7 +17,7 @@ import asyncssh
 
 from tests.preview.ssh_server import ssh_server
 
-HOSTCTL = re.compile(r"python3 (\S+) (apply|confirm|remove)")
+HOSTCTL = re.compile(r"python3 -I -S (\S+) (apply|confirm|remove)")
 
 
 @dataclass

@@ -53,7 +53,7 @@ local.Command("after", create="true", environment={{"RULES": wish["own"]["rules"
 PYZ = r"/var/lib/http-registry/hostctl-\w+\.pyz"
 HOSTCTL = re.compile(
     rf"(?:if \[ -e /var/lib/http-registry/units \] \|\| \[ -e {PYZ} \]; then (?=.*; fi))?"
-    rf"python3 {PYZ} (apply|confirm|remove)(?:; fi)?"
+    rf"python3 -I -S {PYZ} (apply|confirm|remove)(?:; fi)?"
 )
 BACK, CONFIRMED = "came back", "confirmed by a new connection"
 

@@ -489,8 +489,10 @@ def test_a_unit_without_confirmation_writes_nothing_of_it(around: Around) -> Non
 
 
 def test_the_service_runs_hostctl_until_it_succeeds() -> None:
-    text = service_text("firewall", "/usr/bin/python3 /var/lib/http-registry/hostctl-0123.pyz revert")
-    assert "ExecStart=/usr/bin/python3 /var/lib/http-registry/hostctl-0123.pyz revert\nRestart=on-failure\n" in text
+    text = service_text("firewall", "/usr/bin/python3 -I -S /var/lib/http-registry/hostctl-0123.pyz revert")
+    assert (
+        "ExecStart=/usr/bin/python3 -I -S /var/lib/http-registry/hostctl-0123.pyz revert\nRestart=on-failure\n" in text
+    )
     assert "WantedBy=multi-user.target" in text
 
 

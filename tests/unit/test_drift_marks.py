@@ -37,7 +37,7 @@ def resource(kind: str, name: str, **more: Any) -> dict[str, Any]:
 
 
 def unit(host: str, name: str) -> dict[str, Any]:
-    inputs = {"create": "python3 /var/lib/hostctl-1.pyz apply", "stdin": SECRET, "connection": SECRET}
+    inputs = {"create": "python3 -I -S /var/lib/hostctl-1.pyz apply", "stdin": SECRET, "connection": SECRET}
     return resource(COMMAND, f"{host}-{name}", inputs=inputs, outputs={**inputs, "stdout": "{}"})
 
 

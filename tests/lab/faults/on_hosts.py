@@ -103,7 +103,7 @@ def connect(host: str, request: Mapping[str, Any]) -> subprocess.Popen[str]:
 
     hostctl is not told that it is one: a policy of the firewall that nobody confirms would be taken back meanwhile.
     """
-    program = f"env -u SSH_CONNECTION python3 {PROGRAM} apply"
+    program = f"env -u SSH_CONNECTION python3 -I -S {PROGRAM} apply"
     process = subprocess.Popen(
         ["ssh", "-F", PROJECT / ".work/lab/ssh_config", "-o", "BatchMode=yes", host, program],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
