@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_plus, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from garbage_collection.stores import ROOT, Store
+from garbage_collection.stores import ROOT, File, Store
 
 PATIENCE = 60.0
 BATCH = 1000
@@ -62,12 +62,12 @@ class Bucket(Store):
         self._context = _context(place) if parts.scheme == "https" else None
         self._connection: Optional[http.client.HTTPConnection] = None
 
-    def listing(self) -> Iterator[Tuple[str, float, int]]:
+    def listing(self) -> Iterator[File]:
         """Links first, as in Folder."""
         for top in ("repositories", "blobs"):
             yield from self.below(top)
 
-    def below(self, top: str) -> Iterator[Tuple[str, float, int]]:
+    def below(self, top: str) -> Iterator[File]:
         """Like listing, of one folder."""
         token: Optional[str] = None
         while True:
@@ -75,10 +75,12 @@ class Bucket(Store):
             page = _xml(self._ask("GET", "", {**query, **({"continuation-token": token} if token else {})}))
             for each in page.iterfind("Contents"):
                 key = unquote_plus(each.findtext("Key", ""))
-                changed = each.findtext("LastModified", "").replace("Z", "+00:00")
+                changed, tag = each.findtext("LastModified", ""), each.findtext("ETag", "")
                 size = _number(each.findtext("Size", "0"))
                 if "/_uploads/" not in key:
-                    yield key[len(self._root) :], _seconds(changed), size
+                    # An ETag alone is the content's, but for stores that make it of something else.
+                    mark = f"{changed} {tag}" if tag else ""
+                    yield File(key[len(self._root) :], _seconds(changed.replace("Z", "+00:00")), size, mark)
             token = page.findtext("NextContinuationToken")
             if not token:
                 break

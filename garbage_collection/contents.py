@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Set, Tuple
 
+from garbage_collection.stores import File
+
 DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,}")
 ANY_DIGEST = re.compile(rf'"({DIGEST.pattern})"')
 _HASH = r"([a-z0-9]+)/([0-9a-f]+)"
@@ -42,15 +44,16 @@ class Contents:
     sizes: Dict[str, int] = field(default_factory=dict)
     layers: Dict[Link, float] = field(default_factory=dict)
     revisions: Dict[Link, float] = field(default_factory=dict)
-    current: List[Tuple[str, str]] = field(default_factory=list)
-    """Repository and path of each tag's link."""
+    current: List[Tuple[str, File]] = field(default_factory=list)
+    """Repository and link of each tag."""
     index: List[Tuple[Link, str]] = field(default_factory=list)
 
     @staticmethod
-    def of(listing: Iterable[Tuple[str, float, int]]) -> Contents:
-        """Sort a listing of paths below docker/registry/v2, with times of last change and sizes."""
+    def of(listing: Iterable[File]) -> Contents:
+        """Sort a listing."""
         found = Contents()
-        for path, changed, size in listing:
+        for file in listing:
+            path, changed, size, _ = file
             blob, layer, revision = _BLOB.fullmatch(path), _LAYER.fullmatch(path), _REVISION.fullmatch(path)
             if blob:
                 found.blobs[f"{blob[1]}:{blob[2]}"] = changed
@@ -62,7 +65,7 @@ class Contents:
             else:
                 current, index = _CURRENT.fullmatch(path), _INDEX.fullmatch(path)
                 if current:
-                    found.current.append((current[1], path))
+                    found.current.append((current[1], file))
                 elif index:
                     found.index.append(((index[1], f"{index[2]}:{index[3]}"), path))
         return found
@@ -91,9 +94,9 @@ def find_dead(contents: Contents, read: Callable[[str], bytes], untagged: bool, 
     roots = set(contents.revisions)
     if untagged:
         roots = {link for link, changed in contents.revisions.items() if changed >= since}
-    for repository, path in contents.current:
+    for repository, tag in contents.current:
         try:
-            roots.add((repository, _digest(path, read(path))))
+            roots.add((repository, memory.meaning(tag, read)))
         except FileNotFoundError:
             continue  # the tag was deleted since the listing
     used = _reachable(roots, contents, read, memory)
@@ -108,10 +111,20 @@ def find_dead(contents: Contents, read: Callable[[str], bytes], untagged: bool, 
 
 
 class Memory:
-    """What manifests name. A manifest never changes, so it is read once."""
+    """What manifests name, and tags mean. A manifest never changes, so it is read once; a tag's link is read again
+    where its mark is another one: a request for each tag would hold pushes off for longer than all else."""
 
     def __init__(self) -> None:
         self._known: Dict[str, Set[str]] = {}
+        self._tags: Dict[str, Tuple[str, str]] = {}
+
+    def meaning(self, tag: File, read: Callable[[str], bytes]) -> str:
+        """The digest that a tag's link holds. Raises Unreadable, and as `read` does."""
+        mark, digest = self._tags.get(tag.path, ("", ""))
+        if not mark or mark != tag.mark:
+            digest = _digest(tag.path, read(tag.path))
+            self._tags[tag.path] = (tag.mark, digest)
+        return digest
 
     def references(self, manifest: str, read: Callable[[str], bytes]) -> Set[str]:
         """What a manifest names; nothing where it is not there, since nobody can pull it then."""

@@ -8,10 +8,20 @@ import os
 import socket
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Iterable, Iterator, Tuple
+from typing import Iterable, Iterator, NamedTuple
 
 ROOT = "docker/registry/v2"
 SOCKET = "/var/run/docker.sock"
+
+
+class File(NamedTuple):
+    """One of a listing: its path below docker/registry/v2, time of last change (seconds since the epoch), size in
+    bytes. `mark`: the same means the same content; empty where nobody can tell."""
+
+    path: str
+    changed: float
+    size: int
+    mark: str = ""
 
 
 class Store(ABC):
@@ -21,8 +31,8 @@ class Store(ABC):
     """Seconds in which a request that is on its way is done with the storage."""
 
     @abstractmethod
-    def listing(self) -> Iterator[Tuple[str, float, int]]:
-        """Each file's path, time of last change, size."""
+    def listing(self) -> Iterator[File]:
+        """Every file."""
 
     @abstractmethod
     def read(self, path: str) -> bytes:
@@ -45,12 +55,12 @@ class Folder(Store):
     def __init__(self, folder: Path) -> None:
         self.root = folder / ROOT
 
-    def listing(self) -> Iterator[Tuple[str, float, int]]:
+    def listing(self) -> Iterator[File]:
         """Links first, so that a blob which comes in between is too young to go."""
         for top in ("repositories", "blobs"):
             yield from self._below(top)
 
-    def _below(self, path: str) -> Iterator[Tuple[str, float, int]]:
+    def _below(self, path: str) -> Iterator[File]:
         try:
             entries = list(os.scandir(self.root / path))
         except FileNotFoundError:
@@ -65,7 +75,7 @@ class Folder(Store):
                 status = each.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            yield name, status.st_mtime, status.st_size
+            yield File(name, status.st_mtime, status.st_size)
 
     def read(self, path: str) -> bytes:
         """See Store."""

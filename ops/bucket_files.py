@@ -40,7 +40,7 @@ class Files:
         """See volume_files. A store lists in order of names, so a time for each kind. Only tags are read."""
         found = {}
         for kind in KINDS:
-            links = [path for path, _, _ in self.bucket.below("repositories") if kind in path]
+            links = [each.path for each in self.bucket.below("repositories") if kind in each.path]
             found.update(
                 {path: f"{named[1]}:{named[2]}" for path in links for named in [NAMED.fullmatch(path)] if named}
             )
@@ -48,7 +48,7 @@ class Files:
             with ThreadPoolExecutor(READERS) as pool:
                 for some in pool.map(self._texts, [tags[start::READERS] for start in range(READERS)]):
                     found.update(some)
-        found.update({path: str(size) for path, _, size in self.bucket.below("blobs")})
+        found.update({each.path: str(each.size) for each in self.bucket.below("blobs")})
         return found
 
     def _texts(self, paths: list[str]) -> dict[str, str]:

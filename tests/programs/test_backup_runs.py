@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from documents.garbage_collection import bucket as reached
+from garbage_collection.stores import File
 from ops.backup import fetch
 from ops.backup_snapshot import Snapshot
 from ops.bucket_files import Files
@@ -134,7 +135,7 @@ def test_a_push_while_a_bucket_is_listed_leaves_the_list_whole(tmp_path: Path, m
         files = Files(dict(place.bucket))
         below, number = files.bucket.below, count()
 
-        def pushed_to(top: str) -> Iterator[tuple[str, float, int]]:
+        def pushed_to(top: str) -> Iterator[File]:
             yield from below(top)
             client.push("m/x", "1", b"config", f"layer {next(number)}".encode())
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from garbage_collection.bucket import Bucket, Keys, Place
 from garbage_collection.collection import Rules, collect
+from garbage_collection.contents import Contents, Link, Memory, blob_path, find_dead
 from settings.registry_files import RegistryFiles
 from tests.certificates import Signed, authority, server
 from tests.programs.object_store import ACCESS, BUCKET, REGION, SECRET, object_store
@@ -174,10 +175,35 @@ def test_the_store_s_own_authority(tmp_path: Path) -> None:
         with serving(tmp_path, wanted, RegistryFiles(authority=CA.pem), S3_SECRETS) as client:
             client.upload("a/x", b"layer")
         store = Bucket(Place(url, REGION, BUCKET, "in/here", ca=CA.pem), Keys(ACCESS, SECRET))
-        assert any(path.startswith("blobs/") for path, _, _ in store.listing())
+        assert any(each.path.startswith("blobs/") for each in store.listing())
         stranger = Bucket(Place(url, REGION, BUCKET, "in/here"), Keys(ACCESS, SECRET))
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
             list(stranger.listing())
+
+
+def test_a_second_look_reads_what_was_moved_since_the_first(tmp_path: Path, bucket: str) -> None:
+    store, memory = Bucket(Place(bucket, REGION, BUCKET, "in/here"), Keys(ACCESS, SECRET)), Memory()
+    asked: list[str] = []
+
+    def read(path: str) -> bytes:
+        asked.append(path)
+        return store.read(path)
+
+    def look() -> set[Link]:
+        asked.clear()
+        return find_dead(Contents.of(store.listing()), read, True, time.time() + 3600, memory).used
+
+    with serving(tmp_path, registry(**s3(bucket)), secrets=S3_SECRETS) as client:
+        client.push("m/x", "still", b"config 1", b"layer 1")
+        first = client.push("m/x", "moved", b"config 2", b"layer 2")
+        assert ("m/x", digest(first)) in look()
+        assert ("m/x", digest(first)) in look()
+        assert asked == []
+        second = client.push("m/x", "moved", b"config 3", b"layer 3")
+        used = look()
+        assert asked == ["repositories/m/x/_manifests/tags/moved/current/link", blob_path(digest(second))]
+        assert ("m/x", digest(second)) in used
+        assert ("m/x", digest(first)) not in used
 
 
 def test_garbage_collection_in_a_bucket(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,11 +217,13 @@ def test_garbage_collection_in_a_bucket(tmp_path: Path, bucket: str, monkeypatch
         half = client.send(client.begin("g/x"), b"first half, ")
         collect(store, Rules(False, 3600), tmp_path, said.append)
         assert said == ["nothing to remove"]
-        old = {path for path, _, _ in store.listing()}
+        old = {each.path for each in store.listing()}
         client.upload("g/x", b"of a push that is under way")
         listing = store.listing
         monkeypatch.setattr(
-            store, "listing", lambda: ((path, at - 7200 * (path in old), size) for path, at, size in listing())
+            store,
+            "listing",
+            lambda: (each._replace(changed=each.changed - 7200 * (each.path in old)) for each in listing()),
         )
         collect(store, Rules(True, 3600), tmp_path, said.append)
         assert "other links and" in said[-1]
@@ -204,7 +232,7 @@ def test_garbage_collection_in_a_bucket(tmp_path: Path, bucket: str, monkeypatch
         assert client.pull("g/x", "kept")
         client.finish(client.send(half, b"second half"), b"first half, second half")
         assert client.blob("g/x", b"first half, second half") == 200
-        link = next(path for path, _, _ in store.listing() if path.startswith("repositories/g/x/_layers"))
+        link = next(each.path for each in store.listing() if each.path.startswith("repositories/g/x/_layers"))
         store.write(link, store.read(link))
         with pytest.raises(FileNotFoundError):
             store.read("blobs/none")

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from documents import garbage_collection
-from garbage_collection.contents import Contents, Unreadable, references
+from garbage_collection.contents import Contents, Memory, Unreadable, references
 from garbage_collection.program import configured
+from garbage_collection.stores import File
 from hostctl.masking import MASK
 from hostctl.units.garbage_collection import PREFIX, GarbageCollection, config_file, gate, service, timer
 from settings import parse
@@ -116,7 +117,7 @@ def test_a_manifest_names_its_parts_whatever_its_kind() -> None:
 def test_a_listing_is_sorted_by_what_its_paths_mean() -> None:
     hexadecimal = "a" * 64
     contents = Contents.of(
-        (path, 1.0, 2)
+        File(path, 1.0, 2)
         for path in (
             f"blobs/sha256/aa/{hexadecimal}/data",
             f"repositories/a/b/_layers/sha256/{hexadecimal}/link",
@@ -130,3 +131,20 @@ def test_a_listing_is_sorted_by_what_its_paths_mean() -> None:
     assert (contents.blobs, contents.layers, contents.revisions) == ({A: 1.0}, {("a/b", A): 1.0}, {("a/b", A): 1.0})
     assert [each[0] for each in contents.current] == ["a/b"]
     assert [each[0] for each in contents.index] == [("a/b", A)]
+
+
+def test_a_tag_is_read_again_only_where_its_mark_is_another_one() -> None:
+    asked: list[str] = []
+
+    def read(path: str) -> bytes:
+        asked.append(path)
+        return B.encode() if len(asked) > 1 else A.encode()
+
+    memory, tag = Memory(), File("repositories/a/_manifests/tags/v1/current/link", 1.0, 71, "one")
+    assert [memory.meaning(tag, read) for _ in range(2)] == [A, A]
+    moved = tag._replace(mark="two")
+    assert [memory.meaning(moved, read) for _ in range(2)] == [B, B]
+    assert len(asked) == 2
+    unmarked = tag._replace(mark="")
+    assert [memory.meaning(unmarked, read) for _ in range(2)] == [B, B]
+    assert len(asked) == 4
