@@ -104,9 +104,9 @@ CASES = {
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What hangs here hangs for longer than anybody waits."""
-    monkeypatch.setattr(http_client, "PATIENCE", 0.3)
+    monkeypatch.setattr(http_client, "PATIENCE", 1.5)
     sleep = time.sleep
-    monkeypatch.setattr(bad_registry, "time", SimpleNamespace(sleep=lambda _: sleep(0.6)))
+    monkeypatch.setattr(bad_registry, "time", SimpleNamespace(sleep=lambda _: sleep(2.0)))
 
 
 class Joined(bad_registry.Server):
