@@ -101,7 +101,7 @@ def host() -> Iterator[Host]:
         (Container, {"image": IMAGE, "command": FOREVER, "networkMode": "host", "hosts": []}),
         (Container, {"image": IMAGE, "command": FOREVER, "networkMode": "none", "readOnly": True, "user": "1:1"}),
         (Container, {"image": IMAGE, "start": False, "command": ["true"], "ports": [{"internal": 80.0}]}),
-        (Container, {"image": IMAGE, "mustRun": False, "command": ["false"], "memory": 16.0, "memorySwap": 32.0}),
+        (Container, {"image": IMAGE, "mustRun": False, "command": FOREVER, "memory": 16.0, "memorySwap": 32.0}),
         (
             Container,
             {

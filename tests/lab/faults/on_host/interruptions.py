@@ -130,7 +130,7 @@ def _hostctl_by_ssh() -> int:
     def look() -> str:
         for each in Path("/proc").glob("[0-9]*"):
             try:
-                called = (each / "cmdline").read_bytes().split(b"\0")[1:3] == [PROGRAM.encode(), b"apply"]
+                called = (each / "cmdline").read_bytes().split(b"\0")[-3:-1] == [PROGRAM.encode(), b"apply"]
                 if called and any(link.readlink() == STATE / "lock" for link in (each / "fd").iterdir()):
                     found.append(int(each.name))
             except OSError:
