@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hostctl import ISOLATED
 from hostctl.masking import masked
 from hostctl.unit import HEADER
 from hostctl.units import UNITS
@@ -24,7 +25,7 @@ Drift = Mapping[str, Any]
 Found = Mapping[str, Mapping[str, Drift]]
 """Drift by host and unit, for each unit that was asked for."""
 
-APPLY = re.compile(r"python3 (?:-I -S )?(\S+) apply")
+APPLY = re.compile(rf"python3 (?:{ISOLATED} )?(\S+) apply")
 
 
 @dataclass(frozen=True)
