@@ -14,7 +14,7 @@ from pulumi_command import remote
 
 import settings
 from documents.ssh_access import SshAccess
-from hostctl import ISOLATED
+from hostctl import PYTHON
 from hostctl.commit_confirmed import APPLIED_AGAIN
 from hostctl.store import mark
 from settings.tier import bracketed
@@ -28,7 +28,6 @@ PYTHON_PROBE = (
     'sys.exit(sys.version_info < (3, 9) or not all(map(sys.meta_path[-1].find_spec, ("json", "zipfile"))))'
 )
 """Looks for modules that python3-minimal lacks, and loads none: that would take three times as long."""
-PYTHON = f"python3 {ISOLATED}"
 NEEDS_PYTHON = (
     "this host needs Python 3.9 or newer with its whole standard library: install the package python3 "
     "(python3-minimal is not enough) and run 'pulumi up' again; nothing was changed"

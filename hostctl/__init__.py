@@ -5,3 +5,5 @@ Standard library and tomlkit only; Python 3.9 or newer. It travels as one zipapp
 
 ISOLATED = "-I -S"
 """How Python runs it: no variable, module or .pth file of the host's owners has a say."""
+PYTHON = f"python3 {ISOLATED}"
+"""How it is called there."""

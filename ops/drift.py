@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hostctl import ISOLATED
+from hostctl import PYTHON
 from ops.checkpoint import PROJECT_NAME
 from ops.configuration import tier_of, write_known_hosts
 from ops.diagnosis import SSH_FAILED, remedy
@@ -93,7 +93,7 @@ def _asked(stack: Stack, host: Host, name: str, known_hosts: Path, units: Sequen
     """The drift of one host's units; `name`: the host's in the state. Raises Silent where it does not tell."""
     request = json.dumps({"owner": f"{PROJECT_NAME}/{stack.name}/{name}"})
     try:
-        done = on_host(stack, host, known_hosts, f"python3 {ISOLATED} {units[0].program} drift", request, LIMIT)
+        done = on_host(stack, host, known_hosts, f"{PYTHON} {units[0].program} drift", request, LIMIT)
     except subprocess.TimeoutExpired:
         raise Silent(f"no answer within {LIMIT:g} s") from None
     if done.returncode == SSH_FAILED:

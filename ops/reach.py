@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hostctl import ISOLATED
+from hostctl import PYTHON
 from ops.configuration import tier_of, write_known_hosts
 from ops.drift_marks import places
 from ops.ssh import on_host
@@ -49,7 +49,7 @@ def ask_reach(stack: Stack, asked: Asked) -> int:
     request = json.dumps(request_of(asked, tier))
     try:
         done = on_host(
-            stack, host, write_known_hosts(stack.name), f"python3 {ISOLATED} {programs[0]} reach", request, limit=LIMIT
+            stack, host, write_known_hosts(stack.name), f"{PYTHON} {programs[0]} reach", request, limit=LIMIT
         )
     except subprocess.TimeoutExpired:
         raise StackError(f"{asked.host}: no answer within {LIMIT:g} s") from None
