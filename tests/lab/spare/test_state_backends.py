@@ -1,7 +1,7 @@
-"""Decides that a stack's state can be in a bucket: two checkouts share it, its lock holds and is cleared after a kill,
-nothing secret is in it in clear, and the passphrase can be changed.
+"""Decides that a stack's state can be in a bucket, or in PostgreSQL: two checkouts share it, its lock holds and is
+cleared after a kill, nothing secret is in it in clear, and the passphrase can be changed.
 
-The bucket is the lab's versitygw; one host has a registry and a Docker that it configures.
+One host has a registry and a Docker that it configures.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from dataclasses import dataclass, replace
 import pytest
 
 from lab import host
-from lab.services import S3
 from tests.checkout import Checkout, checkout, on_the_lab
 from tests.lab.hosts import must
 from tests.lab.spare.site import RUNTIME
+from tests.lab.spare.state_stores import Store, bucket, database
 
 pytestmark = pytest.mark.lab
 
-HOST, NAME = RUNTIME, "bucket"
-PREFIX = "state-of-a-test"
-OBJECTS = f"/var/lib/versitygw/{S3.bucket}/{PREFIX}"
+HOST, NAME = RUNTIME, "shared"
 HELD = "/run/lock-of-a-test"
 PASSWORD, OLD, NEW = "a-robots-password", "of a test", "another of a test"
 STACK = f"""
@@ -48,23 +46,22 @@ config:
 
 @dataclass(frozen=True)
 class Team:
-    """Two checkouts of one project, as on two machines; the passphrase is `passphrase`."""
+    """Two checkouts of one project, as on two machines, with one store; the passphrase is `passphrase`."""
 
     one: Checkout
     other: Checkout
     key: str
+    store: Store
 
     def with_passphrase(self, passphrase: str) -> Checkout:
         """The first, whose user types this one."""
         return replace(self.one, environment={**self.one.environment, "PULUMI_CONFIG_PASSPHRASE": passphrase})
 
 
-@pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    url = f"s3://{S3.bucket}/{PREFIX}?endpoint={S3.endpoint}&region={S3.region}&s3ForcePathStyle=true&disableSSL=true"
-    keys = {"AWS_ACCESS_KEY_ID": S3.access_key, "AWS_SECRET_ACCESS_KEY": S3.secret_key}
-    with on_the_lab(tmp_path_factory.mktemp("one")) as made:
-        environment = {**made.environment, "PULUMI_BACKEND_URL": url, **keys}
+@pytest.fixture(scope="module", params=[bucket, database], ids=lambda each: each.__name__)
+def team(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    with request.param() as store, on_the_lab(tmp_path_factory.mktemp("one")) as made:
+        environment = {**made.environment, "PULUMI_BACKEND_URL": store.url, **store.environment}
         one = replace(made, environment=environment)
         other = replace(checkout(tmp_path_factory.mktemp("other")), environment=environment)
         one.write(NAME, STACK)
@@ -75,14 +72,13 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
             one.make("up", STACK=NAME)
             key = one.pulumi("config", "get", "ssh-key", "--stack", NAME)
             other.write(NAME, one.read(NAME))
-            yield Team(one, other, key)
+            yield Team(one, other, key, store)
         finally:
             last = one
             if "incorrect passphrase" in (said := destroyed(one)):
                 last = replace(one, environment={**environment, "PULUMI_CONFIG_PASSPHRASE": NEW})
                 said = destroyed(last)
             assert "have been deleted" in said
-            must("hub", f"rm -rf {OBJECTS}")
 
 
 def destroyed(by: Checkout) -> str:
@@ -123,11 +119,11 @@ def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
-def test_nothing_secret_is_in_the_bucket_in_clear(team: Team) -> None:
-    objects = must("hub", f"find {OBJECTS} -type f -exec cat {{}} +")
-    assert f"{HOST}-docker-cli" in objects
-    secret = [PASSWORD, OLD, S3.secret_key, *team.key.strip().splitlines()[1:-1]]
-    assert [each for each in secret if each in objects] == []
+def test_nothing_secret_is_in_the_store_in_clear(team: Team) -> None:
+    kept = team.store.contents()
+    assert f"{HOST}-docker-cli" in kept
+    secret = [PASSWORD, OLD, team.store.secret, *team.key.strip().splitlines()[1:-1]]
+    assert [each for each in secret if each in kept] == []
 
 
 def test_another_checkout_goes_on_with_the_same_state(team: Team) -> None:
