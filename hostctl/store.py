@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -152,6 +151,8 @@ class Store:
 
     def vanish(self) -> None:
         """Remove the folder, this program in it included."""
+        import shutil  # its archives take a while to load
+
         shutil.rmtree(self.folder)
 
     def journal(self, unit: str) -> Optional[Journal]:

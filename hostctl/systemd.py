@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +116,8 @@ def forget(host: Host, unit: str) -> None:
 
 def forget_state(host: Host, name: str) -> None:
     """Remove what a service with DynamicUser= and StateDirectory=NAME has kept, and the link that leads there."""
+    import shutil  # its archives take a while to load
+
     shutil.rmtree(host.root / "var/lib/private" / name, ignore_errors=True)
     (host.root / "var/lib" / name).unlink(missing_ok=True)
 
