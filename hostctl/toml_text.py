@@ -228,7 +228,7 @@ def _header(line: str) -> Optional[Tuple[str, ...]]:
     if not line.lstrip().startswith("["):
         return None
     try:
-        node: Any = parsed(line.strip(), "").unwrap()
+        node: Any = values(line.strip(), "")
     except HostError:
         return None
     path: List[str] = []
