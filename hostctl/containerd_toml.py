@@ -68,9 +68,8 @@ def merge(base: Optional[bytes], wanted: Wanted, release: Release) -> Tuple[byte
     _refuse_other_folders(document, wanted, dialect, release)
     ours: Dict[str, Any] = {"created": base is None, "version": False, "moved": moved}
     if "version" not in document:  # which holds nothing but comments then
-        empty = toml_text.parsed(text, PATH)
-        ours["version"] = empty["version"] = dialect.version
-        text = empty.as_string()
+        ours["version"] = dialect.version
+        text += toml_text.behind(text, f"version = {dialect.version}\n")
     text, keys = toml_keys.merge(text, wanted.settings(dialect), PATH)
     return toml_text.encoded(text, base), {**ours, **keys}
 
