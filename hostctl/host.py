@@ -8,6 +8,7 @@ import grp
 import os
 import signal
 import subprocess
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,8 @@ def _orders_held_back() -> Iterator[None]:
     the program, which takes longer than most programs run.
     """
     came: List[int] = []
-    own = {each: handler for each in ORDERS if callable(handler := signal.getsignal(each))}
+    hears = threading.current_thread() is threading.main_thread()  # no other runs handlers, or may set one
+    own = {each: handler for each in ORDERS if hears and callable(handler := signal.getsignal(each))}
     try:
         for each in own:
             signal.signal(each, lambda number, _frame: came.append(number))
