@@ -10,9 +10,8 @@ import signal
 import subprocess
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 from hostctl import files, homes
 from hostctl.errors import HostError
@@ -28,8 +27,7 @@ SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """What root's PATH may lack."""
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """A program that has ended: its exit status and what it printed (standard error behind standard output)."""
 
     status: int
@@ -45,11 +43,11 @@ class Finished:
         return " | ".join(line.strip() for line in self.output.strip().splitlines()[-lines:])
 
 
-@dataclass(frozen=True)
 class Host:
     """Access to one host. `root` is prefixed to every path, so that tests and image builds can use another tree."""
 
-    root: Path = Path("/")
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.root = root
 
     def path(self, name: str) -> Path:
         """The real place of the file that the host knows as `name`, symbolic links followed."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, NamedTuple
 
 from hostctl.errors import HostError
 from hostctl.host import Host
@@ -17,8 +16,7 @@ START_PATIENCE = 120.0
 """Seconds that `systemctl` may take: a service of Type=notify is up, or has failed, when it returns."""
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """A moment's state of one service. `started`: CLOCK_MONOTONIC microseconds of its main process's start."""
 
     name: str
