@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import time
-from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional
 
 from hostctl import confirmation
@@ -70,7 +69,7 @@ def _confirmed(transactions: Transactions, unit: Unit, wish: Wish, record: Optio
     if reverted is not None and reverted.wish == name:
         if reverted.told:
             return None
-        confirmation.keep(store, unit.name, replace(known, reverted=replace(reverted, told=True)))
+        confirmation.keep(store, unit.name, known._replace(reverted=reverted._replace(told=True)))
         raise NotConfirmed(_why(transactions.host, unit, reverted))
     there = record is not None and known.confirmed is not None and known.confirmed.wish == name
     return "unchanged" if there else None
@@ -123,17 +122,17 @@ def _take_back(
     trial, confirmed = known.trial, known.confirmed
     assert trial is not None
     if record is not None and (confirmed is None or record.transaction != confirmed.record.transaction):
-        known = replace(known, reverted=_reverted(trial, told))  # before, since a kill may come between
+        known = known._replace(reverted=_reverted(trial, told))  # before, since a kill may come between
         confirmation.keep(store, unit.name, known)
         planner = Planner(host, unit, record)
         if confirmed:
-            plan = planner.back_to(replace(confirmed.record, owner=record.owner), confirmed.files)
+            plan = planner.back_to(confirmed.record._replace(owner=record.owner), confirmed.files)
         else:
             plan = planner.remove()
         transactions.carry_out(unit, plan, planner.missing_folders(plan.change), new_transaction())
         transactions.on_step("reverted")
         now = store.record(unit.name)
-        confirmed = replace(confirmed, record=now) if confirmed and now else None
+        confirmed = confirmed._replace(record=now) if confirmed and now else None
         if not told:
             unit.notes.append(
                 f"{unit.name}: not confirmed within {trial.seconds} s; what was in force before is so again"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 from hostctl import systemd
 from hostctl.files import FileState
@@ -20,8 +19,7 @@ NO_POLICY = ("confirm_seconds", "force")
 """Keys of a wish that say how it is applied, not what is wished."""
 
 
-@dataclass(frozen=True)
-class Confirmed:
+class Confirmed(NamedTuple):
     """What was in force when it was last confirmed, whole: the way back.
 
     `wish`: its digest, empty where an earlier hostctl has applied it. `trial`: the transaction whose trial it has
@@ -34,8 +32,7 @@ class Confirmed:
     files: Files
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(NamedTuple):
     """A change that is taken back at `until`.
 
     `wish`: its digest. `transaction`: the one that puts it in force. `connection`: the one that asked for it.
@@ -69,8 +66,7 @@ class Trial:
         return 0.0 if self.rebooted else max(0.0, (self.until - systemd.monotonic()) / 1e6)
 
 
-@dataclass(frozen=True)
-class Reverted:
+class Reverted(NamedTuple):
     """A trial that nobody confirmed. `at`: when it was taken back, UTC; `told`: whether anybody has heard of it."""
 
     wish: str
@@ -80,8 +76,7 @@ class Reverted:
     told: bool = False
 
 
-@dataclass(frozen=True)
-class Confirmation:
+class Confirmation(NamedTuple):
     """All that is known of one unit. During a trial `confirmed` is what comes back; None: nothing of the unit."""
 
     confirmed: Optional[Confirmed] = None
@@ -109,13 +104,13 @@ def load(store: Store, unit: str) -> Confirmation:
 def keep(store: Store, unit: str, known: Confirmation) -> None:
     """Replace what is known of the unit."""
     ends: Dict[str, Any] = {
-        "trial": asdict(known.trial) if known.trial else None,
-        "reverted": asdict(known.reverted) if known.reverted else None,
+        "trial": known.trial._asdict() if known.trial else None,
+        "reverted": known.reverted._asdict() if known.reverted else None,
     }
     if known.confirmed:
         files = {path: state.to_json() if state else None for path, state in known.confirmed.files.items()}
         record = known.confirmed.record.to_json()
-        ends["confirmed"] = {**vars(known.confirmed), "record": record, "files": files}
+        ends["confirmed"] = {**known.confirmed._asdict(), "record": record, "files": files}
     store.keep_confirmation(unit, ends)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from ipaddress import ip_address
 from typing import Any, Dict, List, Mapping, Tuple
 from urllib.parse import urlsplit
 
@@ -139,6 +138,8 @@ def _host(url: str) -> str:
 
 def _scheme(host: str) -> str:
     """containerd takes http for this machine itself, else https."""
+    from ipaddress import ip_address  # few hosts have such a table
+
     name = urlsplit(f"//{host}").hostname or ""
     try:
         local = ip_address(name).is_loopback

@@ -60,16 +60,16 @@ class Wanted(NamedTuple):
 def merge(base: Optional[bytes], wanted: Wanted, release: Release) -> Tuple[bytes, Dict[str, Any]]:
     """The base with our keys set, and what of it is ours. Raises HostError where the base contradicts the wish."""
     text = toml_text.decoded(base, PATH)
-    document = toml_text.parsed(text, PATH)
+    document = toml_text.values(text, PATH)
     dialect = _dialect(document, release)
-    moved = _moved(document.unwrap(), wanted, dialect)
+    moved = _moved(document, wanted, dialect)
     if moved:
         text = toml_text.without(text, [each["path"] for each in moved], PATH)
     _refuse_other_folders(document, wanted, dialect, release)
     ours: Dict[str, Any] = {"created": base is None, "version": False, "moved": moved}
     if "version" not in document:  # which holds nothing but comments then
-        ours["version"] = document["version"] = dialect.version
-        text = document.as_string()
+        ours["version"] = dialect.version
+        text += toml_text.behind(text, f"version = {dialect.version}\n")
     text, keys = toml_keys.merge(text, wanted.settings(dialect), PATH)
     return toml_text.encoded(text, base), {**ours, **keys}
 
@@ -89,7 +89,7 @@ def unmerge(current: bytes, ours: Mapping[str, Any]) -> Tuple[Optional[bytes], L
 
 def drift(current: bytes, ours: Mapping[str, Any]) -> List[Difference]:
     """Which of our keys are gone or have another value. Raises HostError for a text that is no TOML."""
-    document = toml_text.parsed(toml_text.decoded(current, PATH), PATH).unwrap()
+    document = toml_text.values(toml_text.decoded(current, PATH), PATH)
     lost = ours["version"] and "version" not in document
     version = [Difference("version", ours["version"], None)] if lost else []
     return version + toml_drift.differences(document, ours["keys"])
@@ -97,14 +97,14 @@ def drift(current: bytes, ours: Mapping[str, Any]) -> List[Difference]:
 
 def holds(raw: Optional[bytes], wanted: Wanted, release: Release) -> bool:
     """Whether a config.toml has all that is wanted."""
-    document = toml_text.parsed(toml_text.decoded(raw, PATH), PATH).unwrap()
+    document = toml_text.values(toml_text.decoded(raw, PATH), PATH)
     return toml_keys.holds(document, wanted.settings(_dialect(document, release)))
 
 
 def said_by(raw: bytes, wanted: Wanted, release: Release) -> List[int]:
     """Which of the settings, by their places, an imported file says; none of one that can't be read."""
     try:
-        document = toml_text.parsed(toml_text.decoded(raw, PATH), PATH).unwrap()
+        document = toml_text.values(toml_text.decoded(raw, PATH), PATH)
         settings = wanted.settings(_dialect(document, release))
     except HostError:
         return []
@@ -113,13 +113,13 @@ def said_by(raw: bytes, wanted: Wanted, release: Release) -> List[int]:
 
 def registry_of(base: Optional[bytes], release: Release) -> Mapping[str, Any]:
     """The registry table of a config.toml; empty where there is none."""
-    document = toml_text.parsed(toml_text.decoded(base, PATH), PATH).unwrap()
+    document = toml_text.values(toml_text.decoded(base, PATH), PATH)
     return toml_text.find(document, _dialect(document, release).registry) or {}
 
 
 def _dialect(document: Mapping[str, Any], release: Release) -> Dialect:
     """The dialect of a document. Raises HostError where we can't write it, or where nothing would read it."""
-    listed = toml_text.plain(document.get("disabled_plugins", []))
+    listed = document.get("disabled_plugins", [])
     if not isinstance(listed, list):
         raise HostError(f"{PATH}: disabled_plugins must be a list of strings; correct it and try again")
     disabled = [each for each in listed if each in ("cri", CRI, IMAGES, RUNTIME)]
@@ -128,7 +128,7 @@ def _dialect(document: Mapping[str, Any], release: Release) -> Dialect:
             f"{PATH}: disabled_plugins holds {disabled[0]!r}, so this containerd serves no Kubernetes and reads no "
             "mirrors; take it out of that list, or take the host out of the containerd mirrors"
         )
-    version = toml_text.plain(document.get("version", 1)) if document else release.own.version
+    version = document.get("version", 1) if document else release.own.version
     for dialect in release.dialects:
         if dialect.version == version:
             return dialect
@@ -159,7 +159,7 @@ def _moved(document: Mapping[str, Any], wanted: Wanted, dialect: Dialect) -> Lis
 def _refuse_other_folders(document: Mapping[str, Any], wanted: Wanted, dialect: Dialect, release: Release) -> None:
     """Raises HostError for a config_path whose hosts.toml files would no longer be read."""
     ours = wanted.config_path
-    before = toml_text.plain((toml_text.find(document, dialect.registry) or {}).get("config_path"))
+    before = (toml_text.find(document, dialect.registry) or {}).get("config_path")
     unread = release.transfers and isinstance(before, str) and ours in before.split(":")
     if before not in (None, "", ours) and not unread:
         raise HostError(

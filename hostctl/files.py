@@ -6,9 +6,8 @@ import base64
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, List, Optional
+from typing import Any, Iterable, List, NamedTuple, Optional
 
 from hostctl.errors import HostError
 
@@ -18,8 +17,7 @@ LARGEST = 16 << 20
 """Bytes that a configuration can have: whoever else may write a file must not fill our memory."""
 
 
-@dataclass(frozen=True)
-class FileState:
+class FileState(NamedTuple):
     """A file's content, permission bits and owner. Absence is None, never an empty FileState."""
 
     content: bytes

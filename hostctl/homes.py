@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import pwd
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Iterator, Tuple
+from typing import Iterator, NamedTuple, Tuple
 
 from hostctl.errors import HostError
 
@@ -20,8 +19,7 @@ PRIVATE = 0o077
 """The umask in a home: its folders and files are for the account alone."""
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(NamedTuple):
     """An account as the host's name services know it: /etc/passwd, LDAP and others."""
 
     name: str

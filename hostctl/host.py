@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import grp
 import os
-import shutil
 import signal
 import subprocess
+import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 from hostctl import files, homes
 from hostctl.errors import HostError
@@ -22,9 +21,13 @@ from hostctl.homes import Account
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
+ORDERS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that tell hostctl to stop; the others that it takes it ignores."""
+SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""What root's PATH may lack."""
 
-@dataclass(frozen=True)
-class Finished:
+
+class Finished(NamedTuple):
     """A program that has ended: its exit status and what it printed (standard error behind standard output)."""
 
     status: int
@@ -40,11 +43,11 @@ class Finished:
         return " | ".join(line.strip() for line in self.output.strip().splitlines()[-lines:])
 
 
-@dataclass(frozen=True)
 class Host:
     """Access to one host. `root` is prefixed to every path, so that tests and image builds can use another tree."""
 
-    root: Path = Path("/")
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.root = root
 
     def path(self, name: str) -> Path:
         """The real place of the file that the host knows as `name`, symbolic links followed."""
@@ -120,10 +123,8 @@ class Host:
         if program is None:
             raise HostError(f"{command[0]}: not installed on this host; install it and try again")
         process = None
-        received = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            try:
-                # A signal in here would leave a program behind that nobody knows of.
+            with _orders_held_back():  # one in here would leave a program behind that nobody knows of
                 process = subprocess.Popen(
                     [program, *command[1:]],
                     stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -133,10 +134,7 @@ class Host:
                     errors="replace",
                     env={**os.environ, "LC_ALL": "C"},
                     start_new_session=True,
-                    preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, received),
                 )
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, received)
             output, _ = process.communicate(stdin, timeout)
         except BaseException as failure:
             if process is not None:
@@ -157,7 +155,29 @@ class Host:
     @staticmethod
     def find(program: str) -> Optional[str]:
         """Where a program is, also where root's PATH lacks the sbin folders."""
-        return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+        places = (Path(folder, program) for folder in (*os.get_exec_path(), *SBIN))
+        return next((str(each) for each in places if os.access(each, os.X_OK) and each.is_file()), None)
+
+
+@contextmanager
+def _orders_held_back() -> Iterator[None]:
+    """Have an order to stop, which raises where it is handled, come behind this.
+
+    No signal is blocked for it: the program would have it blocked too, and Python has to fork itself to undo that in
+    the program, which takes longer than most programs run.
+    """
+    came: List[int] = []
+    hears = threading.current_thread() is threading.main_thread()  # no other runs handlers, or may set one
+    own = {each: handler for each in ORDERS if hears and callable(handler := signal.getsignal(each))}
+    try:
+        for each in own:
+            signal.signal(each, lambda number, _frame: came.append(number))
+        yield
+    finally:
+        for each, handler in own.items():
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from hostctl.files import FileState
 from hostctl.unit import NONE, Change, Files
 
 
-@dataclass(frozen=True)
-class Journal:
+class Journal(NamedTuple):
     """One transaction on its way.
 
     `ours`: for the shared files, what in the coming text is ours. `keeps_record`: whether the commit is a new record
@@ -27,16 +25,16 @@ class Journal:
     ours: Mapping[str, Optional[Dict[str, Any]]]
     keeps_record: bool
     created: List[str]
-    obsolete: List[str]
+    obsolete: Sequence[str]
     put_aside: Dict[str, str]
-    transit: List[str] = field(default_factory=list)
+    transit: Sequence[str] = ()
     swapping: bool = False
     level: str = NONE
 
     def at_swap(self, level: str, stages: List[Change]) -> Journal:
         """The journal from the moment on at which live files may change."""
         transit = [state.digest for stage in stages for state in stage.after.values() if state is not None]
-        return replace(self, swapping=True, level=level, transit=transit)
+        return self._replace(swapping=True, level=level, transit=transit)
 
     def left(self, path: str, current: Optional[FileState]) -> bool:
         """Whether the transaction itself may have left `path` so; if not, somebody else has been there since."""
@@ -47,7 +45,7 @@ class Journal:
 
     def to_json(self) -> Dict[str, Any]:
         """A form that `from_json` reads back."""
-        return {**vars(self), "before": _files_to_json(self.before), "after": _files_to_json(self.after)}
+        return {**self._asdict(), "before": _files_to_json(self.before), "after": _files_to_json(self.after)}
 
     @staticmethod
     def from_json(data: Dict[str, Any]) -> Journal:

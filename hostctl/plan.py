@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from hostctl.files import FileState
 from hostctl.host import Host
@@ -14,15 +13,14 @@ KEPT_SUFFIX = ".http-registry-kept"
 """Where the hand-made changes to a file of ours are put aside."""
 
 
-@dataclass
-class Plan:
+class Plan(NamedTuple):
     """A change that is ready to be carried out, with the record to keep afterwards (None: forget the unit)."""
 
     change: Change
     record: Optional[Record]
     known: Record
-    notes: List[str] = field(default_factory=list)
-    put_aside: Dict[str, str] = field(default_factory=dict)
+    notes: List[str]
+    put_aside: Dict[str, str]
 
 
 class Planner:
@@ -69,7 +67,7 @@ class Planner:
         facts = self.unit.facts(self.host, wish, self.record.facts)
         change = Change(self.before, self.after, wish, self.record.facts, facts)
         new = [each for each in self.missing_folders(change) if each not in self.record.folders]
-        record = Record(owned, self.record.folders + new, facts, self.record.transaction)
+        record = Record(owned, [*self.record.folders, *new], facts, self.record.transaction)
         return Plan(change, record, self.record, self.notes, self.put_aside)
 
     def remove(self) -> Plan:
@@ -91,14 +89,14 @@ class Planner:
                 base = self._without_us(path, current, known)
                 text = self.unit.rejoin(path, base.content if base else None, ours)
                 state = (base or state or FileState(b"", 0o600)).with_content(text)
-                owned[path] = replace(owned[path], before=base, written=state.digest)
+                owned[path] = owned[path]._replace(before=base, written=state.digest)
             else:
                 self._note_overwritten(path, current, known, state)
             self.after[path] = state
         for path in self.record.files.keys() - contents.keys():
             self._restore(path, self.record.files[path])
         change = Change(self.before, self.after, None, self.record.facts, record.facts)
-        return Plan(change, replace(record, files=owned), self.record, self.notes, self.put_aside)
+        return Plan(change, record._replace(files=owned), self.record, self.notes, self.put_aside)
 
     def missing_folders(self, change: Change) -> List[str]:
         """The folders that have to be made for the change's files, outermost first."""
@@ -111,7 +109,7 @@ class Planner:
             return None
         if not self.unit.says(own.path, current.content, own.state.content):
             return None
-        return replace(current, mode=current.mode & own.state.mode)
+        return current._replace(mode=current.mode & own.state.mode)
 
     def _merged_before(self, shared: SharedFile) -> Optional[Tuple[bytes, Dict[str, Any]]]:
         """The text and what of it is ours, where the file is as an earlier merge for the same has left it."""
@@ -177,7 +175,7 @@ class Planner:
         if known is None or current is None:
             return current
         if known.before and current.rights == known.rights:
-            current = replace(current, mode=known.before.mode)
+            current = current._replace(mode=known.before.mode)
         if current.digest == known.written:
             return current.with_content(known.before.content) if known.before else None
         assert known.ours is not None
@@ -193,7 +191,7 @@ def _is_spared(own: OwnFile, shared: Sequence[Tuple[SharedFile, Optional[FileSta
 def _theirs(current: Optional[FileState], known: Optional[Owned]) -> Optional[FileState]:
     """A file of theirs as they would have it back: with the mode that it had before us."""
     there = known.before if known and known.is_theirs else None
-    return replace(current, mode=there.mode) if current and there else current
+    return current._replace(mode=there.mode) if current and there else current
 
 
 def _foreign(state: Optional[FileState]) -> Optional[FileState]:

@@ -6,7 +6,7 @@ A journal without its commit mark means that the old state is put back; with it,
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional, Sequence
 
 from hostctl import files
 from hostctl.errors import HostError, described
@@ -155,7 +155,7 @@ class Recovery:
         self._remove_empty(journal.created)
         self.store.write_journal(unit.name, None)
 
-    def _remove_empty(self, folders: List[str]) -> None:
+    def _remove_empty(self, folders: Sequence[str]) -> None:
         for folder in sorted(folders, key=len, reverse=True):
             if not self.host.is_gone(folder):
                 place = Path(folder)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, TypeVar
 
 from hostctl import files
 from hostctl.errors import HostError
@@ -28,8 +26,7 @@ def mark(owner: str) -> str:
     return owner.replace("/", ".")
 
 
-@dataclass(frozen=True)
-class Owned:
+class Owned(NamedTuple):
     """What we know of one file that we write.
 
     `before`: the file without us. `written`: digest of what we wrote. `ours`: for a shared file, what in it is ours,
@@ -63,17 +60,16 @@ class Owned:
         return Owned(FileState.from_json(data["before"]), data["written"], data["ours"], data.get("rights"))
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """What one unit owns on this host.
 
     `facts` is the unit's own (for example: we started the service). `owner`: who asked for it, `project/stack/host`;
     empty where nobody said.
     """
 
-    files: Dict[str, Owned] = field(default_factory=dict)
-    folders: List[str] = field(default_factory=list)
-    facts: Dict[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Owned] = {}
+    folders: Sequence[str] = ()
+    facts: Mapping[str, Any] = {}
     transaction: str = ""
     owner: str = ""
 
@@ -152,6 +148,8 @@ class Store:
 
     def vanish(self) -> None:
         """Remove the folder, this program in it included."""
+        import shutil  # its archives take a while to load
+
         shutil.rmtree(self.folder)
 
     def journal(self, unit: str) -> Optional[Journal]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, NamedTuple
 
 from hostctl.errors import HostError
 from hostctl.host import Host
@@ -18,8 +16,7 @@ START_PATIENCE = 120.0
 """Seconds that `systemctl` may take: a service of Type=notify is up, or has failed, when it returns."""
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """A moment's state of one service. `started`: CLOCK_MONOTONIC microseconds of its main process's start."""
 
     name: str
@@ -117,6 +114,8 @@ def forget(host: Host, unit: str) -> None:
 
 def forget_state(host: Host, name: str) -> None:
     """Remove what a service with DynamicUser= and StateDirectory=NAME has kept, and the link that leads there."""
+    import shutil  # its archives take a while to load
+
     shutil.rmtree(host.root / "var/lib/private" / name, ignore_errors=True)
     (host.root / "var/lib" / name).unlink(missing_ok=True)
 

@@ -7,12 +7,15 @@ again whole.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from hostctl import toml_text
 from hostctl.errors import HostError
 from hostctl.masking import masked_value
 from hostctl.toml_text import KeyPath, Setting
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 BLOCK_HEAD = "# Set by http-registry"
 TIDY_FIRST = (True, False)
@@ -25,31 +28,11 @@ def merge(text: str, settings: Sequence[Setting], file: str) -> Tuple[str, Dict[
     Lists that are there must be lists. Raises HostError where the text can't be read or can't be edited, or has a table
     where a value belongs.
     """
-    document = toml_text.parsed(text, file)
-    expected = document.unwrap()
-    keys: List[Dict[str, Any]] = []
-    for path, wanted in settings:
-        table = toml_text.find(document, path[:-1])
-        there = None if table is None else table.get(path[-1])
-        if isinstance(there, Mapping) or (there and isinstance(there, list) and isinstance(there[0], Mapping)):
-            raise HostError(f"{file}: {toml_text.dotted(path)} must be a value and no table; correct it and try again")
-        before = toml_text.plain(there)
-        value = joined(wanted, before)
-        depth = sum(toml_text.find(document, path[:each]) is not None for each in range(1, len(path)))
-        key: Dict[str, Any] = {"path": list(path), "set": value, "before": before, "tables": depth}
-        if isinstance(wanted, list):
-            key["added"] = [each for each in wanted if each not in (before or [])]
-        if there is not None and before != value:
-            key["written"] = _source(there)
-        keys.append(key)
-        toml_text.put(expected, path, value, file)
-    for tidy in TIDY_FIRST:
-        document = toml_text.parsed(text, file)
-        edited = [key for key in keys if "written" in key]
-        for key in edited:
-            _set(document, key["path"], key["set"], tidy)
-        # tomlkit gives back a document's very bytes for the plain ones only.
-        start = document.as_string() if edited else text
+    expected = toml_text.values(text, file)
+    keys = [_planned(expected, path, wanted, file) for path, wanted in settings]
+    for key in keys:
+        toml_text.put(expected, key["path"], key["set"], file)
+    for start, document in _edited(text, keys, file):
         for way, block in _ways(start, document, [key for key in keys if key["before"] is None], file):
             if toml_text.says(way, expected, file):
                 return way, {"keys": keys, "block": block}
@@ -108,18 +91,40 @@ def joined(wanted: Any, before: Any) -> Any:
     return [*wanted, *(each for each in before or [] if each not in wanted)]
 
 
-def _source(value: Any) -> str:
-    import tomlkit
+def _planned(document: Mapping[str, Any], path: Sequence[str], wanted: Any, file: str) -> Dict[str, Any]:
+    """What becomes of a key of ours in a document. Raises HostError where that has a table there."""
+    before = (toml_text.find(document, path[:-1]) or {}).get(path[-1])
+    if isinstance(before, Mapping) or (before and isinstance(before, list) and isinstance(before[0], Mapping)):
+        raise HostError(f"{file}: {toml_text.dotted(path)} must be a value and no table; correct it and try again")
+    depth = sum(toml_text.find(document, path[:each]) is not None for each in range(1, len(path)))
+    key: Dict[str, Any] = {"path": list(path), "set": joined(wanted, before), "before": before, "tables": depth}
+    if isinstance(wanted, list):
+        key["added"] = [each for each in wanted if each not in (before or [])]
+    return key
 
-    written: str = tomlkit.item(value).as_string()
-    return written
+
+def _edited(text: str, keys: Sequence[Dict[str, Any]], file: str) -> Iterator[Tuple[str, Optional[TOMLDocument]]]:
+    """The text with those keys set that had another value, which notes how that was `written`; and its document, or
+    None where there was nothing to edit."""
+    edited = [key for key in keys if key["before"] not in (None, key["set"])]
+    if not edited:
+        yield text, None  # tomlkit gives back a document's very bytes for the plain ones only
+        return
+    for tidy in TIDY_FIRST:
+        document = toml_text.parsed(text, file)
+        for key in edited:
+            table = toml_text.find(document, key["path"][:-1])
+            assert table is not None
+            key["written"] = toml_text.source(table[key["path"][-1]])
+            _set(document, key["path"], key["set"], tidy)
+        yield document.as_string(), document
 
 
 def _set(document: Any, path: Sequence[str], value: Any, tidy: bool) -> None:
     table = toml_text.find(document, path[:-1])
     assert table is not None
     there = table[path[-1]]
-    if not (tidy and isinstance(value, list) and isinstance(there, list) and "\n" in _source(there)):
+    if not (tidy and isinstance(value, list) and isinstance(there, list) and "\n" in toml_text.source(there)):
         table[path[-1]] = value
         return
     for each in [each for each in there if each not in value]:
@@ -150,9 +155,11 @@ def _restore(document: Any, leaving: Sequence[Tuple[Mapping[str, Any], Any]], ti
     return changed
 
 
-def _ways(text: str, document: Any, new: List[Dict[str, Any]], file: str) -> Iterator[Tuple[str, str]]:
+def _ways(
+    start: str, document: Optional[TOMLDocument], new: List[Dict[str, Any]], file: str
+) -> Iterator[Tuple[str, str]]:
     """The ways of writing new keys, the tidiest first: the text, and the block in it that is ours alone."""
-    homeless = []
+    text, homeless = start, []
     for key in new:
         header = toml_text.header_of(text, key["path"][:-1])
         if header is None:
@@ -165,6 +172,7 @@ def _ways(text: str, document: Any, new: List[Dict[str, Any]], file: str) -> Ite
     if homeless:
         yield toml_text.inserted(text, homeless[-1]["path"][:-1], _block(homeless)), _block(homeless)
     # What follows is for inline tables and dotted keys.
+    document = toml_text.parsed(start, file) if document is None else document
     for key in new:
         if key["tables"] == len(key["path"]) - 1:
             toml_text.put(document, key["path"], key["set"], file)

@@ -2,12 +2,17 @@
 
 tomlkit gives a document's bytes back, but not every edit of it survives: tables in an odd order, dotted keys. So each
 edit is tried in the ways that there are, and the first whose text `says` exactly what is expected is taken.
+
+`values` reads, with Python's own tomllib where there is one. tomlkit takes longer to load than all of hostctl, so it is
+for what has to be edited within, or could not be so later.
 """
 
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, MutableMapping, Optional, Sequence, Tuple
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, MutableMapping, Optional, Sequence, Set, Tuple
 
 from hostctl.errors import HostError
 
@@ -28,8 +33,7 @@ def decoded(raw: Optional[bytes], file: str) -> str:
 
 
 def parsed(text: str, file: str) -> TOMLDocument:
-    """The document that a text is. Raises HostError with line and column where it is none."""
-    # tomlkit takes longer to import than all of hostctl; `observe` does without it.
+    """The document that a text is, to be edited. Raises HostError with line and column where it is none."""
     import tomlkit
     from tomlkit.exceptions import ParseError, TOMLKitError
 
@@ -50,7 +54,7 @@ def parsed(text: str, file: str) -> TOMLDocument:
 
 
 def values(text: str, file: str) -> Dict[str, Any]:
-    """What a text says, for who edits nothing in it. Raises HostError as `parsed` does."""
+    """What a text says. Raises HostError as `parsed` does."""
     try:
         import tomllib  # from Python 3.11 on; a tenth of tomlkit's time
 
@@ -107,22 +111,18 @@ def take_out(document: Any, path: KeyPath, kept: int) -> None:
 
 def dotted(path: KeyPath) -> str:
     """A key's full path as TOML writes it."""
-    import tomlkit
-
-    return ".".join(tomlkit.key(each).as_string() for each in path)
+    return ".".join(map(_key, path))
 
 
 def block(head: str, settings: Iterable[Setting]) -> str:
     """The settings as tables of their own below a comment; empty where there are none."""
-    import tomlkit
-
     lines, header = ["", head], ""
     for path, value in settings:
         table = dotted(path[:-1])
         if table != header:
             header = table
             lines.append(f"[{table}]")
-        lines.append(f"{tomlkit.key(path[-1]).as_string()} = {tomlkit.item(value).as_string()}")
+        lines.append(f"{_key(path[-1])} = {_written(value)}")
     return "\n".join(lines) + "\n" if header else ""
 
 
@@ -131,11 +131,19 @@ def behind(text: str, addition: str) -> str:
     return "\n" + addition if addition and text and not text.endswith("\n") else addition
 
 
-def value(written: str) -> Any:
+def value(source: str) -> Any:
     """A value as it was written."""
     import tomlkit
 
-    return tomlkit.value(written)
+    return tomlkit.value(source)
+
+
+def source(value: Any) -> str:
+    """How a value of a document is written there."""
+    import tomlkit
+
+    found: str = tomlkit.item(value).as_string()
+    return found
 
 
 def header_of(text: str, path: KeyPath) -> Optional[str]:
@@ -148,10 +156,8 @@ def header_of(text: str, path: KeyPath) -> Optional[str]:
 
 def below(header: str, key: str, value: Any) -> str:
     """A header with a key below it."""
-    import tomlkit
-
     indent = header[: len(header) - len(header.lstrip())]
-    return f"{header}\n{indent}{tomlkit.key(key).as_string()} = {tomlkit.item(value).as_string()}"
+    return f"{header}\n{indent}{_key(key)} = {_written(value)}"
 
 
 def inserted(text: str, path: KeyPath, some: str) -> str:
@@ -189,9 +195,9 @@ def without(text: str, paths: Sequence[KeyPath], file: str) -> str:
 
 
 def says(text: str, expected: Mapping[str, Any], file: str) -> bool:
-    """Whether a text is a document with just this content."""
+    """Whether a text is a document with just this content, which tomlkit can edit later."""
     try:
-        return parsed(text, file).unwrap() == expected
+        return values(text, file) == expected and (_is_plain(text) or parsed(text, file).unwrap() == expected)
     except HostError:
         return False
 
@@ -211,6 +217,53 @@ def encoded(text: str, model: Optional[bytes]) -> bytes:
     return (codecs.BOM_UTF8 if model and model.startswith(codecs.BOM_UTF8) else b"") + text.encode()
 
 
+def _is_plain(text: str) -> bool:
+    """Whether a text has nothing in which tomlkit has faults, so that it can edit whatever tomllib reads there.
+
+    Each line is a header or a key with its value, each table stands before those below it, and at most one goes on
+    behind another.
+    """
+    if sys.version_info < (3, 11):
+        return False  # tomlkit has read it
+    opened: Set[Tuple[str, ...]] = set()
+    last: Tuple[str, ...] = ()
+    parted = 0
+    for line in text.split("\n"):
+        header = _header(line)
+        if header is None:
+            if not _is_pair(line):
+                return False
+            continue
+        above = [header[:depth] for depth in range(1, len(header))]
+        if header in opened or line.lstrip().startswith("[["):
+            return False
+        parted += any(each in opened and each != last[: len(each)] for each in above)
+        opened.update(above, [header])
+        last = header
+    return parted < 2
+
+
+def _is_pair(line: str) -> bool:
+    """Whether a line has no more than a key of its table with its whole value, and that is no table."""
+    try:
+        return "{" not in line and not any(isinstance(each, Mapping) for each in values(line.strip(), "").values())
+    except HostError:
+        return False
+
+
+def _key(name: str) -> str:
+    bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return name if bare else _written(name)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # all else is as in JSON
+    if isinstance(value, (bool, int)):
+        return json.dumps(value)
+    return f"[{', '.join(map(_written, value))}]" if isinstance(value, list) else source(value)
+
+
 def _without_sections(text: str, paths: Sequence[KeyPath]) -> str:
     """The text without the headers and keys of these tables, as far as each is written below a header of its own."""
     kept: List[str] = []
@@ -228,7 +281,7 @@ def _header(line: str) -> Optional[Tuple[str, ...]]:
     if not line.lstrip().startswith("["):
         return None
     try:
-        node: Any = parsed(line.strip(), "").unwrap()
+        node: Any = values(line.strip(), "")
     except HostError:
         return None
     path: List[str] = []

@@ -7,10 +7,9 @@ A crash is finished by the next call: a journal without its commit mark means th
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, ContextManager, Dict, Iterable, Iterator, List, Optional
 
 from hostctl import files, recovery
 from hostctl.errors import HostError, described
@@ -19,8 +18,10 @@ from hostctl.journal import Journal
 from hostctl.plan import Plan, Planner
 from hostctl.recovery import Recovery, TransactionFailed
 from hostctl.store import Record, Store
-from hostctl.trials import Asked, Trials
 from hostctl.unit import NONE, Change, Unit, Wish
+
+if TYPE_CHECKING:
+    from hostctl.trials import Trials
 
 SHOW_PATIENCE = 1.0
 """Seconds that a runtime has to show what is in force already: just after a reload, old workers may still answer."""
@@ -33,9 +34,15 @@ class Transactions:
         self.host = host
         self.store = Store(host)
         self.recovery = Recovery(host, self.store)
-        self.trials = Trials(host, self.store, on_step)
         self.on_step = on_step
         self.owner = owner
+
+    @property
+    def trials(self) -> Trials:
+        """What is on trial here."""
+        from hostctl.trials import Trials  # few units have any, and for the others it is much to load
+
+        return Trials(self.host, self.store, self.on_step)
 
     def apply(self, unit: Unit, wish: Wish) -> Dict[str, Any]:
         """Make the wish so; returns the report."""
@@ -43,15 +50,15 @@ class Transactions:
             unit.preflight(self.host, wish)
             planner = Planner(self.host, unit, record)
             plan = planner.apply(wish)
-            plan.record = plan.record and replace(plan.record, owner=self.owner)
+            plan = plan._replace(record=plan.record and plan.record._replace(owner=self.owner))
             if record is not None and not plan.change.changed and self._shows(unit, plan.change):
                 if plan.record != record:
                     self.store.keep(unit.name, plan.record)
-                with self.trials.around(Asked(unit, wish, record, record.transaction, changes=False)) as more:
+                with self._on_trial(unit, wish, record, record.transaction, changes=False) as more:
                     pass
                 return {**self._report(unit, plan, "unchanged", NONE), **more}
             transaction = new_transaction()
-            with self.trials.around(Asked(unit, wish, record, transaction, changes=True)) as more:
+            with self._on_trial(unit, wish, record, transaction, changes=True) as more:
                 level = self.carry_out(unit, plan, planner.missing_folders(plan.change), transaction)
             taken_over = record is None and plan.change.after and not plan.change.changed and level == NONE
             result = "unchanged" if taken_over else "changed"
@@ -106,6 +113,17 @@ class Transactions:
     def observe(self, unit: Unit) -> Dict[str, Any]:
         """Report what is there; changes nothing."""
         return {"unit": unit.name, "result": "observed", "documents": unit.observe(self.host)}
+
+    def _on_trial(
+        self, unit: Unit, wish: Wish, record: Optional[Record], transaction: str, *, changes: bool
+    ) -> ContextManager[Dict[str, Any]]:
+        """Around a change, which is on trial where it needs a confirmation. Gives more for the report."""
+        seconds = unit.confirm_seconds(wish)
+        if seconds is None:
+            return nullcontext({})
+        from hostctl.trials import Asked
+
+        return self.trials.around(Asked(unit, wish, record, transaction, changes, seconds))
 
     def _refuse_another_stack(self, unit: Unit, record: Optional[Record]) -> None:
         """A host that was renamed within its stack is taken over."""
@@ -164,7 +182,7 @@ class Transactions:
             self.on_step("prove")
             unit.prove(self.host, change)
             self.on_step("commit")
-            record = plan.record and replace(plan.record, transaction=journal.transaction)
+            record = plan.record and plan.record._replace(transaction=journal.transaction)
             self.store.keep(unit.name, record)
             self.on_step("close")
         except BaseException as failure:

@@ -6,8 +6,7 @@ At each step a kill leaves what was confirmed in force, or a timer that brings i
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional
 
 from hostctl import confirmation
 from hostctl.admin_access import ssh_connection
@@ -19,11 +18,11 @@ from hostctl.store import Record, Store
 from hostctl.unit import Files, Unit, Wish
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """One apply: what is wished, what was in force before, and the transaction that makes it so.
 
     `changes`: whether anything has to be changed for it; where not, `transaction` is the one that has made it so.
+    `seconds`: how long it is in force unless it is confirmed.
     """
 
     unit: Unit
@@ -31,6 +30,7 @@ class Asked:
     record: Optional[Record]
     transaction: str
     changes: bool
+    seconds: int
 
 
 class Trials:
@@ -48,13 +48,9 @@ class Trials:
         `trial`: the transaction to confirm, or whose trial has been passed. `confirm_within`: seconds, or null where
         nothing has to be confirmed. Raises HostError, with nothing touched, where the timer can't be armed.
         """
-        unit, report = asked.unit, dict[str, Any]()
-        seconds = unit.confirm_seconds(asked.wish)
-        if seconds is None:
-            yield report
-            return
+        unit, seconds, report = asked.unit, asked.seconds, dict[str, Any]()
         before = confirmation.load(self.store, unit.name)
-        trial = self._needed(asked, seconds, before)
+        trial = self._needed(asked, before)
         if trial is None:
             yield report
             try:
@@ -108,13 +104,13 @@ class Trials:
             self._take_timer_away(unit)
             self.store.keep_confirmation(unit.name, None)
 
-    def _needed(self, asked: Asked, seconds: int, before: Confirmation) -> Optional[Trial]:
+    def _needed(self, asked: Asked, before: Confirmation) -> Optional[Trial]:
         """The trial to begin. At the console nobody is cut off, and a wish that was confirmed has passed its trial."""
         connection, wish = ssh_connection(), digest(asked.wish)
         confirmed = before.confirmed is not None and before.confirmed.wish == wish
         if not connection or confirmed or not (asked.changes or before.trial):
             return None
-        return Trial.begun(wish, asked.transaction, connection, seconds)
+        return Trial.begun(wish, asked.transaction, connection, asked.seconds)
 
     def _arm(self, asked: Asked, trial: Trial, before: Confirmation) -> Confirmation:
         timer = RevertTimer(self.host, asked.unit.name)
@@ -153,7 +149,7 @@ class Trials:
         """
         now = Trial.begun(trial.wish, trial.transaction, trial.connection, trial.seconds)
         try:
-            confirmation.keep(self.store, unit.name, replace(known, trial=now))
+            confirmation.keep(self.store, unit.name, known._replace(trial=now))
         except OSError as left:
             unit.notes.append(f"{unit.name}: the time for the confirmation runs already ({described(left)})")
 

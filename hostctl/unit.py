@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from hostctl.difference import Difference
 from hostctl.errors import HostError
@@ -24,8 +23,7 @@ Files = Mapping[str, Optional[FileState]]
 Wish = Dict[str, Any]
 
 
-@dataclass(frozen=True)
-class OwnFile:
+class OwnFile(NamedTuple):
     """A file that is ours alone, wanted with this content."""
 
     path: str
@@ -65,15 +63,14 @@ class SharedFile(ABC):
         return []
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A transaction's two ends. `facts` are the unit's own notes for its record, `wish` is None when it goes away."""
 
     before: Files
     after: Files
     wish: Optional[Wish] = None
-    facts_before: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts_before: Mapping[str, Any] = {}
+    facts: Mapping[str, Any] = {}
     back: bool = False
     """Whether this takes back a change that failed, so that `before` may never have been live."""
 

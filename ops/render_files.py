@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def render(
             host.write(path, plan.change.after[path])
         record = _of_a_machine(host, plan.record, request["owner"])
         Store(host).keep(name, record)
-        plans[name], boots[name] = replace(plan, record=record), unit.first_boot(plan.change)
+        plans[name], boots[name] = plan._replace(record=record), unit.first_boot(plan.change)
         notes += [*unit.notes, *plan.notes]
         if base is None:
             merged = [path for path, owned in plan.record.files.items() if owned.ours is not None]
@@ -205,8 +205,8 @@ def _folder(host: DescribedHost, name: str) -> Folder:
 def _of_a_machine(host: DescribedHost, record: Record, owner: str) -> Record:
     """The record as it is on whatever machine gets the files; where only that knows an owner's number, without it."""
     known = {path: state for path in record.files if (state := host.read(path)) and _has_numbers(state)}
-    files = {path: owned if path in known else replace(owned, rights=None) for path, owned in record.files.items()}
-    return replace(record, files=files, owner=owner, transaction=RENDERED, facts=_timeless(record.facts))
+    files = {path: owned if path in known else owned._replace(rights=None) for path, owned in record.files.items()}
+    return record._replace(files=files, owner=owner, transaction=RENDERED, facts=_timeless(record.facts))
 
 
 def _has_numbers(state: FileState) -> bool:

@@ -93,6 +93,7 @@ class DescribedHost(Host):
     """`root`: a folder that has the image's own files, and then ours. `written`: ours, with owners that are numbers of
     `accounts` and `groups`."""
 
+    root: Path = Path("/")
     machine: Machine = Machine()
     written: dict[str, FileState] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=lambda: {each.name: each for each in DEBIANS})
@@ -114,7 +115,7 @@ class DescribedHost(Host):
         if name in self.written:
             return self.written[name]
         there = super().read(name)
-        return there and replace(there, uid=0, gid=0)
+        return there and there._replace(uid=0, gid=0)
 
     def write(self, name: str, state: FileState | None) -> None:
         """Put a file there, for whoever reads it later on."""

@@ -12,7 +12,6 @@ import hashlib
 import posixpath
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -24,7 +23,6 @@ from hostctl import (
     containerd_toml,
     containerd_versions,
     hosts_toml,
-    hosts_toml_meaning,
     wishes,
 )
 from hostctl.containerd_toml import RegistryLogin, Wanted
@@ -81,7 +79,7 @@ class _ConfigToml(SharedFile):
     def state(self, there: Optional[FileState]) -> FileState:
         """Root's alone while it holds a login."""
         state = super().state(there)
-        return replace(state, mode=state.mode & 0o700) if self.wanted.logins else state
+        return state._replace(mode=state.mode & 0o700) if self.wanted.logins else state
 
     def stand_ins(self, base: Optional[bytes]) -> List[OwnFile]:
         """The hosts.toml files that say what the deprecated tables have said, save for the registries of the wish."""
@@ -156,10 +154,12 @@ class ContainerdMirrors(Unit):
             host.read(other) if other != file.path and not host.path(posixpath.dirname(file.path)).exists() else None
         )
         says = there is not None and self.says(other, there.content, file.state.content)
-        return replace(file, path=other) if says else file
+        return file._replace(path=other) if says else file
 
     def says(self, path: str, found: bytes, wanted: bytes) -> bool:
         """A hosts.toml that means the same."""
+        from hostctl import hosts_toml_meaning  # on most hosts there is none of somebody else
+
         return hosts_toml_meaning.same(path, found, wanted)
 
     def shared_files(self, host: Host, wish: Wish) -> List[SharedFile]:

@@ -11,7 +11,6 @@ import re
 import shutil
 import stat
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -61,7 +60,7 @@ class _ConfigJson(SharedFile):
         """The account's own; no longer for others' eyes where a login of ours is in it."""
         if there is None:
             return FileState(b"", 0o600, self.owner.uid, self.owner.gid)
-        return replace(there, mode=there.mode & ~0o077) if self.wanted.logins else there
+        return there._replace(mode=there.mode & ~0o077) if self.wanted.logins else there
 
 
 class DockerCli(Unit):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import posixpath
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -188,7 +187,7 @@ class DockerMirrors(Unit):
         state = change.after.get(PATH) or change.before[PATH]
         assert state is not None
         text = daemon_json.with_values(_text(change.after), {key: defaults[key] for key in gone})
-        return [replace(change, after={PATH: state.with_content(text)})]
+        return [change._replace(after={PATH: state.with_content(text)})]
 
     def activate(self, host: Host, change: Change, level: str) -> None:
         """SIGHUP, or a restart where the service has failed meanwhile."""

@@ -67,6 +67,7 @@ print(json.dumps(sorted(reached)))
 class Namespace(Host):
     """A host that is a network namespace of this machine. `programs`: a folder with those that guard it."""
 
+    root: Path = Path("/")
     name: str = ""
     programs: Path = Path("/usr/sbin")
 

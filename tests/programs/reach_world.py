@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hostctl.host import Finished, Host
 from lab import packages
@@ -61,6 +62,7 @@ for line in sys.stdin:
 class Namespace(Host):
     """A host that is a network namespace of this machine."""
 
+    root: Path = Path("/")
     name: str = ""
 
     def run(self, *command: str, stdin: str | None = None, timeout: float = 60) -> Finished:

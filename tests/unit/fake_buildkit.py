@@ -35,6 +35,7 @@ class State:
 class BuildkitHost(Host):
     """The service is `buildkit`; there is no other."""
 
+    root: Path = Path("/")
     config: str = "/etc/buildkit/buildkitd.toml"
     state: State = field(default_factory=State)
 

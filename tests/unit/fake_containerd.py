@@ -46,6 +46,7 @@ class State:
 class ContainerdHost(Host):
     """`printed` is what `containerd --version` prints."""
 
+    root: Path = Path("/")
     printed: str = next(iter(RELEASES))
     state: State = field(default_factory=State)
 

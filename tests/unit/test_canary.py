@@ -46,6 +46,7 @@ class Engine:
 class Logging(Host):
     """A host with this in dockerd's journal."""
 
+    root: Path = Path("/")
     log: str = ""
 
     def run(self, *command: str, stdin: str | None = None, timeout: float = 60) -> Finished:

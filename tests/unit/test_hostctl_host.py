@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
@@ -83,3 +84,20 @@ def test_and_when_it_is_told_so_while_the_program_starts(tmp_path: Path) -> None
 def test_a_program_receives_the_signals_that_hostctl_received(tmp_path: Path) -> None:
     blocked = Host(tmp_path).must("grep", "SigBlk", "/proc/self/status").split()[1]
     assert int(blocked, 16) == 0
+
+
+def test_another_thread_may_run_one_too(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(Host(tmp_path).must, "echo", "there").result() == "there\n"
+
+
+def test_a_program_is_found_where_it_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, mode in (("closed", 0o644), ("own", 0o755)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "program").touch(mode=mode)
+    (tmp_path / "closed/folder").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}/none:{tmp_path}/closed:{tmp_path}/own")
+    own = f"{tmp_path}/own/program"
+    assert (Host.find("program"), Host.find(own)) == (own, own)
+    assert not any(map(Host.find, ("folder", "no-such-program", f"{tmp_path}/closed/program")))
+    assert Host.find("ldconfig") or Host.find("chroot")  # in a folder that this PATH lacks

@@ -47,6 +47,19 @@ def test_it_holds_sources_and_tomlkit_and_not_the_builder(zipapp: Path) -> None:
     assert all(name.endswith(".py") for name in names)
 
 
+@pytest.mark.parametrize("slow", ["dataclasses", "inspect", "shutil", "tomlkit", "hostctl.trials"])
+def test_containerds_unit_loads_nothing_slow_that_few_hosts_need(zipapp: Path, slow: str) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(zipapp)!r})\n"
+        "import hostctl.__main__\n"
+        "from hostctl.units import unit_named\n"
+        "unit_named('containerd-mirrors')\n"
+        f"print({slow!r} in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
 def test_every_unit_can_be_imported_from_it(zipapp: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(zipapp)!r})\n"

@@ -35,6 +35,7 @@ FILE = "root/.ssh/authorized_keys"
 class Machine(FakeSystemd):
     """`said`: sshd's settings; `log`: its journal."""
 
+    root: Path = Path("/")
     said: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
 

@@ -29,6 +29,7 @@ NOW = 0
 class ToldHost(Host):
     """`called`: the commands that were run. `started`: when the services did, in microseconds before now."""
 
+    root: Path = Path("/")
     programs: dict[str, Any] = field(default_factory=dict)
     services: dict[str, str] = field(default_factory=dict)
     started: int = NOW
