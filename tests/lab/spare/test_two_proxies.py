@@ -21,6 +21,7 @@ from ops.proof import APP, on
 from tests.checkout import on_the_lab
 from tests.lab.hosts import must, without_records
 from tests.lab.spare.costs import Cost
+from tests.lab.spare.figures import series
 from tests.lab.spare.site import CACHE, FLOATING, REGISTRY, RUNTIME, SITE, THIRD, as_setting
 from tests.lab.spare.two_hosts import NAME, PASSWORD, TwoHosts, looping, planned, pulls, push
 from tests.registry_client import MANIFEST
@@ -57,6 +58,7 @@ SETTINGS: dict[str, Any] = {
         "bcrypt_cost": 4,
     },
     "runtimes": [{"host": RUNTIME, "docker": {}}],
+    "metrics": {"prometheus": {"host": RUNTIME}, "pull_ends": "12s"},
 }
 SECRETS = {
     "password-pusher": PASSWORD,
@@ -292,3 +294,18 @@ def test_docker_pulls_through_the_standby_and_the_doctor_finds_nothing(two: TwoH
     must(first, "systemctl start nginx")
     assert holder() == [second]
     two.make("doctor")
+
+
+def test_the_pulls_of_both_proxies_are_counted(two: TwoHosts) -> None:
+    """Those of this module went to the one and to the other."""
+
+    def counted() -> dict[str, float]:
+        found = series('sum by (host) (http_registry_pulls_total{outcome="succeeded"})')
+        return {each["metric"]["host"]: float(each["value"][1]) for each in found}
+
+    deadline = time.monotonic() + 40
+    while not all(counted().get(name) for name in PROXIES):
+        assert time.monotonic() < deadline, counted()
+        time.sleep(0.5)
+    assert series('up{job=~"http-registry.*"} == 0') == []
+    assert {each["metric"]["host"] for each in series('up{job="http-registry-node"}')} == set(PROXIES)
