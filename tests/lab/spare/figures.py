@@ -6,12 +6,11 @@ import json
 from typing import Any
 
 from tests.lab.hosts import must
-from tests.lab.spare.site import RUNTIME
 
 
-def series(expr: str, *, at: str = RUNTIME) -> list[dict[str, Any]]:
-    """What it answers there: each series with its `metric`, the labels, and its `value`, a time and a text."""
-    text = must(at, f"curl -s --data-urlencode query='{expr}' http://127.0.0.1:9090/api/v1/query")
+def series(name: str, expr: str) -> list[dict[str, Any]]:
+    """What it answers on that host: each series with its `metric`, the labels, and its `value`, a time and a text."""
+    text = must(name, f"curl -s --data-urlencode query='{expr}' http://127.0.0.1:9090/api/v1/query")
     found = json.loads(text)
     assert found["status"] == "success", found
     result: list[dict[str, Any]] = found["data"]["result"]

@@ -32,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
 
 def test_prometheus_reads_it(stack: TwoHosts) -> None:
     def complaint() -> str | None:
-        seen = {each["metric"]["host"]: each["value"][1] for each in series(UP, at=REGISTRY)}
+        seen = {each["metric"]["host"]: each["value"][1] for each in series(REGISTRY, UP)}
         return None if seen == {RUNTIME: "1"} else f"{UP}: {seen}"
 
     wait_until(complaint, 40)

@@ -69,7 +69,7 @@ def asked(expr: str) -> dict[str, float]:
     left_out = {"__name__", "host", "instance", "job"}
     return {
         " ".join(text for key, text in sorted(each["metric"].items()) if key not in left_out): float(each["value"][1])
-        for each in series(expr)
+        for each in series(RUNTIME, expr)
     }
 
 
