@@ -20,7 +20,7 @@ from lab import host
 from lab.services import S3
 from ops.proof import APP, on
 from tests.checkout import on_the_lab
-from tests.lab.hosts import must, without_records
+from tests.lab.hosts import must, reaches, without_records
 from tests.lab.spare.costs import Cost
 from tests.lab.spare.figures import series
 from tests.lab.spare.site import CACHE, FLOATING, REGISTRY, RUNTIME, SITE, THIRD, as_setting
@@ -299,7 +299,7 @@ def test_docker_pulls_through_the_standby_and_the_doctor_finds_nothing(two: TwoH
 
 
 def test_the_pulls_of_both_proxies_are_counted(two: TwoHosts) -> None:
-    """Each is read, also the one that was cut off before."""
+    """Each is read, also the one that was cut off before, and by nobody else than Prometheus."""
     assert [asked(name, "GET") for name in PROXIES] == ["200", "200"]
     jobs = ("http-registry", "http-registry-node", "http-registry-registry-hosted-1")
     read = {(job, name): "1" for job in jobs for name in PROXIES}
@@ -314,3 +314,4 @@ def test_the_pulls_of_both_proxies_are_counted(two: TwoHosts) -> None:
         return None if up == read and hosts == set(PROXIES) else f"{up}, pulls by way of {hosts}"
 
     wait_until(complaint, 60)
+    assert not [name for name in PROXIES if reaches(RUNTIME, host(name).address, 9180, "/metrics")]
