@@ -1,4 +1,4 @@
-"""PullMetrics: how well pulls go and how much is stored, in figures on the proxy's host."""
+"""PullMetrics: how well pulls go and how much is stored, in figures on a proxy's host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from settings.tier import Tier
 
 @dataclass(frozen=True)
 class PullMetricsArgs:
-    """`host`: the proxy's. `certificates`: by the key's name. `registry_files`: by the registry's name."""
+    """`host`: the proxy's. `tier`: as it looks from there. `certificates`: by the key's name. `registry_files`: by the
+    registry's name."""
 
     host: Host
     tier: Tier

@@ -148,13 +148,16 @@ def declare(loaded: Loaded, opts: pulumi.ResourceOptions | None = None) -> dict[
         offline = OfflineSync(f"{sync.host}-offline-sync", sync_args, opts, after=served)
         documents.add(sync.host, offline.documents)
 
-    if tier.metrics and tier.proxy:
-        metrics_args = PullMetricsArgs(hosts[tier.proxy.host], tier, loaded.servers, loaded.registry_files)
-        metrics = PullMetrics(f"{tier.proxy.host}-pull-metrics", metrics_args, opts, after=served)
-        documents.add(tier.proxy.host, metrics.documents)
+    if tier.metrics:
+        measured: list[pulumi.Resource] = []
+        for name, view in [(view.proxy.host, view) for view in seen if view.proxy]:
+            metrics_args = PullMetricsArgs(hosts[name], view, loaded.servers, loaded.registry_files)
+            metrics = PullMetrics(f"{name}-pull-metrics", metrics_args, opts, after=served)
+            measured.append(metrics)
+            documents.add(name, metrics.documents)
         if tier.metrics.prometheus:
             name = tier.metrics.prometheus.host
-            prometheus = Prometheus(f"{name}-prometheus", PrometheusArgs(hosts[name], tier), opts, after=[metrics])
+            prometheus = Prometheus(f"{name}-prometheus", PrometheusArgs(hosts[name], tier), opts, after=measured)
             documents.add(name, prometheus.documents)
 
     pointed = runtimes(set(hosts) - registry_hosts, after=served)

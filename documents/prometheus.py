@@ -16,6 +16,7 @@ from documents.sandbox import SANDBOX
 from hostctl.units.containerd_mirrors import METRICS_PATH
 from hostctl.units.prometheus import CONFIG, PROGRAM, READY, RULES, SERVICE, SERVICE_FILE
 from settings.metrics import Prometheus
+from settings.standby import views
 from settings.tier import Tier, bracketed
 
 __all__ = ["READY", "Rendered", "render"]
@@ -41,7 +42,7 @@ class Rendered:
 
 
 def render(tier: Tier, relayed: dict[str, str]) -> Rendered:
-    """Of a tier that has one. `relayed`: what the service on the proxy's host passes on, by path."""
+    """Of a tier that has one. `relayed`: what the service on each proxy's host passes on, by path."""
     ours = _wanted(tier)
     config = {
         "global": {"scrape_interval": SCRAPED, "scrape_timeout": "10s", "evaluation_interval": SCRAPED},
@@ -68,16 +69,17 @@ def _wanted(tier: Tier) -> Prometheus:
 def _job(tier: Tier, path: str) -> dict[str, Any]:
     """`/node` is the job http-registry-node; `/registry/hosted/1` is http-registry-registry, with labels."""
     assert tier.metrics
-    assert tier.proxy
+    port = tier.metrics.port
     what = "" if path == "/metrics" else "-" + path.strip("/").replace("/", "-")
     parts = path.split("/")
-    labels = {"host": tier.proxy.host}
-    if parts[1] == "registry":
-        labels |= {"registry": parts[2]}
+    labels = {"registry": parts[2]} if parts[1] == "registry" else {}
+    proxies = [view.proxy.host for view in views(tier) if view.proxy]
     return {
         "job_name": f"{JOB}{what}",
         "metrics_path": path,
-        "static_configs": [{"targets": [_target(tier, tier.proxy.host, tier.metrics.port)], "labels": labels}],
+        "static_configs": [
+            {"targets": [_target(tier, host, port)], "labels": {"host": host, **labels}} for host in proxies
+        ],
     }
 
 

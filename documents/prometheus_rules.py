@@ -43,7 +43,7 @@ def recording() -> list[dict[str, str]]:
             ),
         ]
     lookups = "http_registry_cache_lookups_total"
-    only_caches = "* on (registry) group_left () http_registry_cache_info"
+    only_caches = "* on (registry) max by (registry) (http_registry_cache_info)"
     rules += [
         _rule(
             f"registry:http_registry_cache_hit:ratio_{WINDOW}",

@@ -1,4 +1,4 @@
-"""What counts pulls on the proxy's host: its program, its configuration, its systemd units; and a node_exporter.
+"""What counts pulls on a proxy's host: its program, its configuration, its systemd units; and a node_exporter.
 
 systemd.exec(5), systemd.service(5). node_exporter: https://github.com/prometheus/node_exporter (1.5).
 """
@@ -71,8 +71,8 @@ def render(
     certificates: Mapping[str, ServerCertificate] | None = None,
     files: Mapping[str, RegistryFiles] | None = None,
 ) -> PullMetrics:
-    """Of a tier that has metrics. `certificates`: those of endpoints with TLS, by the names of their keys. `files`:
-    what the registries name, by their names."""
+    """Of a tier that has metrics, as it looks from that host. `certificates`: those of endpoints with TLS, by the names
+    of their keys. `files`: what the registries name, by their names."""
     assert tier.metrics
     program = [Document(f"{PROGRAM}/{each.name}", HEADER_LINE + each.read_text()) for each in MODULES]
     units = [Document(SERVICE_FILE, HEADER_LINE + SERVICE_UNIT), Document(NODE_FILE, HEADER_LINE + NODE_UNIT)]

@@ -63,7 +63,9 @@ def contradictions(data: Mapping[str, Any]) -> list[str]:
         *metrics_contradictions(
             data,
             {item.get("name"): item.get("address") for _, item in hosts},
-            _taken(hosts, containers, endpoints, proxy.get("host")),
+            [each for each in (proxy.get("host"), standby) if each is not None],
+            _taken(hosts, containers, endpoints, proxy.get("host"))
+            | (_taken(hosts, at_standby, endpoints, standby) if standby else {}),
         ),
         *status_page_contradictions(data),
         *offline_contradictions(data, _names(hosts), registries, endpoints),

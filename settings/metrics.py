@@ -28,13 +28,14 @@ class Prometheus(Settings):
 
 
 class Metrics(Settings):
-    """What is measured on the proxy's host, by a service that reads nginx's access log. Off without this.
+    """What is measured on the proxy's host, and on the standby's, by a service that reads nginx's access log. Off
+    without this.
 
     Port `port` there answers who may scrape: on 127.0.0.1 alone where that is only the host itself.
     """
 
     port: Port = 9180
-    """Where figures are told on the proxy's host."""
+    """Where figures are told on each proxy's host."""
     prometheus: Prometheus | None = None
     """Without it a Prometheus of somebody else's scrapes: `scrapers`."""
     scrapers: Scrapers = ()

@@ -38,15 +38,11 @@ def views(tier: Tier) -> tuple[Tier, ...]:
 
 
 def standby_view(tier: Tier) -> Tier:
-    """The tier with the standby in place of the proxy's host, for what is behind the proxy.
-
-    Nothing is measured there: the first host does that.
-    """
+    """The tier with the standby in place of the proxy's host, for what is behind the proxy."""
     assert tier.proxy
     assert tier.proxy.standby
     host = tier.proxy.standby.host
     registries = [
         each.model_copy(update={"host": host}) if tier.behind_proxy(each) else each for each in tier.registries
     ]
-    seen = {"proxy": tier.proxy.seen_from_standby(), "registries": tuple(registries), "metrics": None}
-    return tier.model_copy(update=seen)
+    return tier.model_copy(update={"proxy": tier.proxy.seen_from_standby(), "registries": tuple(registries)})

@@ -150,7 +150,7 @@ class Tier(Settings):
         """The ports of a host where figures are told."""
         if self.metrics is None or self.proxy is None:
             return []
-        ports = [self.metrics.port] if self.proxy.host == host else []
+        ports = [self.metrics.port] if host in self.proxy.hosts else []
         theirs = self._containerd_port(host)
         return [*ports, theirs] if theirs else ports
 

@@ -1,4 +1,4 @@
-"""Leaves doctor's findings on the proxy's host, for the status page."""
+"""Leaves doctor's findings on each proxy's host, for the status page."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def leave(stack: Stack, tier: Tier, document: Mapping[str, Any]) -> None:
     page gets nothing.
     """
     if tier.proxy and nginx_status.endpoint(tier):
-        host, known_hosts = tier.host(tier.proxy.host), write_known_hosts(stack.name)
-        with suppress(subprocess.TimeoutExpired):
-            on_host(stack, host, known_hosts, command(), text(document), limit=LIMIT)
+        known_hosts = write_known_hosts(stack.name)
+        for name in tier.proxy.hosts:
+            with suppress(subprocess.TimeoutExpired):
+                on_host(stack, tier.host(name), known_hosts, command(), text(document), limit=LIMIT)
 
 
 def text(document: Mapping[str, Any]) -> str:

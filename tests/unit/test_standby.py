@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from documents import floating_address, garbage_collection, nginx_gate, nginx_site
+from documents import floating_address, garbage_collection, nginx_gate, nginx_site, prometheus, pull_metrics
 from documents.floating_address import MODULES
 from garbage_collection import program
 from garbage_collection.collection import Rules, collect
@@ -27,11 +28,13 @@ from hostctl.transaction import Transactions
 from hostctl.units import unit_named
 from hostctl.units.floating_address import CONFIG, SERVICE, SERVICE_FILE
 from hostctl.units.garbage_collection import config_file
+from hostctl.units.pull_metrics import CONFIG as PULLS_CONFIG
 from ops.doctor import server
 from ops.doctor.pulls import pulls
 from settings import SettingsError, parse
 from settings.registries import HostedRegistry
 from settings.standby import standby_view, views
+from settings.tier import Tier
 
 TIER = """\
 hosts:
@@ -83,11 +86,62 @@ def test_the_standby_sees_what_is_behind_the_proxy_as_its_own() -> None:
     seen = standby_view(tier)
     assert {each.name: each.host for each in seen.registries} == {"hub": "b", "own": "b", "direct": "c"}
     assert seen.proxy
-    assert (seen.proxy.host, seen.metrics) == ("b", None)
+    assert seen.proxy.host == "b"
     assert seen.proxy.hosts == tier.proxy.hosts == ("a", "b")
     assert tier.open_ports("a") == tier.open_ports("b") == [80, 5080]
     assert tier.open_ports("c") == [5000]
     assert views(parse({**changed(), "proxy": {**changed()["proxy"], "standby": None}}))[1:] == ()
+
+
+def test_pulls_are_counted_at_both_and_prometheus_reads_both() -> None:
+    data = {**changed(), "metrics": {"prometheus": {"host": "c"}}}
+    tier = parse(data)
+    assert [tier.metrics_ports(name) for name in "abc"] == [[9180], [9180], []]
+    for name in "ab":
+        assert tier.firewall_rules(name)[-1].ports == (9180,)
+    config, *_ = prometheus.render(tier, pull_metrics.relayed(tier)).files
+    jobs = {each["job_name"]: each["static_configs"] for each in yaml.safe_load(config.text)["scrape_configs"]}
+    both = {"192.0.2.1:9180": "a", "192.0.2.2:9180": "b"}
+    for name in ("http-registry", "http-registry-node", "http-registry-registry-own-1"):
+        assert {each["targets"][0]: each["labels"]["host"] for each in jobs[name]} == both
+    folders = [json.loads(each.text)["folders"] for each in at_standby(tier).files if each.path == PULLS_CONFIG]
+    assert folders == [
+        [
+            {"what": "cache", "registry": "own", "path": "/var/cache/nginx/http-registry/own-80", "most": 10 << 30},
+            {"what": "cache", "registry": "hub", "path": "/var/cache/nginx/http-registry/hub-5080", "most": 10 << 30},
+        ]
+    ]
+
+
+def at_standby(tier: Tier) -> pull_metrics.PullMetrics:
+    return pull_metrics.render(standby_view(tier), "s")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "host", "said"),
+    [
+        ({"port": 80}, "a", "metrics.port = 80: already taken on host 'b' by proxy.endpoints.0; choose another"),
+        (
+            {"prometheus": {"host": "c"}},
+            "c",
+            "metrics.prometheus.host = 'c': the firewall of 'a' lets it in by its address, and 'c.test' is a name; "
+            "give hosts.*.address as an IP address",
+        ),
+        (
+            {"prometheus": {"host": "c", "port": 15000}},
+            "a",
+            "registries.1.port = 5000: its own metrics are at 15000 of host 'b' (metrics), which registries.3 has",
+        ),
+    ],
+)
+def test_metrics_that_a_standby_can_not_have(metrics: dict[str, Any], host: str, said: str) -> None:
+    data = {**changed(), "metrics": metrics}
+    if host == "c":
+        data["hosts"][2]["address"] = "c.test"
+    data["registries"].append({"kind": "hosted", "name": "beside", "host": "b", "port": 15000})
+    with pytest.raises(SettingsError) as wrong:
+        parse(data)
+    assert [each for each in wrong.value.errors if said in each], wrong.value.errors
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +9,8 @@ import pytest
 from hostctl.units.containerd_mirrors import METRICS_PATH
 from hostctl.waiting import wait_until
 from lab import host
-from tests.lab.hosts import must, reaches
+from tests.lab.hosts import reaches
+from tests.lab.spare.figures import series
 from tests.lab.spare.site import REGISTRY, RUNTIME
 from tests.lab.spare.two_hosts import TwoHosts, settings, two_hosts
 
@@ -32,9 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
 
 def test_prometheus_reads_it(stack: TwoHosts) -> None:
     def complaint() -> str | None:
-        query = f"curl -s --data-urlencode query='{UP}' http://127.0.0.1:9090/api/v1/query"
-        found = json.loads(must(REGISTRY, query))["data"]["result"]
-        seen = {each["metric"]["host"]: each["value"][1] for each in found}
+        seen = {each["metric"]["host"]: each["value"][1] for each in series(REGISTRY, UP)}
         return None if seen == {RUNTIME: "1"} else f"{UP}: {seen}"
 
     wait_until(complaint, 40)

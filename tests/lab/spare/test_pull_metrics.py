@@ -17,6 +17,7 @@ import pytest
 from lab import host
 from ops.proof import on
 from tests.lab.hosts import must, reaches, without_records
+from tests.lab.spare.figures import series
 from tests.lab.spare.site import ADDRESS, PAIR, REGISTRY, RUNTIME
 from tests.lab.spare.two_hosts import NAME, PASSWORD, TwoHosts, settings, two_hosts
 
@@ -65,13 +66,10 @@ curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' \\
 
 def asked(expr: str) -> dict[str, float]:
     """What Prometheus answers: the value of each series by the values of its labels, but for who was scraped."""
-    text = must(RUNTIME, f"curl -s --data-urlencode query='{expr}' http://127.0.0.1:9090/api/v1/query")
-    found = json.loads(text)
-    assert found["status"] == "success", found
     left_out = {"__name__", "host", "instance", "job"}
     return {
         " ".join(text for key, text in sorted(each["metric"].items()) if key not in left_out): float(each["value"][1])
-        for each in found["data"]["result"]
+        for each in series(RUNTIME, expr)
     }
 
 

@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from hostctl.waiting import wait_until
 from lab import host
 from lab.services import S3
 from ops.proof import APP, on
 from tests.checkout import on_the_lab
-from tests.lab.hosts import must, without_records
+from tests.lab.hosts import must, reaches, without_records
 from tests.lab.spare.costs import Cost
+from tests.lab.spare.figures import series
 from tests.lab.spare.site import CACHE, FLOATING, REGISTRY, RUNTIME, SITE, THIRD, as_setting
 from tests.lab.spare.two_hosts import NAME, PASSWORD, TwoHosts, looping, planned, pulls, push
 from tests.registry_client import MANIFEST
@@ -57,6 +59,8 @@ SETTINGS: dict[str, Any] = {
         "bcrypt_cost": 4,
     },
     "runtimes": [{"host": RUNTIME, "docker": {}}],
+    # Not on the client's host: one that talks to a proxy all the time believes in it longer (docs/two-proxies.md).
+    "metrics": {"prometheus": {"host": REGISTRY}, "pull_ends": "12s"},
 }
 SECRETS = {
     "password-pusher": PASSWORD,
@@ -292,3 +296,22 @@ def test_docker_pulls_through_the_standby_and_the_doctor_finds_nothing(two: TwoH
     must(first, "systemctl start nginx")
     assert holder() == [second]
     two.make("doctor")
+
+
+def test_the_pulls_of_both_proxies_are_counted(two: TwoHosts) -> None:
+    """Each is read, also the one that was cut off before, and by nobody else than Prometheus."""
+    assert [asked(name, "GET") for name in PROXIES] == ["200", "200"]
+    jobs = ("http-registry", "http-registry-node", "http-registry-registry-hosted-1")
+    read = {(job, name): "1" for job in jobs for name in PROXIES}
+
+    def complaint() -> str | None:
+        up = {
+            (each["metric"]["job"], each["metric"]["host"]): each["value"][1]
+            for each in series(REGISTRY, 'up{job=~"http-registry.*"}')
+        }
+        counted = series(REGISTRY, 'sum by (host) (http_registry_pulls_total{outcome="succeeded"}) > 0')
+        hosts = {each["metric"]["host"] for each in counted}
+        return None if up == read and hosts == set(PROXIES) else f"{up}, pulls by way of {hosts}"
+
+    wait_until(complaint, 60)
+    assert not [name for name in PROXIES if reaches(RUNTIME, host(name).address, 9180, "/metrics")]
