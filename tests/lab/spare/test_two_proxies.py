@@ -279,7 +279,7 @@ def test_a_name_of_both_addresses(two: TwoHosts, record_property: Record) -> Non
         must(RUNTIME, "for i in $(seq 20); do ctr namespaces rm dns && exit; sleep 1; done; exit 1")
     for fault, seconds in took.items():
         Cost(f"by DNS: {fault}", "the pull's own seconds", 1, 0, seconds).told(record_property)
-        assert seconds < 20
+        assert seconds < 30  # 17 where nothing else goes on; a client that waits for its own patience takes 40
 
 
 def spent(script: str) -> float:
