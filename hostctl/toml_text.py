@@ -221,7 +221,7 @@ def _is_plain(text: str) -> bool:
     """Whether a text has nothing in which tomlkit has faults, so that it can edit whatever tomllib reads there.
 
     Each line is a header or a key with its value, each table stands before those below it, and at most one goes on
-    behind another.
+    behind another, as our own at the end does.
     """
     if sys.version_info < (3, 11):
         return False  # tomlkit has read it
