@@ -1,0 +1,66 @@
+"""Debian 11's Python 3.9, the oldest that hosts may have, unpacked into the cache: nothing of it is installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lab import hostimage
+from lab.cache import cached, entry
+from tests.programs import on_python_39
+
+SUITE = "bullseye"
+PACKAGES = ("python3.9-minimal", "libpython3.9-minimal", "libpython3.9-stdlib", "libssl1.1", "libffi7", "libmpdec3")
+PROGRAM = Path(on_python_39.__file__)
+LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")
+
+
+def told(what: str, job: Any) -> Any:
+    """What it says to a job for on_python_39.py."""
+    root = _root()
+    done = subprocess.run(
+        [root / "usr/bin/python3.9", "-I", "-S", "-B", PROGRAM, what],
+        input=json.dumps(job), capture_output=True, text=True, check=False,
+        env={"LD_LIBRARY_PATH": ":".join(str(root / each) for each in LIBRARIES), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@cache
+def _root() -> Path:
+    def build(made: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            _download(Path(folder))
+            for package in Path(folder).glob("*.deb"):
+                subprocess.run(["dpkg-deb", "-x", package, made], check=True)
+
+    return cached(entry("python3.9", PACKAGES), build)
+
+
+def _download(folder: Path) -> None:
+    """By an apt that knows of nothing but that suite, from where this machine has its own."""
+    own = f" {hostimage.SUITE} "
+    (folder / "sources").write_text(
+        "".join(f"{each.replace(own, f' {SUITE} ')}\n" for each in hostimage.own_sources() if own in each)
+    )
+    (folder / "status").touch()
+    for each in ("lists", "archives"):
+        (folder / each / "partial").mkdir(parents=True)
+    settings = {
+        "Dir::Etc::sourcelist": folder / "sources",
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": folder / "lists",
+        "Dir::State::status": folder / "status",
+        "Dir::Cache::archives": folder / "archives",
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+        "APT::Sandbox::User": "root",
+    }
+    options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+    for command in (["update"], ["download", *PACKAGES]):
+        subprocess.run(["apt-get", "-qq", *options, *command], cwd=folder, check=True, capture_output=True)
