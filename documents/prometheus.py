@@ -16,7 +16,6 @@ from documents.sandbox import SANDBOX
 from hostctl.units.containerd_mirrors import METRICS_PATH
 from hostctl.units.prometheus import CONFIG, PROGRAM, READY, RULES, SERVICE, SERVICE_FILE
 from settings.metrics import Prometheus
-from settings.standby import views
 from settings.tier import Tier, bracketed
 
 __all__ = ["READY", "Rendered", "render"]
@@ -69,16 +68,16 @@ def _wanted(tier: Tier) -> Prometheus:
 def _job(tier: Tier, path: str) -> dict[str, Any]:
     """`/node` is the job http-registry-node; `/registry/hosted/1` is http-registry-registry, with labels."""
     assert tier.metrics
+    assert tier.proxy
     port = tier.metrics.port
     what = "" if path == "/metrics" else "-" + path.strip("/").replace("/", "-")
     parts = path.split("/")
     labels = {"registry": parts[2]} if parts[1] == "registry" else {}
-    proxies = [view.proxy.host for view in views(tier) if view.proxy]
     return {
         "job_name": f"{JOB}{what}",
         "metrics_path": path,
         "static_configs": [
-            {"targets": [_target(tier, host, port)], "labels": {"host": host, **labels}} for host in proxies
+            {"targets": [_target(tier, host, port)], "labels": {"host": host, **labels}} for host in tier.proxy.hosts
         ],
     }
 

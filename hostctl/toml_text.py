@@ -131,11 +131,11 @@ def behind(text: str, addition: str) -> str:
     return "\n" + addition if addition and text and not text.endswith("\n") else addition
 
 
-def value(source: str) -> Any:
+def value(written: str) -> Any:
     """A value as it was written."""
     import tomlkit
 
-    return tomlkit.value(source)
+    return tomlkit.value(written)
 
 
 def source(value: Any) -> str:

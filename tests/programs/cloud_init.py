@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
-from lab.cache import cached, entry
+from tests.programs.debian_packages import unpacked
 
 PACKAGES = (
     "cloud-init",
@@ -45,17 +44,10 @@ ACCOUNT = "ci:x:1500:1500::/home/ci:/bin/sh\n"
 @cache
 def library() -> Path:
     """Where its modules are."""
-
-    def build(made: Path) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            _download(folder)
-            for package in Path(folder).glob("*.deb"):
-                subprocess.run(["dpkg-deb", "-x", package, made], check=True)
-
-    return cached(entry("cloud-init", PACKAGES), build) / LIBRARY
+    return unpacked("cloud-init", PACKAGES, _download) / LIBRARY
 
 
-def _download(folder: str) -> None:
+def _download(folder: Path) -> None:
     command = ["apt-get", "download", "-qq", *PACKAGES]
     if subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode != 0:
         subprocess.run(["apt-get", "update", "-qq"], check=True, capture_output=True)

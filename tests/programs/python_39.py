@@ -1,18 +1,16 @@
-"""Debian 11's Python 3.9, the oldest that hosts may have, unpacked into the cache: nothing of it is installed."""
+"""Debian 11's Python 3.9, the oldest that hosts may have."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lab import hostimage
-from lab.cache import cached, entry
 from lab.process import run
 from tests.programs import on_python_39
+from tests.programs.debian_packages import unpacked
 
 SUITE = "bullseye"
 DEBIAN = f"deb http://deb.debian.org/debian {SUITE} main"
@@ -23,7 +21,7 @@ LIBRARIES = ("usr/lib/*-linux-gnu", "lib/*-linux-gnu")
 
 def told(what: str, job: Any) -> Any:
     """What it says to a job for on_python_39.py."""
-    root = _root()
+    root = unpacked("python3.9", PACKAGES, _download)
     libraries = [str(each) for pattern in LIBRARIES for each in root.glob(pattern)]
     done = subprocess.run(
         [root / "usr/bin/python3.9", "-I", "-S", "-B", PROGRAM, what],
@@ -32,17 +30,6 @@ def told(what: str, job: Any) -> Any:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-@cache
-def _root() -> Path:
-    def build(made: Path) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            _download(Path(folder))
-            for package in Path(folder).glob("*.deb"):
-                subprocess.run(["dpkg-deb", "-x", package, made], check=True)
-
-    return cached(entry("python3.9", PACKAGES), build)
 
 
 def _download(folder: Path) -> None:

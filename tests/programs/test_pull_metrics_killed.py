@@ -17,31 +17,20 @@ from pathlib import Path
 import pytest
 
 import pull_metrics
-from documents.nginx_log import LOG_FIELDS
+from hostctl.waiting import wait_until
 from tests.free_port import free_port
 from tests.programs.registry_process import wait_for_port
+from tests.unit.test_pulls import line
 
 PROGRAM = Path(pull_metrics.__file__).parent
 PULLS, KILLS = 20, 2
 
 
-def a_pull(number: int) -> str:
-    """The lines of one, as nginx writes them: a manifest and a blob."""
-    now = time.time()
-    fields = dict.fromkeys(LOG_FIELDS, "") | {
-        "client": f"192.0.2.{number % PULLS}",
-        "server": "registry.example",
-        "port": "443",
-        "request_bytes": "120",
-        "status": "200",
-        "bytes": "1000",
-        "length": "1000",
-        "seconds": "0.010",
-        "agent": "curl/7.88",
-    }
+def a_pull(number: int) -> bytes:
+    """The lines of one that ends now: a manifest and a blob."""
     digest = f"sha256:{number:064x}"
-    asked = [f"GET /v2/app/{each} HTTP/1.1" for each in (f"manifests/{digest}", f"blobs/{digest}")]
-    return "".join(json.dumps(fields | {"at": f"{now:.3f}", "request": each}) + "\n" for each in asked)
+    who = {"client": f"192.0.2.{number % PULLS}", "agent": "curl/7.88", "at": f"{time.time():.3f}"}
+    return b"".join(line("0", "GET", f"{kind}/{digest}", "-", "200", **who) + b"\n" for kind in ("manifests", "blobs"))
 
 
 @pytest.fixture
@@ -88,12 +77,9 @@ def pulls(port: int) -> float:
 def more_pulls(folder: Path, port: int) -> dict[str, float]:
     """The figures once they are all counted."""
     wanted = pulls(port) + PULLS
-    with (folder / "log").open("a") as log:
+    with (folder / "log").open("ab") as log:
         log.writelines(a_pull(int(wanted) + each) for each in range(PULLS))
-    deadline = time.monotonic() + 20
-    while pulls(port) < wanted:
-        assert time.monotonic() < deadline, figures(port)
-        time.sleep(0.1)
+    wait_until(lambda: None if pulls(port) >= wanted else f"{pulls(port)} of {wanted} pulls are counted", 20)
     return figures(port)
 
 
