@@ -72,6 +72,7 @@ class NginxAuthProxy(pulumi.ComponentResource):
 
         self._host = args.host
         self._runtimes_users = args.tier.runtimes_users()
+        self._overlap_seconds = args.tier.proxy.password_overlap_seconds if args.tier.proxy else 0
 
         before = [*after, *self._origin(args, after, by_unit)]
         self.documents = {path: text for texts in by_unit.values() for path, text in texts.items()}
@@ -85,7 +86,8 @@ class NginxAuthProxy(pulumi.ComponentResource):
     def settle(self, after: Sequence[pulumi.Resource]) -> None:
         """Take only the new passwords from then on. `after`: the runtimes that have been given them."""
         if self._runtimes_users:
-            wish = self._wish.apply(lambda whole: {**whole, "passwords_before": []})
+            settled = {"passwords_before": [], "password_overlap_seconds": self._overlap_seconds or None}
+            wish = self._wish.apply(lambda whole: {**whole, **settled})
             # Not a part of this component: the runtimes come after that as a whole.
             self._host.run_unit("nginx-proxy", wish, self._host, depends_on=[self.site, *after], step="-settled")
 

@@ -97,6 +97,9 @@ class Proxy(Settings):
     """Who may log in at the endpoints."""
     bcrypt_cost: int = Field(default=10, ge=4, le=14)
     """Work factor of the password hashes: each step doubles it."""
+    password_overlap_seconds: int = Field(default=10, ge=0, le=600)
+    """How long the proxy still takes a replaced password once the stack's runtimes have the new one: a pull that began
+    with the old one has so long to end. The `up` that replaces it waits as long."""
     cache: Cache = Cache()
     """What is kept of the registries' answers, and for how long."""
     limits: Limits = Limits()

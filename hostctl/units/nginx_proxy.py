@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from pathlib import Path, PurePosixPath
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
@@ -51,8 +52,8 @@ class NginxProxy(Unit):
     """Wish: `files` (each: path, content, mode, and perhaps `needs`: ipv6, threads, open_files or ktls), `generation`
     (what the marker answers when they are live), `probes` (each: port, host, and `fingerprint` of the certificate where
     it speaks TLS), `users` (each: name, role, password), `passwords_before` (names of users whose password before this
-    one is taken as well, until a wish does not name them), `bcrypt_cost`, `cache_folders`, `logs`, `service_lines` (of
-    the service's drop-in).
+    one is taken as well, until a wish does not name them), `password_overlap_seconds` (how long that waits for pulls
+    that began with one of those), `bcrypt_cost`, `cache_folders`, `logs`, `service_lines` (of the service's drop-in).
     """
 
     name = "nginx-proxy"
@@ -148,6 +149,8 @@ class NginxProxy(Unit):
             finally:
                 for each in made:
                     shutil.rmtree(host.path(each))
+        if change.wish and (overlap := wishes.count(change.wish, "password_overlap_seconds")) and _withdrawn(change):
+            time.sleep(overlap)
 
     def activation(self, host: Host, change: Change) -> str:
         """RELOAD; RESTART where nginx does not run, or its environment changes."""
@@ -291,6 +294,13 @@ def _service_state(host: Host) -> Dict[str, bool]:
 
 def _enabled(host: Host) -> bool:
     return host.run("systemctl", "is-enabled", f"{SERVICE}.service").output.strip() == "enabled"
+
+
+def _withdrawn(change: Change) -> bool:
+    """Whether a replaced password that is taken before the change is not after it."""
+    before, after = (each.get(PULLERS_BEFORE) for each in (change.before, change.after))
+    taken = {*htpasswd.hashes_in(before.content).values()} if before else set()
+    return bool(taken - {*htpasswd.hashes_in(after.content if after else b"").values()})
 
 
 def _digest_map(passwords: bytes) -> bytes:

@@ -24,7 +24,7 @@ from hostctl.nginx_conf import DROP_IN, OPEN_FILES, OPENSSL_CONF, SITE
 from hostctl.nginx_probe import ErrorLog, has_ipv6, probes_for
 from hostctl.nginx_trial import refuse_bad_configuration
 from hostctl.unit import Change
-from hostctl.units.nginx_proxy import NginxProxy
+from hostctl.units.nginx_proxy import NginxProxy, _withdrawn
 
 BUILD = "--with-http_auth_request_module --with-http_slice_module --with-http_ssl_module"
 MAIN = """
@@ -66,12 +66,18 @@ def test_a_line_that_does_not_fit_is_written_anew(found: str) -> None:
 def test_a_replaced_password_is_known_until_it_is_settled(tmp_path: Path) -> None:
     """Only of users that are named; a change of something else does not end it, a wish that names nobody does."""
     host = Host(tmp_path)
+    live: dict[str, FileState | None] = {}
+    ended: list[bool] = []
 
     def applied(passwords: dict[str, str], before: list[str]) -> dict[str, set[str]]:
         named = [{"name": each, "role": "push", "password": password} for each, password in passwords.items()]
         wish = {"users": named, "bcrypt_cost": 4, "passwords_before": before}
         found = {}
-        for each in NginxProxy()._password_files(host, wish, os.getgid()):
+        made = NginxProxy()._password_files(host, wish, os.getgid())
+        after: dict[str, FileState | None] = {each.path: each.state for each in made}
+        ended.append(_withdrawn(Change({**live}, after, wish)))
+        live.update(after)
+        for each in made:
             path = host.path(each.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(each.state.content)
@@ -87,6 +93,7 @@ def test_a_replaced_password_is_known_until_it_is_settled(tmp_path: Path) -> Non
     assert applied({"ann": "two", "bob": "three"}, ["ann"])["pull-before.htpasswd"] == {"ann one"}
     assert applied({"ann": "two", "bob": "three"}, [])["push-before.htpasswd"] == set()
     assert applied({"ann": "two", "bob": "three"}, ["ann"])["pull-before.htpasswd"] == set()
+    assert ended == [False, False, False, True, False]
 
 
 def test_a_file_is_read_as_nginx_reads_it() -> None:
