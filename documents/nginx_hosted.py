@@ -6,13 +6,16 @@ registry is asked, by a HEAD of the same path, whether this repository has the d
 bearer of this token may have it). Its yes is kept for 30 s at most, for this repository and digest and token; a DELETE
 through this endpoint ends it. The check refuses nobody: without a yes the request passes the cache by and has the
 registry's own answer.
+
+With Basic auth a yes is remembered besides (nginx_remembered). Not so with token auth: of what is remembered nginx
+knows the key's MD5 only, and two keys of one MD5 can be made by who may choose enough of both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from documents import nginx_last_answer, nginx_passwords, nginx_replicas
+from documents import nginx_last_answer, nginx_passwords, nginx_remembered, nginx_replicas
 from documents.nginx_cache import (
     BLOB,
     HOST,
@@ -28,6 +31,7 @@ from documents.nginx_cache import (
 )
 from documents.nginx_errors import answer
 from documents.nginx_inner import definite_or_silent, fresh, inner
+from documents.nginx_remembered import remembered, then
 from documents.nginx_text import Directive, block, directive
 from hostctl.nginx_conf import RUN
 from hostctl.replicas import mark
@@ -44,6 +48,8 @@ GATE = "$http_registry_gate"
 """The file that keeps this request out while the registry is being cleaned up."""
 AWAY = "$http_registry_away"
 """The file that keeps this request out while the registry's only container is being replaced."""
+UNSURE = (400, 401, 403, 404, 410, 429, 500, 502, 503, 504)
+"""Statuses that are no yes."""
 UPLOADS = "^/v2/.+/blobs/uploads/$"
 VERDICT_SECONDS = 30
 RETRY_AFTER = 5
@@ -53,6 +59,11 @@ RETRY_AFTER = 5
 def verdicts(endpoint: Endpoint) -> str:
     """The name of the zone, of the upstream and of the socket where an endpoint's verdicts come from."""
     return f"http-registry-{endpoint.key}-verdicts"
+
+
+def said(endpoint: Endpoint) -> str:
+    """The name of the upstream that says what they are, where they are remembered."""
+    return f"{verdicts(endpoint)}-said"
 
 
 def verdicts_folder(endpoint: Endpoint) -> str:
@@ -78,7 +89,7 @@ def shared(
         directive("proxy_connect_timeout", "5s"),
         directive("proxy_read_timeout", nginx_last_answer.PATIENCE),
         directive("proxy_next_upstream", "error"),
-        *fresh(VERDICT_SECONDS, seconds(cache.verdict_stale)),
+        *fresh(VERDICT_SECONDS - (0 if registry.token else nginx_remembered.SECONDS), seconds(cache.verdict_stale)),
         *definite_or_silent(403, 404),
         # Nobody looks at these, but nginx would read them again with each verdict.
         *hidden("Content-Type", "Docker-Content-Digest", "ETag", "X-Content-Type-Options"),
@@ -88,9 +99,23 @@ def shared(
         block("location", "/", body=ask),
     ]
     return (
-        zone(name, verdicts_folder(endpoint), "max_size=64m", "inactive=10m", keys="4m"),
+        zone(name, verdicts_folder(endpoint), "max_size=64m", "inactive=10m", keys="8m"),
         *inner(name, f"{endpoint.key}-verdicts", body),
+        *([] if registry.token else _said(endpoint)),
     )
+
+
+def _said(endpoint: Endpoint) -> Sequence[Directive]:
+    """The inner server that says what the one before it has heard, which it keeps by the path that it is asked for."""
+    name = said(endpoint)
+    ask = [
+        *_asking("", "$http_forget"),
+        *_kept(endpoint, "$request_uri", "$http_forget"),
+        directive("error_page", *UNSURE, "=403", "@unsure"),
+        directive("proxy_pass", f"http://{verdicts(endpoint)}$request_uri"),
+    ]
+    unsure = block("location", "@unsure", body=[directive("return", 403)])
+    return nginx_remembered.saying(name, f"{endpoint.key}-said", ask, [unsure])
 
 
 def locations(
@@ -125,7 +150,7 @@ def locations(
     for name, (pattern, body) in by.items():
         if password:
             # A location has one auth_request; a named one goes through them anew.
-            found.append(block("location", "~", pattern, body=[*password, *nginx_passwords.then(f"@{name}")]))
+            found.append(block("location", "~", pattern, body=[*password, *then(f"@{name}")]))
             found.append(block("location", f"@{name}", body=body))
         else:
             found.append(block("location", "~", pattern, body=body))
@@ -145,7 +170,7 @@ def locations(
         *_begun(registry, password, token, backend),
         block("location", "/", body=[*password, *headers(token), *backend]),
         *(nginx_passwords.locations(anonymous_pull=endpoint.anonymous_pull) if password else []),
-        *_check(endpoint, token),
+        *_check(endpoint, token, in_memory=bool(password)),
     )
 
 
@@ -181,35 +206,50 @@ def _held_while_away(registry: HostedRegistry) -> Sequence[Directive]:
     )
 
 
-def _check(endpoint: Endpoint, token: str) -> Sequence[Directive]:
+def _check(endpoint: Endpoint, token: str, *, in_memory: bool) -> Sequence[Directive]:
     """Status 200 where the registry has said yes, else 204: other statuses would end the request."""
-    name = verdicts(endpoint)
-    key = f"$http_registry_repository $http_registry_kind $http_registry_digest {token}"
+    what = "$http_registry_repository $http_registry_kind $http_registry_digest"
+    if in_memory:
+        path = "/v2/$http_registry_repository/$http_registry_kind/$http_registry_digest"
+        asked = [
+            *remembered(verdicts(endpoint), what),
+            directive("proxy_cache_bypass", FORGET),
+            directive("proxy_pass", f"http://{said(endpoint)}{path}"),
+        ]
+    else:
+        asked = [
+            *_kept(endpoint, f"{what} {token}", FORGET),
+            directive("proxy_pass", f"http://{verdicts(endpoint)}$request_uri"),
+        ]
+    unsure = directive("error_page", *UNSURE, "=204", "@unsure")
     return (
-        block(
-            "location",
-            "=",
-            CHECK,
-            body=[
-                directive("internal"),
-                directive("proxy_method", "HEAD"),
-                directive("proxy_pass_request_headers", "off"),
-                directive("proxy_pass_request_body", "off"),
-                directive("proxy_set_header", "Content-Length", ""),
-                *headers(token),
-                directive("proxy_set_header", "Accept", MANIFEST_TYPES),
-                directive("proxy_set_header", "Forget", FORGET),
-                *kept_in(name),
-                directive("proxy_cache_key", key),
-                directive("proxy_cache_convert_head", "off"),
-                directive("proxy_cache_bypass", FORGET),
-                directive("proxy_intercept_errors", "on"),
-                directive("error_page", 400, 401, 403, 404, 410, 429, 500, 502, 503, 504, "=204", "@unsure"),
-                directive("proxy_pass", f"http://{name}$request_uri"),
-            ],
-        ),
+        block("location", "=", CHECK, body=[directive("internal"), *_asking(token, FORGET), *asked, unsure]),
         block("location", "@unsure", body=[directive("return", 204)]),
     )
+
+
+def _asking(token: str, forget: str) -> list[Directive]:
+    """How the registry is asked. `forget`: whether it is not to be asked, but to be asked anew next time."""
+    return [
+        directive("proxy_method", "HEAD"),
+        directive("proxy_pass_request_headers", "off"),
+        directive("proxy_pass_request_body", "off"),
+        directive("proxy_set_header", "Content-Length", ""),
+        *headers(token),
+        directive("proxy_set_header", "Accept", MANIFEST_TYPES),
+        directive("proxy_set_header", "Forget", forget),
+        directive("proxy_cache_convert_head", "off"),
+    ]
+
+
+def _kept(endpoint: Endpoint, key: str, forget: str) -> list[Directive]:
+    """Where its answers are kept."""
+    return [
+        *kept_in(verdicts(endpoint)),
+        directive("proxy_cache_key", key),
+        directive("proxy_cache_bypass", forget),
+        directive("proxy_intercept_errors", "on"),
+    ]
 
 
 def maps() -> Sequence[Directive]:

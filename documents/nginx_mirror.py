@@ -13,6 +13,7 @@ from documents import nginx_passwords
 from documents.canary import Canary
 from documents.nginx_cache import BLOB, MANIFEST, blob, by_digest, headers, hidden, manifest
 from documents.nginx_inner import definite_or_silent, fresh, inner
+from documents.nginx_remembered import then
 from documents.nginx_text import Directive, block, directive
 from settings.proxy import Cache, Endpoint
 from settings.registries import CacheRegistry
@@ -72,7 +73,7 @@ def locations(
         block("location", "~", BLOB, body=[*password, *blobs, *origin(registry)]),
         block("location", "~", MANIFEST, body=[*password, *manifests, *origin(registry)]),
         block("location", "~", "^/v2/.+/manifests/[^/]+$", body=[*password, *tag]),
-        block("location", "=", "/v2/", body=[*password, *nginx_passwords.then("@ping")]),
+        block("location", "=", "/v2/", body=[*password, *then("@ping")]),
         block("location", "@ping", body=pong),
         block("location", "/", body=[*password, *headers(), *origin(registry)]),
         *(nginx_passwords.locations(anonymous_pull=False) if password else []),

@@ -2,7 +2,7 @@
 
 `auth_request` asks an inner server on a socket, whose answers are kept on a tmpfs that only nginx's workers can read:
 their keys hold the credentials. The files' digest is in the key, so a changed password is heeded at once. Checks are
-limited by client before bcrypt runs.
+limited by client before bcrypt runs. A yes is remembered before that (nginx_remembered).
 
 A password that has just been replaced is taken as well, until whoever uses it has the new one: it stands in a file of
 its own, which a second location asks, since nginx looks at the first line of a user only.
@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
+from documents import nginx_remembered
 from documents.nginx_cache import kept_in, one_fetch, zone
 from documents.nginx_errors import answer, returned
 from documents.nginx_inner import inner
+from documents.nginx_remembered import remembered
 from documents.nginx_text import Directive, block, directive
 from hostctl.nginx_conf import OURS, PASSWORDS_CONF, PULLERS, PULLERS_BEFORE, PUSHERS, PUSHERS_BEFORE, RIGHT, RUN
 from settings.proxy import Limits
@@ -26,7 +28,7 @@ ZONE, LOGINS, UPSTREAM = "http-registry-passwords", "http-registry-logins", "htt
 SAID = "$http_registry_password"
 """The status of the check."""
 GUESSING = "too many wrong passwords from your address; wait a little"
-KEPT, WRONG_KEPT = "60s", "10s"
+KEPT_SECONDS, WRONG_KEPT = 60, "10s"
 
 
 def shared(limits: Limits) -> Iterable[Directive]:
@@ -51,7 +53,8 @@ def shared(limits: Limits) -> Iterable[Directive]:
 
 
 def _checking(role: str, users: str, before: str, burst: int) -> Iterable[Directive]:
-    """The inner server for one role. It answers with a file: `return` would come before the password is looked at."""
+    """The inner server for one role, and the one that says what it has found. It answers with a file: `return` would
+    come before the password is looked at."""
     right = directive("rewrite", "^", f"/{PurePosixPath(RIGHT).name}", "break")
     body = [
         directive("limit_req", f"zone={LOGINS}", f"burst={burst}", "nodelay"),
@@ -63,7 +66,46 @@ def _checking(role: str, users: str, before: str, burst: int) -> Iterable[Direct
         block("location", "/", body=[right]),
         block("location", "@before", body=[directive("auth_basic_user_file", before), right]),
     ]
-    return inner(f"{UPSTREAM}-{role}", f"passwords-{role}", body)
+    kept = [
+        *_asking("$http_x_real_ip"),
+        *kept_in(ZONE),
+        directive("proxy_cache_key", f"{role} $http_registry_passwords $http_authorization"),
+        directive("proxy_cache_valid", 200, f"{KEPT_SECONDS - nginx_remembered.SECONDS}s"),
+        directive("proxy_cache_valid", 401, WRONG_KEPT),
+        *one_fetch("5s"),
+        # Nobody waits while a password that was right is checked again.
+        directive("proxy_cache_use_stale", "updating"),
+        directive("proxy_cache_background_update", "on"),
+        directive("proxy_pass", f"http://{UPSTREAM}-{role}"),
+    ]
+    unchecked = [
+        directive("error_page", 500, "=", "@unchecked"),
+        block(
+            "location",
+            "@unchecked",
+            body=[
+                block("if", f"({nginx_remembered.SAID}", "=", "429)", body=[directive("return", 429)]),
+                directive("return", 503),
+            ],
+        ),
+    ]
+    return (
+        *inner(f"{UPSTREAM}-{role}", f"passwords-{role}", body),
+        *nginx_remembered.saying(f"{UPSTREAM}-said-{role}", f"said-{role}", kept, unchecked),
+    )
+
+
+def _asking(client: str) -> list[Directive]:
+    """How a password is asked about."""
+    return [
+        directive("proxy_method", "GET"),
+        directive("proxy_pass_request_headers", "off"),
+        directive("proxy_pass_request_body", "off"),
+        directive("proxy_set_header", "Content-Length", ""),
+        directive("proxy_set_header", "Connection", ""),
+        directive("proxy_set_header", "X-Real-IP", client),
+        directive("proxy_set_header", "Authorization", "$http_authorization"),
+    ]
 
 
 def required() -> list[Directive]:
@@ -71,14 +113,9 @@ def required() -> list[Directive]:
     return [directive("auth_request", CHECK), directive("auth_request_set", SAID, "$status")]
 
 
-def then(location: str) -> list[Directive]:
-    """Where a request goes on once its password was right: a location has but one auth_request."""
-    # No file is meant; without the cache nginx would look for one each time.
-    return [directive("open_file_cache", "max=2"), directive("try_files", "", location)]
-
-
 def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
-    """Where a server asks, and what a client hears that is not asked about any more."""
+    """Where a server asks, where a yes that is remembered goes on, and what a client hears that is not asked about any
+    more."""
     nobody = [block("if", "($http_registry_anonymous_pull)", body=[directive("return", 204)])]
     return (
         block(
@@ -88,24 +125,12 @@ def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
             body=[
                 directive("internal"),
                 *(nobody if anonymous_pull else []),
-                directive("proxy_method", "GET"),
-                directive("proxy_pass_request_headers", "off"),
-                directive("proxy_pass_request_body", "off"),
-                directive("proxy_set_header", "Content-Length", ""),
-                directive("proxy_set_header", "Connection", ""),
-                directive("proxy_set_header", "X-Real-IP", "$remote_addr"),
-                directive("proxy_set_header", "Authorization", "$http_authorization"),
-                *kept_in(ZONE),
-                directive("proxy_cache_key", "$http_registry_role $http_registry_passwords $http_authorization"),
-                directive("proxy_cache_valid", 200, KEPT),
-                directive("proxy_cache_valid", 401, WRONG_KEPT),
-                *one_fetch("5s"),
-                # Nobody waits while a password that was right is checked again.
-                directive("proxy_cache_use_stale", "updating"),
-                directive("proxy_cache_background_update", "on"),
-                directive("proxy_pass", f"http://{UPSTREAM}-$http_registry_role"),
+                *_asking("$remote_addr"),
+                *remembered(ZONE, "$http_registry_role $http_registry_passwords $http_authorization"),
+                directive("proxy_pass", f"http://{UPSTREAM}-said-$http_registry_role"),
             ],
         ),
+        block("location", "@yes", body=[directive("return", 200)]),
         directive("error_page", 500, "=", "@unchecked"),
         block(
             "location",
