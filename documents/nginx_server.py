@@ -9,7 +9,7 @@ from documents.floating_address import floats
 from documents.nginx_cache import API_VERSION, headers, hidden, passing
 from documents.nginx_errors import error_locations, error_pages
 from documents.nginx_limits import limited
-from documents.nginx_log import ACCESS_LOG
+from documents.nginx_log import access_log
 from documents.nginx_text import Directive, block, directive
 from hostctl.nginx_conf import MARKER, OURS
 from proxy_alive.__main__ import PATH as ALIVE
@@ -37,7 +37,7 @@ def server(
             directive("include", f"{OURS}/listen-{endpoint.port}/*.conf"),
             directive("server_name", server_name(endpoint.server_name)),
             directive("server_tokens", "off"),
-            directive("access_log", ACCESS_LOG, "http-registry"),
+            access_log(),
             directive("gzip", "off"),
             directive("sendfile", "on"),
             directive("tcp_nopush", "on"),
@@ -73,7 +73,7 @@ def redirect(endpoint: Endpoint, generation: str) -> Iterable[Directive]:
             server_name(endpoint.server_name),
             port,
             directive("include", f"{OURS}/listen-{port}/*.conf"),
-            directive("access_log", ACCESS_LOG, "http-registry"),
+            access_log(),
             block("if", "($http_registry_client", "=", "stranger)", body=[directive("return", 403)]),
             _marker(generation),
         )
