@@ -11,7 +11,7 @@ from __future__ import annotations
 from documents.nginx_text import Directive, block, directive
 
 DIGEST = "(?<http_registry_digest>[a-z0-9+._-]+:[0-9a-fA-F]{32,})"
-REPOSITORY = "(?<http_registry_repository>[^:]+)"
+REPOSITORY = r"(?<http_registry_repository>[^:\s]+)"
 """No name has a colon, and so it is looked for from the digest's back, not from the path's end."""
 BLOB, MANIFEST = (f"^/v2/{REPOSITORY}/(?<http_registry_kind>{kind})/{DIGEST}$" for kind in ("blobs", "manifests"))
 SLICE = "8m"
