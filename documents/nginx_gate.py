@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from documents.nginx_errors import error_pages
-from documents.nginx_text import Directive, block, directive
+from documents.nginx_text import Directive, block, directive, is_by_path
 from hostctl.units.garbage_collection import gate
 from settings.proxy import Endpoint
 from settings.registries import HostedRegistry
@@ -115,7 +115,7 @@ def _asked(endpoint: Endpoint) -> Iterable[Directive]:
 
 def _behind(location: Directive, name: str) -> Iterable[Directive]:
     """A location by path, in two: the question, and what it was."""
-    if location.name != "location" or location.args[0] not in ("~", "/"):
+    if not is_by_path(location):
         yield location
         return
     question = [
@@ -123,7 +123,7 @@ def _behind(location: Directive, name: str) -> Iterable[Directive]:
         directive("error_page", 403, "=503", "@held"),
         *error_pages(),
         # No file is meant; without the cache nginx would look for one each time.
-        directive("open_file_cache", "max=2"),
+        directive("open_file_cache", "max=4"),
         directive("try_files", "", name),
     ]
     yield block("location", *location.args, body=question)

@@ -13,7 +13,7 @@ knows the key's MD5 only, and two keys of one MD5 can be made by who may choose 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from documents import nginx_last_answer, nginx_passwords, nginx_remembered, nginx_replicas
 from documents.nginx_cache import (
@@ -32,7 +32,7 @@ from documents.nginx_cache import (
 from documents.nginx_errors import answer
 from documents.nginx_inner import definite_or_silent, fresh, inner
 from documents.nginx_remembered import remembered, then
-from documents.nginx_text import Directive, block, directive
+from documents.nginx_text import Directive, block, directive, is_by_path
 from hostctl.nginx_conf import RUN
 from hostctl.replicas import mark
 from hostctl.units.garbage_collection import gate
@@ -44,10 +44,6 @@ CHECK, CHECKED = "/.http-registry/check", "$http_registry_checked"
 """Where nginx asks for a verdict, and the variable that holds it."""
 FORGET = "$http_registry_forget"
 """Whether this request ends a verdict."""
-GATE = "$http_registry_gate"
-"""The file that keeps this request out while the registry is being cleaned up."""
-AWAY = "$http_registry_away"
-"""The file that keeps this request out while the registry's only container is being replaced."""
 UNSURE = (400, 401, 403, 404, 410, 429, 500, 502, 503, 504)
 """Statuses that are no yes."""
 UPLOADS = "^/v2/.+/blobs/uploads/$"
@@ -154,21 +150,18 @@ def locations(
             found.append(block("location", f"@{name}", body=body))
         else:
             found.append(block("location", "~", pattern, body=body))
+    if stale := seconds(cache.verdict_stale):
+        found += nginx_last_answer.locations(zone_name, f"{registry.name} {token}", stale, password, token, backend)
+    found += _begun(registry, password, token, backend)
+    found.append(block("location", "/", body=[*password, *headers(token), *backend]))
     return (
         directive("client_max_body_size", 0),
         directive("client_body_timeout", "15m"),
         directive("proxy_request_buffering", "off"),
         directive("proxy_max_temp_file_size", 0),
-        *_gate(registry, added),
         *nginx_replicas.chosen(registry),
-        *found,
-        *(
-            nginx_last_answer.locations(zone_name, f"{registry.name} {token}", stale, password, token, backend)
-            if (stale := seconds(cache.verdict_stale))
-            else ()
-        ),
-        *_begun(registry, password, token, backend),
-        block("location", "/", body=[*password, *headers(token), *backend]),
+        *_held(found, registry),
+        *_when_held(added),
         *(nginx_passwords.locations(anonymous_pull=endpoint.anonymous_pull) if password else []),
         *_check(endpoint, token, in_memory=bool(password)),
     )
@@ -183,27 +176,36 @@ def _begun(
         yield block("location", "~", UPLOADS, body=[*password, again, *headers(token), *backend])
 
 
-def _gate(registry: HostedRegistry, added: Sequence[Directive]) -> Sequence[Directive]:
-    """Nothing is written while something is being removed from the registry (hostctl's unit garbage-collection), and
-    while its only container is being replaced (hostctl.replicas)."""
+def _held(locations: Sequence[Directive], registry: HostedRegistry) -> Iterable[Directive]:
+    """The same, but that nothing is written while one of `_gates` is closed. Each has that for itself: what stands in
+    the server is done anew for each question (`auth_request`)."""
+    closed = [block("if", "(-f", f"{each})", body=[directive("return", 503)]) for each in _gates(registry)]
+    for each in locations:
+        yield block("location", *each.args, body=[*closed, *(each.block or ())]) if is_by_path(each) else each
+
+
+def _when_held(added: Sequence[Directive]) -> Sequence[Directive]:
     busy = answer("503", "UNAVAILABLE", "the registry takes no pushes for a moment; push again soon")
     return (
-        # No regular file, and one that is there: nginx has kept what it knows of it.
-        directive("set", GATE, "/"),
-        block("if", "($http_registry_writing)", body=[directive("set", GATE, gate(registry.name))]),
-        block("if", "(-f", f"{GATE})", body=[directive("return", 503)]),
-        *([] if registry.replica_ports else _held_while_away(registry)),
         directive("error_page", 503, "@held"),
         block("location", "@held", body=[*added, directive("add_header", "Retry-After", RETRY_AFTER, "always"), *busy]),
     )
 
 
-def _held_while_away(registry: HostedRegistry) -> Sequence[Directive]:
-    return (
-        directive("set", AWAY, "/"),
-        block("if", "($http_registry_writing)", body=[directive("set", AWAY, mark(registry.name, 1))]),
-        block("if", "(-f", f"{AWAY})", body=[directive("return", 503)]),
-    )
+def gates(registry: HostedRegistry) -> Iterable[Directive]:
+    """Sets the variables by which `locations` looks for the files that keep writing requests out. For others they name
+    no regular file, and one that is there: nginx has kept what it knows of it."""
+    for variable, file in _gates(registry).items():
+        reading = [directive(each, "/") for each in ("GET", "HEAD")]
+        yield block("map", "$request_method", variable, body=[directive("default", file), *reading])
+
+
+def _gates(registry: HostedRegistry) -> Mapping[str, str]:
+    """By the variable that names it, each file that is there while something is being removed from the registry
+    (hostctl's unit garbage-collection), or while its only container is being replaced (hostctl.replicas)."""
+    name = registry.name.replace("-", "_")
+    found = {f"$http_registry_gate_{name}": gate(registry.name)}
+    return found if registry.replica_ports else {**found, f"$http_registry_away_{name}": mark(registry.name, 1)}
 
 
 def _check(endpoint: Endpoint, token: str, *, in_memory: bool) -> Sequence[Directive]:
@@ -257,11 +259,5 @@ def maps() -> Sequence[Directive]:
     return (
         *nginx_last_answer.maps(),
         block("map", CHECKED, "$http_registry_unsure", body=[directive("default", 1), directive("200", 0)]),
-        block(
-            "map",
-            "$request_method",
-            "$http_registry_writing",
-            body=[directive("default", 1), directive("GET", ""), directive("HEAD", "")],
-        ),
         block("map", "$request_method", FORGET, body=[directive("default", ""), directive("DELETE", 1)]),
     )

@@ -64,4 +64,4 @@ def saying(upstream: str, socket: str, ask: Sequence[Directive], body: Iterable[
 def then(location: str) -> list[Directive]:
     """Where a request goes on once it was allowed to: a location has but one auth_request."""
     # No file is meant; without the cache nginx would look for one each time.
-    return [directive("open_file_cache", "max=2"), directive("try_files", "", location)]
+    return [directive("open_file_cache", "max=4"), directive("try_files", "", location)]

@@ -223,7 +223,8 @@ def _site(tier: Tier, generation: str, certificates: Mapping[str, ServerCertific
         service = directive("server", f"unix:{ORIGIN_SOCKET}")
         shared.append(block("upstream", nginx_mirror.ORIGIN, body=[service, directive("keepalive", 32)]))
     hosted = [each for each in behind.values() if isinstance(each, HostedRegistry)]
-    shared += [upstream for each in hosted for upstream in nginx_replicas.upstreams(each)]
+    for each in hosted:
+        shared += [*nginx_replicas.upstreams(each), *nginx_hosted.gates(each)]
     shared += nginx_gate.shared(tier)
     bounds = (f"max_size={proxy.cache.size}", f"inactive={proxy.cache.unused}")
     zones: list[Directive] = []

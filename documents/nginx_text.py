@@ -43,6 +43,11 @@ def block(name: str, *args: str, body: Iterable[Directive]) -> Directive:
     return Directive(name, args, tuple(body))
 
 
+def is_by_path(directive: Directive) -> bool:
+    """Whether it is a location that requests come to by their path, among others of its kind."""
+    return directive.name == "location" and directive.args[0] in ("~", "/")
+
+
 def text(directives: Iterable[Directive]) -> str:
     """The file's text; a blank line before each block."""
     lines: list[str] = []
