@@ -245,12 +245,14 @@ def serving(
     token: bool = False,
     proxy: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
+    edited: Callable[[str], str] = lambda text: text,
     **hosted_too: Any,
 ) -> Iterator[Site]:
     """An nginx that serves the rendered site until the end.
 
     `login`: whether the mirror asks for one. `token`: whether the hosted registry has token auth. `proxy`: settings of
-    the proxy besides. `metrics`: the tier's. `hosted_too`: those of the hosted endpoint.
+    the proxy besides. `metrics`: the tier's. `edited`: what becomes of the site's text. `hosted_too`: settings of the
+    hosted endpoint.
     """
     hosted, cache = Backend(), Backend(tmp_path / "origin.sock")
     port = free_port()
@@ -316,7 +318,7 @@ def serving(
     (tmp_path / "etc" / "push.htpasswd").write_text("# ours\n" + lines[PUSHER])
     for name in ("pull-before", "push-before"):
         (tmp_path / "etc" / f"{name}.htpasswd").write_text("# ours\n")
-    (tmp_path / "site.conf").write_text(moved(rendered.site.text))
+    (tmp_path / "site.conf").write_text(edited(moved(rendered.site.text)))
     for document, needs in rendered.optional:
         path = Path(moved(document.path))
         path.parent.mkdir(exist_ok=True)
