@@ -86,7 +86,10 @@ class NginxAuthProxy(pulumi.ComponentResource):
     def settle(self, after: Sequence[pulumi.Resource]) -> None:
         """Take only the new passwords from then on. `after`: the runtimes that have been given them."""
         if self._runtimes_users:
-            settled = {"passwords_before": [], "password_overlap_seconds": self._overlap_seconds or None}
+            settled: dict[str, Any] = {
+                "passwords_before": [],
+                "password_overlap_seconds": self._overlap_seconds or None,
+            }
             wish = self._wish.apply(lambda whole: {**whole, **settled})
             # Not a part of this component: the runtimes come after that as a whole.
             self._host.run_unit("nginx-proxy", wish, self._host, depends_on=[self.site, *after], step="-settled")
