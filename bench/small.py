@@ -17,8 +17,8 @@ ACCEPT = "application/vnd.oci.image.manifest.v1+json"
 HOW = """\
 500 images' manifests and configurations of 1 to 16 kB, asked for by wrk with one thread and 8 connections that are
 kept, on the proxy's host. {rounds} rounds of {seconds} s, the candidates in random turns, medians. The login is checked
-once a minute by bcrypt, and else found in nginx's memory of verdicts; a hosted registry says besides, twice a minute
-and thing, whether it still has it."""
+once a minute by bcrypt, and else remembered; a hosted registry says besides, three times a minute and thing, whether it
+still has it."""
 
 Seen = dict[str, float]
 

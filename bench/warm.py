@@ -53,6 +53,7 @@ def measure(bench: Bench) -> Section:
         _cost("hosted registry with Basic auth, against the file: the same", costs["hosted"], costs["static"]),
         row("mirror with TLS, against the file with TLS", "mirror-tls", "static-tls", 0.9),
         row("mirror, against distribution's pull-through cache", "mirror", "pull-through", 3),
+        row("the static file, against distribution's pull-through cache", "static", "pull-through", None),
         row("mirror, against proxy_cache as blog posts have it", "mirror", "plain", None),
         row("mirror, against proxy_cache of whole blobs with a lock", "mirror", "locked", None),
         row(f"from {CLIENT}: mirror, against the file", "mirror", "static", None, far),
