@@ -139,7 +139,7 @@ def test_unmerged_is_the_text_that_was_there(base: bytes | None, wanted: Wanted)
 @given(bases, wishes)
 def test_unmerged_after_a_foreign_edit_is_that_edit(base: bytes, wanted: Wanted) -> None:
     text, ours = buildkit_toml.merge(base, wanted)
-    edited = text.replace(b"# top", b"debug = true") + b'\n[cdi]\nspecDirs = ["/x"]\n'
+    edited = text.replace(b"# top", b"debug = true", 1) + b'\n[cdi]\nspecDirs = ["/x"]\n'
     back, notes = buildkit_toml.unmerge(edited, json.loads(json.dumps(ours)))
     assert notes == []
     assert back is not None
