@@ -102,16 +102,15 @@ def shared(
 
 
 def _said(endpoint: Endpoint) -> Sequence[Directive]:
-    """The inner server that says what the one before it has heard, which it keeps by the path that it is asked for."""
-    name = said(endpoint)
+    """The inner server that says what the one before it has heard. It keeps that by the path that it is asked about."""
     ask = [
         *_asking("", "$http_forget"),
-        *_kept(endpoint, "$request_uri", "$http_forget"),
+        *_kept(endpoint, "$http_path", "$http_forget"),
         directive("error_page", *UNSURE, "=403", "@unsure"),
-        directive("proxy_pass", f"http://{verdicts(endpoint)}$request_uri"),
+        directive("proxy_pass", f"http://{verdicts(endpoint)}$http_path"),
     ]
     unsure = block("location", "@unsure", body=[directive("return", 403)])
-    return nginx_remembered.saying(name, f"{endpoint.key}-said", ask, [unsure])
+    return nginx_remembered.saying(said(endpoint), f"{endpoint.key}-said", ask, [unsure])
 
 
 def locations(
@@ -216,7 +215,9 @@ def _check(endpoint: Endpoint, token: str, *, in_memory: bool) -> Sequence[Direc
         asked = [
             *remembered(verdicts(endpoint), what),
             directive("proxy_cache_bypass", FORGET),
-            directive("proxy_pass", f"http://{said(endpoint)}{path}"),
+            # A header is made where one is sent on, the variables of proxy_pass each time.
+            directive("proxy_set_header", "Path", path),
+            directive("proxy_pass", f"http://{said(endpoint)}/"),
         ]
     else:
         asked = [

@@ -50,11 +50,11 @@ def shared(limits: Limits) -> Iterable[Directive]:
     )
     for role, users, before in (("pull", PULLERS, PULLERS_BEFORE), ("push", PUSHERS, PUSHERS_BEFORE)):
         yield from _checking(role, users, before, 10 * limits.logins_per_second)
+    yield from _said()
 
 
 def _checking(role: str, users: str, before: str, burst: int) -> Iterable[Directive]:
-    """The inner server for one role, and the one that says what it has found. It answers with a file: `return` would
-    come before the password is looked at."""
+    """The inner server for one role. It answers with a file: `return` would come before the password is looked at."""
     right = directive("rewrite", "^", f"/{PurePosixPath(RIGHT).name}", "break")
     body = [
         directive("limit_req", f"zone={LOGINS}", f"burst={burst}", "nodelay"),
@@ -66,36 +66,32 @@ def _checking(role: str, users: str, before: str, burst: int) -> Iterable[Direct
         block("location", "/", body=[right]),
         block("location", "@before", body=[directive("auth_basic_user_file", before), right]),
     ]
-    kept = [
-        *_asking("$http_x_real_ip"),
+    return inner(f"{UPSTREAM}-{role}", f"passwords-{role}", body)
+
+
+def _said() -> Sequence[Directive]:
+    """The inner server that says what those have found, for the role that it is asked about."""
+    ask = [
+        *_asking("$http_x_real_ip", "$http_role"),
         *kept_in(ZONE),
-        directive("proxy_cache_key", f"{role} $http_registry_passwords $http_authorization"),
+        directive("proxy_cache_key", "$http_role $http_registry_passwords $http_authorization"),
         directive("proxy_cache_valid", 200, f"{KEPT_SECONDS - nginx_remembered.SECONDS}s"),
         directive("proxy_cache_valid", 401, WRONG_KEPT),
         *one_fetch("5s"),
         # Nobody waits while a password that was right is checked again.
         directive("proxy_cache_use_stale", "updating"),
         directive("proxy_cache_background_update", "on"),
-        directive("proxy_pass", f"http://{UPSTREAM}-{role}"),
+        directive("proxy_pass", f"http://{UPSTREAM}-$http_role"),
     ]
+    guessing = block("if", f"({nginx_remembered.SAID}", "=", "429)", body=[directive("return", 429)])
     unchecked = [
         directive("error_page", 500, "=", "@unchecked"),
-        block(
-            "location",
-            "@unchecked",
-            body=[
-                block("if", f"({nginx_remembered.SAID}", "=", "429)", body=[directive("return", 429)]),
-                directive("return", 503),
-            ],
-        ),
+        block("location", "@unchecked", body=[guessing, directive("return", 503)]),
     ]
-    return (
-        *inner(f"{UPSTREAM}-{role}", f"passwords-{role}", body),
-        *nginx_remembered.saying(f"{UPSTREAM}-said-{role}", f"said-{role}", kept, unchecked),
-    )
+    return nginx_remembered.saying(f"{UPSTREAM}-said", "passwords-said", ask, unchecked)
 
 
-def _asking(client: str) -> list[Directive]:
+def _asking(client: str, role: str) -> list[Directive]:
     """How a password is asked about."""
     return [
         directive("proxy_method", "GET"),
@@ -104,6 +100,7 @@ def _asking(client: str) -> list[Directive]:
         directive("proxy_set_header", "Content-Length", ""),
         directive("proxy_set_header", "Connection", ""),
         directive("proxy_set_header", "X-Real-IP", client),
+        directive("proxy_set_header", "Role", role),
         directive("proxy_set_header", "Authorization", "$http_authorization"),
     ]
 
@@ -125,9 +122,9 @@ def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
             body=[
                 directive("internal"),
                 *(nobody if anonymous_pull else []),
-                *_asking("$remote_addr"),
+                *_asking("$remote_addr", "$http_registry_role"),
                 *remembered(ZONE, "$http_registry_role $http_registry_passwords $http_authorization"),
-                directive("proxy_pass", f"http://{UPSTREAM}-said-$http_registry_role"),
+                directive("proxy_pass", f"http://{UPSTREAM}-said/"),
             ],
         ),
         block("location", "@yes", body=[directive("return", 200)]),

@@ -47,7 +47,7 @@ def test_who_pulls_again_asks_nobody(tmp_path: Path, path: str) -> None:
         assert pull(site, path).status == 200
         wait_until(lambda: len(asked()) == 4)
         before = asked()
-        assert (before["passwords-pull"], before["said-pull"]) == (1, 1)
+        assert (before["passwords-pull"], before["passwords-said"]) == (1, 1)
         for _ in range(20):
             assert pull(site, path).status == 200
         time.sleep(0.2)
