@@ -12,7 +12,7 @@ from bench.report import Row, Section
 from bench.running import BASIC
 
 PORTS = {"static": STATIC, "near": NEAR, "login": NEAR_LOGIN, "hosted": HOSTED}
-ROUNDS, SECONDS = 7, 2
+ROUNDS, SECONDS = 15, 2
 ACCEPT = "application/vnd.oci.image.manifest.v1+json"
 HOW = """\
 500 images' manifests and configurations of 1 to 16 kB, asked for by wrk with one thread and 8 connections that are
