@@ -116,13 +116,13 @@ def _run(name: str, script: str, stdin: str | None) -> subprocess.CompletedProce
 def proxy_log() -> Iterator[list[dict[str, str]]]:
     """What the lab's proxy logs of the block, an entry a request, known behind it. Raises Unproved."""
     entries: list[dict[str, str]] = []
-    # nginx writes a line so late (documents/nginx_log.py), and the last one may be seen while it is being written.
+    # Each worker writes its lines, so late (documents/nginx_log.py); the last may be seen while it is being written.
     written = "sleep 0.3"
     whole = f"timeout 5 sh -c 'until [ -z \"$(tail -c 1 {PROXY_LOG})\" ]; do sleep 0.1; done'"
     before = int(_must("registry", f"{written}; wc -l < {PROXY_LOG}"))
     yield entries
     logged = _must("registry", f"{written}; {whole} && tail -n +{before + 1} {PROXY_LOG}")
-    entries += map(json.loads, logged.splitlines())
+    entries += sorted(map(json.loads, logged.splitlines()), key=lambda entry: float(entry["at"]))
 
 
 def _must(name: str, script: str, stdin: str | None = None) -> str:
