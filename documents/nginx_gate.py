@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from documents.nginx_errors import error_pages
+from documents.nginx_inner import question
 from documents.nginx_text import Directive, block, directive, is_by_path
 from hostctl.units.garbage_collection import gate
 from settings.proxy import Endpoint
@@ -97,10 +98,7 @@ def _upstream(endpoint: Endpoint) -> str:
 
 def _asked(endpoint: Endpoint) -> Iterable[Directive]:
     yield from (
-        directive("proxy_method", "GET"),
-        directive("proxy_pass_request_headers", "off"),
-        directive("proxy_pass_request_body", "off"),
-        directive("proxy_set_header", "Content-Length", ""),
+        *question("GET"),
         directive("proxy_set_header", "Connection", ""),
         directive("proxy_set_header", "Host", endpoint_server(endpoint)),
         directive("proxy_connect_timeout", PATIENCE),

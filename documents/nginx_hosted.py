@@ -30,7 +30,7 @@ from documents.nginx_cache import (
     zone,
 )
 from documents.nginx_errors import answer
-from documents.nginx_inner import definite_or_silent, fresh, inner
+from documents.nginx_inner import definite_or_silent, fresh, inner, question
 from documents.nginx_remembered import remembered, then
 from documents.nginx_text import Directive, block, directive, is_by_path
 from hostctl.nginx_conf import RUN
@@ -234,10 +234,7 @@ def _check(endpoint: Endpoint, token: str, *, in_memory: bool) -> Sequence[Direc
 def _asking(token: str, forget: str) -> list[Directive]:
     """How the registry is asked. `forget`: whether it is not to be asked, but to be asked anew next time."""
     return [
-        directive("proxy_method", "HEAD"),
-        directive("proxy_pass_request_headers", "off"),
-        directive("proxy_pass_request_body", "off"),
-        directive("proxy_set_header", "Content-Length", ""),
+        *question("HEAD"),
         *headers(token),
         directive("proxy_set_header", "Accept", MANIFEST_TYPES),
         directive("proxy_set_header", "Forget", forget),

@@ -19,6 +19,16 @@ def inner(upstream: str, socket: str, body: Iterable[Directive]) -> tuple[Direct
     )
 
 
+def question(method: str) -> list[Directive]:
+    """What a question about a request is asked with: nothing of that request."""
+    return [
+        directive("proxy_method", method),
+        directive("proxy_pass_request_headers", "off"),
+        directive("proxy_pass_request_body", "off"),
+        directive("proxy_set_header", "Content-Length", ""),
+    ]
+
+
 def fresh(lifetime: int, stale: int) -> list[Directive]:
     """What an inner server adds to an answer so that it is kept for `lifetime` seconds, and `stale` more while nothing
     better is to be had. (nginx has no directive for the latter, but heeds RFC 5861 of what it is told.)"""

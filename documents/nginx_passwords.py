@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from documents import nginx_remembered
 from documents.nginx_cache import kept_in, one_fetch, zone
 from documents.nginx_errors import answer, returned
-from documents.nginx_inner import inner
+from documents.nginx_inner import inner, question
 from documents.nginx_remembered import remembered
 from documents.nginx_text import Directive, block, directive
 from hostctl.nginx_conf import OURS, PASSWORDS_CONF, PULLERS, PULLERS_BEFORE, PUSHERS, PUSHERS_BEFORE, RIGHT, RUN
@@ -94,10 +94,7 @@ def _said() -> Sequence[Directive]:
 def _asking(client: str, role: str) -> list[Directive]:
     """How a password is asked about."""
     return [
-        directive("proxy_method", "GET"),
-        directive("proxy_pass_request_headers", "off"),
-        directive("proxy_pass_request_body", "off"),
-        directive("proxy_set_header", "Content-Length", ""),
+        *question("GET"),
         directive("proxy_set_header", "Connection", ""),
         directive("proxy_set_header", "X-Real-IP", client),
         directive("proxy_set_header", "Role", role),
