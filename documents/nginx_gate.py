@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from documents.nginx_errors import error_pages
-from documents.nginx_inner import question
+from documents.nginx_inner import question, then
 from documents.nginx_text import Directive, block, directive, is_by_path
 from hostctl.units.garbage_collection import gate
 from settings.proxy import Endpoint
@@ -120,9 +120,7 @@ def _behind(location: Directive, name: str) -> Iterable[Directive]:
         directive("auth_request", HELD),
         directive("error_page", 403, "=503", "@held"),
         *error_pages(),
-        # No file is meant; without the cache nginx would look for one each time.
-        directive("open_file_cache", "max=4"),
-        directive("try_files", "", name),
+        *then(name),
     ]
     yield block("location", *location.args, body=question)
     yield block("location", name, body=location.block or ())

@@ -30,8 +30,8 @@ from documents.nginx_cache import (
     zone,
 )
 from documents.nginx_errors import answer
-from documents.nginx_inner import definite_or_silent, fresh, inner, question
-from documents.nginx_remembered import remembered, then
+from documents.nginx_inner import definite_or_silent, fresh, inner, question, then
+from documents.nginx_remembered import remembered
 from documents.nginx_text import Directive, block, directive, is_by_path
 from hostctl.nginx_conf import RUN
 from hostctl.replicas import mark

@@ -29,6 +29,12 @@ def question(method: str) -> list[Directive]:
     ]
 
 
+def then(location: str) -> list[Directive]:
+    """Where a request goes on once it was allowed to: a location has but one auth_request."""
+    # No file is meant; without the cache nginx would look for one each time.
+    return [directive("open_file_cache", "max=4"), directive("try_files", "", location)]
+
+
 def fresh(lifetime: int, stale: int) -> list[Directive]:
     """What an inner server adds to an answer so that it is kept for `lifetime` seconds, and `stale` more while nothing
     better is to be had. (nginx has no directive for the latter, but heeds RFC 5861 of what it is told.)"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from documents.nginx_cache import KEEPING, headers, kept_in
-from documents.nginx_remembered import then
+from documents.nginx_inner import then
 from documents.nginx_text import Directive, block, directive
 
 ASKED = "^/v2/(?:.+/manifests/[^/:]+)?$"

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from documents import nginx_passwords
 from documents.canary import Canary
 from documents.nginx_cache import BLOB, MANIFEST, blob, by_digest, headers, hidden, manifest
-from documents.nginx_inner import definite_or_silent, fresh, inner
-from documents.nginx_remembered import then
+from documents.nginx_inner import definite_or_silent, fresh, inner, then
 from documents.nginx_text import Directive, block, directive
 from settings.proxy import Cache, Endpoint
 from settings.registries import CacheRegistry

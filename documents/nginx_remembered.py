@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from documents.nginx_cache import kept_in
-from documents.nginx_inner import inner
+from documents.nginx_inner import inner, then
 from documents.nginx_text import Directive, block, directive
 
 SECONDS = 10
@@ -39,7 +39,7 @@ def saying(upstream: str, socket: str, ask: Sequence[Directive], body: Iterable[
     """The inner server. `ask`: how its own subrequest asks. That ends with 200 for a yes, with 401 or 403 for a no, and
     with 204 for a no that takes the place of a yes, which nginx keeps in a file: on the way past what is remembered
     (`proxy_cache_bypass`) it stores nothing else."""
-    question = [
+    asked = [
         directive("auth_request", ASK),
         directive("auth_request_set", SAID, "$status"),
         *then(f"@said-{SAID}"),
@@ -48,7 +48,7 @@ def saying(upstream: str, socket: str, ask: Sequence[Directive], body: Iterable[
         upstream,
         socket,
         [
-            block("location", "/", body=question),
+            block("location", "/", body=asked),
             block("location", "@said-200", body=[directive("return", YES)]),
             block(
                 "location",
@@ -59,9 +59,3 @@ def saying(upstream: str, socket: str, ask: Sequence[Directive], body: Iterable[
             *body,
         ],
     )
-
-
-def then(location: str) -> list[Directive]:
-    """Where a request goes on once it was allowed to: a location has but one auth_request."""
-    # No file is meant; without the cache nginx would look for one each time.
-    return [directive("open_file_cache", "max=4"), directive("try_files", "", location)]

@@ -43,9 +43,9 @@ def block(name: str, *args: str, body: Iterable[Directive]) -> Directive:
     return Directive(name, args, tuple(body))
 
 
-def is_by_path(directive: Directive) -> bool:
+def is_by_path(one: Directive) -> bool:
     """Whether it is a location that requests come to by their path, among others of its kind."""
-    return directive.name == "location" and directive.args[0] in ("~", "/")
+    return one.name == "location" and one.args[0] in ("~", "/")
 
 
 def text(directives: Iterable[Directive]) -> str:
