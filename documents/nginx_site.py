@@ -198,7 +198,7 @@ def _listen_ipv6(port: int, tls: bool) -> Document:
 
 
 def _kept_open() -> Sequence[Directive]:
-    """To open what is kept, and the verdicts on who may have it, is a third of what a small answer costs.
+    """What is kept, and the verdicts that are not remembered, would be opened anew for each answer.
 
     nginx knows when another worker has written a file of a cache anew, and opens it again.
     """

@@ -83,7 +83,7 @@ class Limits(Settings):
     """Requests at the same time; more get 429. No limit if absent."""
     logins_per_second: int = Field(default=5, ge=1)
     """Passwords that are checked, beyond a burst of ten times as much, before a client gets 429: each check takes a
-    core 60 ms at bcrypt cost 10. A password that was right is not checked again for a minute."""
+    core 60 ms at bcrypt cost 10. A password that was right is not checked again for 50 s."""
 
 
 class Proxy(Settings):

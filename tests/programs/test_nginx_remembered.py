@@ -94,7 +94,7 @@ def test_while_the_registry_is_silent_a_yes_counts_on_and_no_longer_than_is_set(
         assert pull(site, blob_of()).status == 502
 
 
-def test_a_password_is_checked_again_and_nobody_waits(tmp_path: Path) -> None:
+def test_a_password_is_checked_again_and_is_right_meanwhile(tmp_path: Path) -> None:
     with listened(tmp_path, shorter) as (site, asked):
         ends = time.monotonic() + 6
         while time.monotonic() < ends:

@@ -20,7 +20,7 @@ from hostctl.files import FileState
 from hostctl.host import Finished, Host
 from hostctl.listeners import listeners
 from hostctl.nginx_build import reads_in_threads
-from hostctl.nginx_conf import DROP_IN, OPEN_FILES, OPENSSL_CONF, SITE
+from hostctl.nginx_conf import DROP_IN, OPEN_FILES, OPENSSL_CONF, PULLERS_BEFORE, SITE
 from hostctl.nginx_probe import ErrorLog, has_ipv6, probes_for
 from hostctl.nginx_trial import refuse_bad_configuration
 from hostctl.unit import Change
@@ -94,6 +94,20 @@ def test_a_replaced_password_is_known_until_it_is_settled(tmp_path: Path) -> Non
     assert applied({"ann": "two", "bob": "three"}, [])["push-before.htpasswd"] == set()
     assert applied({"ann": "two", "bob": "three"}, ["ann"])["pull-before.htpasswd"] == set()
     assert ended == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize(("overlap", "waited"), [(7, [7]), (None, [])])
+def test_a_password_is_withdrawn_once_its_pulls_had_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overlap: int | None, waited: list[int]
+) -> None:
+    slept: list[int] = []
+    monkeypatch.setattr("hostctl.units.nginx_proxy.time.sleep", slept.append)
+    monkeypatch.setattr(Host, "has", lambda *_: False)  # no nginx to ask
+    taken, empty = FileState(htpasswd.text(users("a"), {"u0": "h0"})), FileState(htpasswd.text([], {}))
+    wish = {"password_overlap_seconds": overlap}
+    for before, after in ((taken, empty), (taken, taken), (empty, taken), (empty, empty)):
+        NginxProxy().check(Host(tmp_path), Change({PULLERS_BEFORE: before}, {PULLERS_BEFORE: after}, wish), {})
+    assert slept == waited
 
 
 def test_a_file_is_read_as_nginx_reads_it() -> None:
