@@ -72,7 +72,7 @@ def _checking(role: str, users: str, before: str, burst: int) -> Iterable[Direct
 def _said() -> Sequence[Directive]:
     """The inner server that says what those have found, for the role that it is asked about."""
     ask = [
-        *_asking("$http_x_real_ip", "$http_role"),
+        *_asking("$http_x_real_ip"),
         *kept_in(ZONE),
         directive("proxy_cache_key", "$http_role $http_registry_passwords $http_authorization"),
         directive("proxy_cache_valid", 200, f"{KEPT_SECONDS - nginx_remembered.SECONDS}s"),
@@ -91,13 +91,12 @@ def _said() -> Sequence[Directive]:
     return nginx_remembered.saying(f"{UPSTREAM}-said", "passwords-said", ask, unchecked)
 
 
-def _asking(client: str, role: str) -> list[Directive]:
+def _asking(client: str) -> list[Directive]:
     """How a password is asked about."""
     return [
         *question("GET"),
         directive("proxy_set_header", "Connection", ""),
         directive("proxy_set_header", "X-Real-IP", client),
-        directive("proxy_set_header", "Role", role),
         directive("proxy_set_header", "Authorization", "$http_authorization"),
     ]
 
@@ -119,7 +118,8 @@ def locations(*, anonymous_pull: bool) -> Sequence[Directive]:
             body=[
                 directive("internal"),
                 *(nobody if anonymous_pull else []),
-                *_asking("$remote_addr", "$http_registry_role"),
+                *_asking("$remote_addr"),
+                directive("proxy_set_header", "Role", "$http_registry_role"),
                 *remembered(ZONE, "$http_registry_role $http_registry_passwords $http_authorization"),
                 directive("proxy_pass", f"http://{UPSTREAM}-said/"),
             ],
